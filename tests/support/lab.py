@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lab as the tests see it: one command, `lab/cluster`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import typing as t
+
+from .collection import ROOT
+
+COMMAND = ROOT / "lab" / "cluster"
+
+
+@dataclasses.dataclass(frozen=True)
+class Lab:
+    """A running cluster. facts: what `lab/cluster status --json` says."""
+
+    kubeconfig: str
+    facts: dict[str, t.Any]
+
+    @classmethod
+    def running(cls) -> Lab:
+        """Return the lab that is up. Raises AssertionError with the way out when there is none."""
+        facts = status()
+        assert facts.get("ready"), "These tests need the lab. Start it with `make lab-up`, then run them again."
+        return cls(kubeconfig=str(facts["kubeconfig"]), facts=facts)
+
+    def execute(self, *command: str, seconds: float = 120) -> str:
+        """Run a command inside the cluster's network and return what it printed."""
+        done = subprocess.run(
+            [COMMAND, "exec", "--", *command], capture_output=True, text=True, timeout=seconds, check=False
+        )
+        assert done.returncode == 0, f"{command} failed:\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+
+def status() -> dict[str, t.Any]:
+    """Return what the lab says of itself, `{}` when there is none."""
+    done = subprocess.run([COMMAND, "status", "--json"], capture_output=True, text=True, check=False, env=os.environ)
+    try:
+        facts = json.loads(done.stdout or "{}")
+    except ValueError as error:
+        raise AssertionError(f"{COMMAND} status --json printed no JSON:\n{done.stdout}{done.stderr}") from error
+    assert isinstance(facts, dict)
+    return facts

@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs `ansible-playbook` as a user does, in a process of its own, and reads what every task returned."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import typing as t
+from pathlib import Path
+
+import yaml
+
+from .collection import tree
+
+Result = dict[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Played:
+    """What a playbook did. code: exit status. tasks: (task name, host, result) in order. output: stderr, for people."""
+
+    code: int
+    tasks: tuple[tuple[str, str, Result], ...]
+    stats: dict[str, dict[str, int]]
+    output: str
+
+    def task(self, name: str) -> Result:
+        """Return the result of the only task with this name."""
+        found = [result for task, _host, result in self.tasks if task == name]
+        assert len(found) == 1, f"{len(found)} results of a task named {name!r}; there are {[x[0] for x in self.tasks]}"
+        return found[0]
+
+    @property
+    def last(self) -> Result:
+        """Return the result of the last task that ran: for plays of one task."""
+        assert self.tasks, f"No task ran:\n{self.output}"
+        return self.tasks[-1][2]
+
+    @property
+    def changed(self) -> int:
+        """Return how many tasks reported a change, on all hosts."""
+        return sum(host["changed"] for host in self.stats.values())
+
+
+class Player:
+    """Call it with tasks, with whole plays, or with the name of a playbook of the collection."""
+
+    def __init__(self, folder: Path, kubeconfig: str | None) -> None:
+        self.folder = folder
+        self.kubeconfig = kubeconfig
+        self.runs = 0
+
+    def __call__(
+        self,
+        playbook: str | list[t.Any],
+        *options: str,
+        fails: bool = False,
+        environment: dict[str, str] | None = None,
+        seconds: float = 300,
+        **variables: t.Any,
+    ) -> Played:
+        """Run the playbook on localhost and return what it did.
+
+        playbook: `meshops.canary.NAME`, a path, YAML text, or data; a list of tasks is wrapped in a play.
+        options: further arguments, such as `--check`. variables: extra variables.
+        fails: whether it must fail; the other outcome raises AssertionError with all that was printed.
+        """
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", *options]
+        command += ["-c", "local", "-e", "ansible_python_interpreter={{ ansible_playbook_python }}"]
+        command += ["-e", json.dumps(variables), self._path(playbook)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=self._environment(environment), timeout=seconds, check=False
+        )
+        played = _read(done)
+        report = f"{' '.join(command)}\nexit status {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+        assert (played.code != 0) == fails, report
+        return played
+
+    def _path(self, playbook: str | list[t.Any]) -> str:
+        if isinstance(playbook, str) and "\n" not in playbook:
+            return playbook
+        plays = yaml.safe_load(textwrap.dedent(playbook)) if isinstance(playbook, str) else playbook
+        if not any("hosts" in item or "import_playbook" in item or "ansible.builtin.import_playbook" in item for item in plays):
+            plays = [{"name": "Test", "hosts": "localhost", "gather_facts": False, "tasks": plays}]
+        self.runs += 1
+        path = self.folder / f"play{self.runs}.yml"
+        path.write_text(yaml.safe_dump(plays, sort_keys=False), encoding="utf-8")
+        return str(path)
+
+    def _environment(self, more: dict[str, str] | None) -> dict[str, str]:
+        """Return the user's environment without what would steer Ansible or choose a cluster by accident."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "K8S_AUTH_")) and k != "KUBECONFIG"}
+        kept |= {
+            "ANSIBLE_COLLECTIONS_PATH": str(tree()),
+            "ANSIBLE_HOME": str(self.folder / "ansible"),
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+        }
+        if self.kubeconfig:
+            kept["K8S_AUTH_KUBECONFIG"] = self.kubeconfig
+        return kept | (more or {})
+
+
+def _read(done: subprocess.CompletedProcess[str]) -> Played:
+    start = done.stdout.find("{\n")
+    report = json.loads(done.stdout[start:]) if start >= 0 else {"plays": [], "stats": {}}
+    tasks = tuple(
+        (task["task"]["name"], host, result)
+        for part in report["plays"]
+        for task in part["tasks"]
+        for host, result in task["hosts"].items()
+    )
+    return Played(done.returncode, tasks, report["stats"], done.stderr)
