@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The only door to the Kubernetes API: dictionaries in, dictionaries out, and nothing decided.
+
+The kubernetes library does what is hard to do right (kubeconfig, credential plugins, TLS, proxies); requests go
+over its connection pool directly, for its models and its discovery cost more time than the cluster does.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from urllib.parse import quote, urlencode
+
+from . import cluster_config
+from .cluster_errors import Attempt, is_unknown_api, refused
+from .cluster_http import Transport
+from .cluster_resources import ACCESS_REVIEW, POD, Resource
+from .errors import ApiError
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Mapping, Sequence
+
+Object = dict[str, t.Any]
+
+PAGE: t.Final = 500
+_JSON_PATCH: t.Final = "application/json-patch+json"
+
+
+class Cluster:
+    """One API server, as one user, during one task. Safe to read from several threads."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._versions: dict[Resource, str] = {}
+
+    @classmethod
+    def connect(cls, params: Mapping[str, t.Any], env: Mapping[str, str]) -> Cluster:
+        """Return the cluster that the options and `K8S_AUTH_*`, `KUBECONFIG` of `env` describe. Sends nothing yet."""
+        return cls(Transport(cluster_config.load(params, env)))
+
+    @property
+    def host(self) -> str:
+        """Return the API server's URL."""
+        return self._transport.host
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """Return how many requests were sent, by method: `{get, patch, post, delete}`. A retry counts once."""
+        return self._transport.requests
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what the API server warned of, each sentence once."""
+        return tuple(self._transport.warnings)
+
+    @property
+    def server_time(self) -> datetime.datetime | None:
+        """Return the API server's clock at its last answer, None before the first."""
+        return self._transport.server_time
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        """Return one object, None if it (or its namespace) does not exist.
+
+        Raises ApiError, also if the server does not know the API at all.
+        """
+        attempt = Attempt("get", resource, namespace, name)
+        try:
+            return self._json("GET", attempt)
+        except ApiError as error:
+            if error.status == 404 and error.details.get("reason") == "NotFound":
+                return None
+            raise
+
+    def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> list[Object]:
+        """Return all objects of a namespace, or of the cluster; each with its apiVersion and kind."""
+        attempt = Attempt("list", resource, namespace)
+        query = {"limit": str(PAGE), "labelSelector": label_selector, "fieldSelector": field_selector}
+        found: list[Object] = []
+        while True:
+            page = self._json("GET", attempt, query)
+            for item in page.get("items") or ():
+                found.append({"apiVersion": page["apiVersion"], "kind": resource.kind, **item})
+            query["continue"] = (page.get("metadata") or {}).get("continue") or ""
+            if not query["continue"]:
+                return found
+
+    def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
+        """Create an object and return it as stored. Raises Conflict if it exists already."""
+        name = str((body.get("metadata") or {}).get("name") or "")
+        attempt = Attempt("create", resource, namespace, name, dry_run=dry_run)
+        return self._json("POST", attempt, _strict(dry_run), body)
+
+    def patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        patch: Sequence[Mapping[str, t.Any]],
+        *,
+        dry_run: bool = False,
+    ) -> Object:
+        """Apply a JSON Patch and return the object as stored.
+
+        Raises Conflict if a `test` fails or the resourceVersion is no longer the one in the patch.
+        """
+        attempt = Attempt("patch", resource, namespace, name, dry_run=dry_run)
+        return self._json("PATCH", attempt, _strict(dry_run), list(patch), _JSON_PATCH)
+
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        resource_version: str | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        """Delete an object; with `resource_version` only in that state, else Conflict. A missing one is no error."""
+        attempt = Attempt("delete", resource, namespace, name, dry_run=dry_run)
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        if resource_version:
+            body["preconditions"] = {"resourceVersion": resource_version}
+        if dry_run:
+            body["dryRun"] = ["All"]
+        try:
+            self._json("DELETE", attempt, {}, body)
+        except ApiError as error:
+            if not (error.status == 404 and error.details.get("reason") == "NotFound"):
+                raise
+
+    def access_review(
+        self, verb: str, resource: Resource, namespace: str | None, *, name: str = "", subresource: str = ""
+    ) -> bool:
+        """Ask whether we may; every user may ask (SelfSubjectAccessReview). name: empty asks for all names."""
+        asked = {"verb": verb, "group": resource.group, "resource": resource.plural}
+        extra = {"namespace": namespace or "", "name": name, "subresource": subresource}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {**asked, **{key: value for key, value in extra.items() if value}}},
+        }
+        answer = self._json("POST", Attempt("create", ACCESS_REVIEW), {}, body)
+        return bool((answer.get("status") or {}).get("allowed"))
+
+    def pod_proxy_get(self, namespace: str, pod: str, port: int, path: str) -> bytes:
+        """Return the body of `GET path` at a pod's port, through the API server (right: get on pods/proxy)."""
+        attempt = Attempt("get", POD, namespace, f"{pod}:{port}", subresource="proxy")
+        separator = "?" if "?" in path else ""
+        route, _question, query = path.partition("?")
+        url = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}:{port}/proxy/{route.lstrip('/')}"
+        status, body = self._transport.send("GET", f"{url}{separator}{query}", attempt)
+        if not 200 <= status < 300:
+            raise refused(attempt, status, body)
+        return body
+
+    def port_forward(self, namespace: str, pod: str, port: int, path: str, *, timeout: float = 10.0) -> bytes:
+        """Return the body of `GET path` at a pod's port, asked from the pod's own loopback.
+
+        Right: create on pods/portforward. timeout: seconds for each wait on the connection.
+        Raises ApiError if forwarding is refused or the port does not answer with status 200.
+        """
+        attempt = Attempt("create", POD, namespace, pod, subresource="portforward")
+        url = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/portforward?ports={port}"
+        return self._transport.forward(url, attempt, port, path, timeout=timeout)
+
+    def _json(
+        self,
+        method: str,
+        attempt: Attempt,
+        query: Mapping[str, str] | None = None,
+        body: t.Any = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """Send to the first version of the API that the server knows; remember it for the rest of the task."""
+        remembered = self._versions.get(attempt.resource)
+        versions = (remembered,) if remembered else attempt.resource.versions
+        status, answer = 0, b""
+        for version in versions:
+            url = _path(attempt, version)
+            given = {key: value for key, value in (query or {}).items() if value}
+            content = body
+            if isinstance(body, dict) and attempt.verb == "create":
+                content = {**body, "apiVersion": f"{attempt.resource.group}/{version}".lstrip("/")}
+            status, answer = self._transport.send(
+                method, f"{url}?{urlencode(given)}" if given else url, attempt, content, content_type
+            )
+            if not is_unknown_api(status, answer):
+                self._versions[attempt.resource] = version
+                break
+        if not 200 <= status < 300:
+            raise refused(attempt, status, answer)
+        try:
+            return t.cast("Object", json.loads(answer))
+        except ValueError as error:
+            raise ApiError(
+                f"{attempt.doing} got an answer that is not JSON from {self.host}: {answer[:200]!r}. "
+                "Check that host is the API server and not a login page or a proxy.",
+                status,
+            ) from error
+
+
+def _strict(dry_run: bool) -> dict[str, str]:
+    """An unknown field is refused instead of silently dropped."""
+    return {"fieldValidation": "Strict", "fieldManager": "meshops.canary", "dryRun": "All" if dry_run else ""}
+
+
+def _path(attempt: Attempt, version: str) -> str:
+    resource = attempt.resource
+    parts = ["apis", resource.group, version] if resource.group else ["api", version]
+    if resource.namespaced and attempt.namespace:
+        parts += ["namespaces", attempt.namespace]
+    parts.append(resource.plural)
+    if attempt.name and attempt.verb != "create":
+        parts.append(attempt.name)
+    return "/" + "/".join(quote(part, safe="") for part in parts)

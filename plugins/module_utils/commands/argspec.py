@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The options several modules share. Their documentation is in `plugins/doc_fragments`, under the same names."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ..cluster_config import settings
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Options = dict[str, dict[str, t.Any]]
+
+CONNECTION: t.Final[Options] = {
+    "kubeconfig": {"type": "raw", "no_log": False},  # its secrets are hidden one by one, see `secrets`
+    "context": {"type": "str"},
+    "host": {"type": "str"},
+    "api_key": {"type": "str", "no_log": True},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "client_cert": {"type": "path", "aliases": ["cert_file"]},
+    "client_key": {"type": "path", "aliases": ["key_file"]},
+    "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"]},
+    "validate_certs": {"type": "bool", "aliases": ["verify_ssl"]},
+    "proxy": {"type": "str"},
+    "no_proxy": {"type": "str"},
+    "proxy_headers": {
+        "type": "dict",
+        "options": {
+            "proxy_basic_auth": {"type": "str", "no_log": True},
+            "basic_auth": {"type": "str", "no_log": True},
+            "user_agent": {"type": "str"},
+        },
+    },
+    "persist_config": {"type": "bool"},
+    "impersonate_user": {"type": "str"},
+    "impersonate_groups": {"type": "list", "elements": "str"},
+}
+
+SERVICE: t.Final[Options] = {
+    "service": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+    "route_api": {"type": "str", "default": "auto", "choices": ["auto", "istio", "gateway"]},
+    "cluster_domain": {"type": "str", "default": "cluster.local"},
+    "istio_namespace": {"type": "str", "default": "istio-system"},
+}
+
+WRITE: t.Final[Options] = {
+    "virtual_service": {"type": "str", "aliases": ["http_route"]},
+    "preflight": {"type": "bool", "default": True},
+    "force": {"type": "list", "elements": "str", "default": []},
+    "return_object": {"type": "bool", "default": False},
+}
+
+WAIT: t.Final[Options] = {
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "float", "default": 120.0},
+    "wait_settle": {"type": "float", "default": 5.0},
+    "wait_sample": {"type": "int", "default": 50},
+}
+
+_SECRET_LEAVES: t.Final = frozenset(
+    {"token", "password", "client-key-data", "access-token", "id-token", "refresh-token", "client-secret"}
+)
+
+
+@dataclass(frozen=True)
+class ArgSpec:
+    """A module's options and the rules between them, as AnsibleModule and ArgumentSpecValidator take them."""
+
+    options: Options
+    mutually_exclusive: Sequence[Sequence[str]] = ()
+    required_together: Sequence[Sequence[str]] = ()
+    required_one_of: Sequence[Sequence[str]] = ()
+    required_if: Sequence[Sequence[t.Any]] = ()
+    required_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def rules(self) -> dict[str, t.Any]:
+        """Return everything but the options, as keyword arguments."""
+        return {
+            "mutually_exclusive": list(self.mutually_exclusive),
+            "required_together": list(self.required_together),
+            "required_one_of": list(self.required_one_of),
+            "required_if": list(self.required_if),
+            "required_by": dict(self.required_by),
+        }
+
+
+def secrets(params: Mapping[str, t.Any], env: Mapping[str, str]) -> set[str]:
+    """Return the values that no output may show and that the spec cannot mark.
+
+    These are the credentials inside a kubeconfig given as a dictionary, and those of the environment.
+    """
+    chosen = settings(params, env)
+    found = {str(chosen[name]) for name in ("api_key", "password") if chosen.get(name)}
+    if isinstance(chosen.get("kubeconfig"), dict):
+        found.update(_leaves(chosen["kubeconfig"].get("users") or []))
+    return {value for value in found if value.strip()}
+
+
+def _leaves(node: t.Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in _SECRET_LEAVES and isinstance(value, str):
+                yield value
+            else:
+                yield from _leaves(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _leaves(value)

@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The base of the action plugins: the module's work inside the controller's process.
+
+Ansible loads an action plugin before it forks the worker, so the kubernetes library is imported once for a playbook
+instead of once for a task. Where that is not the same as running the module (remote host, become, async, no library
+here, or switched off) the module runs instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.errors import UnsupportedError
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ..module_utils.cluster_http import IMPORT_ERROR
+from ..module_utils.commands.argspec import secrets
+from ..module_utils.commands.entry import Command, execute
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SWITCH_VARIABLE: t.Final = "canary_in_process"
+SWITCH_ENVIRONMENT: t.Final = "CANARY_IN_PROCESS"
+
+display = Display()
+
+
+class InProcessAction(ActionBase):
+    """Subclasses name their command, a file of `module_utils/commands`."""
+
+    command: t.ClassVar[Command]
+    _supports_check_mode = True
+    _supports_async = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Return the task's result, the same whichever way it was obtained."""
+        task_vars = task_vars or {}
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        env = self._environment()
+        if not self._may_run_here(task_vars, env):
+            return {**result, **self._run_module(task_vars)}
+        return {**result, **self._run_here(env)}
+
+    def _environment(self) -> dict[str, str]:
+        """Return this process's environment with the task's `environment:` over it."""
+        own: dict[str, t.Any] = {}
+        self._compute_environment_string(own)
+        return {**os.environ, **{str(name): str(value) for name, value in own.items()}}
+
+    def _may_run_here(self, task_vars: dict[str, t.Any], env: dict[str, str]) -> bool:
+        wanted = task_vars.get(SWITCH_VARIABLE, env.get(SWITCH_ENVIRONMENT, True))
+        if not boolean(str(self._templar.template(wanted)), strict=False):
+            return False
+        local = self._connection.transport == "local"
+        return local and not self._play_context.become and not self._task.async_val and IMPORT_ERROR is None
+
+    def _run_module(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        wrap_async = bool(self._task.async_val) and not self._connection.has_native_async
+        try:
+            return dict(self._execute_module(task_vars=task_vars, wrap_async=wrap_async))
+        finally:
+            if not wrap_async:
+                self._remove_tmp_path(self._connection._shell.tmpdir)
+
+    def _run_here(self, env: dict[str, str]) -> dict[str, t.Any]:
+        checked = ArgumentSpecValidator(self.command.SPEC.options, **self.command.SPEC.rules()).validate(
+            _plain(self._task.args)
+        )
+        params = dict(checked.validated_parameters)
+        hidden = checked._no_log_values | secrets(params, env)
+        warnings: list[str] = []
+        if checked.error_messages:
+            out: dict[str, t.Any] = {"failed": True, "msg": self._refusal(checked)}
+        else:
+            with _process_environment(env):
+                out, warnings = execute(
+                    self.command, params, check_mode=bool(self._task.check_mode), env=env, log=display.v
+                )
+        warnings = [*(one["warning"] for one in checked._warnings), *warnings]
+        if warnings:
+            out["warnings"] = warnings
+        out["invocation"] = {"module_args": params}
+        return dict(remove_values(out, hidden))
+
+    def _refusal(self, checked: t.Any) -> str:
+        """Return the sentence AnsibleModule would have said."""
+        message = str(checked.errors.msg)
+        if isinstance(checked.errors[0], UnsupportedError):
+            return f"Unsupported parameters for ({self._task.action}) module: {message}"
+        return message
+
+
+@contextlib.contextmanager
+def _process_environment(env: dict[str, str]) -> Iterator[None]:
+    """Let credential plugins and libraries see the task's environment; the worker process has one task at a time."""
+    before = dict(os.environ)
+    os.environ.update(env)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _plain(value: t.Any) -> t.Any:
+    """Return task arguments as a module would get them over JSON: no tags, no lazy containers, vault decrypted."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    return str(value)
