@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This fragment is PRIVATE to the collection; it may change in any release.
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  service:
+    description: Name of the Kubernetes Service that callers use. Everything else is found by it.
+    type: str
+    required: true
+  namespace:
+    description: Namespace of O(service) and of its routing objects.
+    type: str
+    required: true
+  route_api:
+    description:
+      - Which API routes the service.
+      - V(istio) is VirtualService and DestinationRule, V(gateway) is HTTPRoute.
+      - V(auto) takes the one that has an object for the service, and refuses if both have.
+    type: str
+    choices: [auto, istio, gateway]
+    default: auto
+  cluster_domain:
+    description: DNS domain of the cluster, by which short host names are completed.
+    type: str
+    default: cluster.local
+  istio_namespace:
+    description: Namespace where istiod runs.
+    type: str
+    default: istio-system
+"""
