@@ -1,0 +1,173 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The only door to istiod and Envoy: which proxies there are, what they hold, what they counted.
+
+Nothing here judges; `routes/envoy.py` reads the configuration, `analysis` the numbers.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import re
+import typing as t
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from .cluster_resources import POD
+from .errors import ApiError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from .cluster import Cluster
+
+    Object = dict[str, t.Any]
+
+ISTIOD_DEBUG_PORT: t.Final = 15014
+ENVOY_ADMIN_PORT: t.Final = 15000
+ENVOY_STATS_PORT: t.Final = 15090
+THREADS: t.Final = 8
+ROUTES: t.Final = "dynamic_route_configs"
+CLUSTERS: t.Final = "dynamic_active_clusters"
+LISTENERS: t.Final = "dynamic_listeners"
+
+T = t.TypeVar("T")
+R = t.TypeVar("R")
+
+
+@dataclass(frozen=True, order=True)
+class Proxy:
+    """One Envoy that is connected to istiod. namespace, name: of its pod. is_gateway: not a sidecar."""
+
+    namespace: str
+    name: str
+    is_gateway: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Sample(t.NamedTuple):
+    """One line of a Prometheus text: `name{labels} value`."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+class Proxies:
+    """The mesh's proxies, as istiod and the API server know them."""
+
+    def __init__(self, cluster: Cluster, istio_namespace: str = "istio-system") -> None:
+        self._cluster = cluster
+        self._istio_namespace = istio_namespace
+
+    def connected(self) -> list[Proxy]:
+        """Return every proxy connected to any istiod; each istiod knows only its own, so all are asked.
+
+        Raises ApiError without the right to list pods of Istio's namespace and to forward ports of istiod's,
+        or if no istiod is running.
+        """
+        found = self.sync_status()
+        return sorted({_proxy_of(entry) for entry in found})
+
+    def sync_status(self) -> list[Object]:
+        """Return istiod's `/debug/syncz` of all replicas: per proxy and type of configuration, sent and acked nonce."""
+        replicas = [
+            pod["metadata"]["name"]
+            for pod in self._cluster.list(POD, self._istio_namespace, label_selector="app=istiod")
+            if (pod.get("status") or {}).get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
+        ]
+        if not replicas:
+            raise ApiError(
+                f"No running istiod (pods with the label app=istiod) in namespace {self._istio_namespace}. "
+                "Set istio_namespace if Istio runs elsewhere.",
+                reason="NoIstiod",
+            )
+        answers = in_parallel(self._syncz, replicas)
+        for _replica, answer in answers:
+            if isinstance(answer, ApiError):
+                raise answer
+        return [entry for _replica, answer in answers if not isinstance(answer, ApiError) for entry in answer]
+
+    def _syncz(self, pod: str) -> list[Object]:
+        body = self._cluster.port_forward(self._istio_namespace, pod, ISTIOD_DEBUG_PORT, "/debug/syncz")
+        return list(_parsed(body, f"istiod {self._istio_namespace}/{pod}") or ())
+
+    def config_dump(self, proxy: Proxy, kinds: Sequence[str] = (ROUTES,), name_pattern: str = "") -> Object:
+        """Return `{"configs": [...]}`: Envoy's dump of the given kinds, in one dictionary.
+
+        kinds: ROUTES, CLUSTERS, LISTENERS. name_pattern: regular expression on the resource's name; with it a big
+        mesh's dump stays small. A kind of which the proxy holds nothing adds nothing.
+        """
+        configs: list[Object] = []
+        for kind in kinds:
+            query = {"resource": kind, **({"name_regex": name_pattern} if name_pattern else {})}
+            try:
+                body = self._cluster.port_forward(
+                    proxy.namespace, proxy.name, ENVOY_ADMIN_PORT, f"/config_dump?{urlencode(query)}"
+                )
+            except ApiError as error:
+                if error.status == 404 and error.details.get("reason") == "portforward":
+                    continue
+                raise
+            configs += _parsed(body, f"Envoy of {proxy}").get("configs") or ()
+        return {"configs": configs}
+
+    def counters(self, namespace: str, pod: str, pattern: str) -> list[Sample]:
+        """Return the proxy's own counters whose Envoy name matches the regular expression `pattern`.
+
+        Right: get on pods/proxy. No scrape interval: the numbers are of this moment.
+        """
+        path = f"/stats/prometheus?usedonly&{urlencode({'filter': pattern})}"
+        body = self._cluster.pod_proxy_get(namespace, pod, ENVOY_STATS_PORT, path)
+        return list(parse_samples(body.decode(errors="replace")))
+
+
+def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> list[tuple[T, R | ApiError]]:
+    """Return each item with what `function` returned for it, or with the ApiError it raised; in order."""
+    todo = list(items)
+
+    def attempt(item: T) -> R | ApiError:
+        try:
+            return function(item)
+        except ApiError as error:
+            return error
+
+    if len(todo) <= 1:
+        return [(item, attempt(item)) for item in todo]
+    with concurrent.futures.ThreadPoolExecutor(min(THREADS, len(todo))) as pool:
+        return list(zip(todo, pool.map(attempt, todo), strict=True))
+
+
+_SAMPLE: t.Final = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)")
+_LABEL: t.Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+
+
+def parse_samples(text: str) -> Iterable[Sample]:
+    """Yield the samples of Prometheus' text format; lines that are none are comments."""
+    for line in text.splitlines():
+        match = _SAMPLE.match(line)
+        if match:
+            labels = {name: _unescape(value) for name, value in _LABEL.findall(match[2] or "")}
+            yield Sample(match[1], labels, float(match[3]))
+
+
+def _unescape(value: str) -> str:
+    return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], value)
+
+
+def _proxy_of(entry: Object) -> Proxy:
+    """istiod names a proxy `pod.namespace`; a pod's name may have dots, a namespace cannot."""
+    name, _dot, namespace = str(entry["proxy"]).rpartition(".")
+    return Proxy(namespace, name, str(entry.get("proxy_type") or "").lower() == "router")
+
+
+def _parsed(body: bytes, source: str) -> t.Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise ApiError(f"{source} answered with something that is not JSON: {body[:200]!r}") from error
