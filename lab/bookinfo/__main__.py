@@ -1,0 +1,49 @@
+"""Start one service: python3 -m bookinfo ROLE [PORT]."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+
+from .catalogue import Ratings, details
+from .faults import BadFault, Faults
+from .productpage import ProductPage
+from .reviews import Reviews
+from .server import Handler, Server
+from .settings import BadSetting, Settings, port, seconds, service
+
+
+def handler_for(settings: Settings, environment: Mapping[str, str]) -> Handler:
+    if settings.role == "details":
+        return details
+    if settings.role == "ratings":
+        return Ratings()
+    if settings.role == "reviews":
+        return Reviews(settings, service("ratings", environment))
+    return ProductPage(settings, *(service(name, environment) for name in ("details", "reviews", "ratings")))
+
+
+def main(arguments: list[str], environment: Mapping[str, str]) -> int:
+    """0 after a graceful end, 1 for a wished crash, 2 for settings that cannot be used."""
+    try:
+        role = arguments[0] if arguments else environment.get("BOOKINFO_ROLE", "")
+        settings = Settings.from_environment(role, environment)
+        if settings.crash_on_start:
+            print(f"{role}: crashes, as CRASH_ON_START asks", file=sys.stderr, flush=True)
+            return 1
+        given = {**environment, "PORT": arguments[1]} if len(arguments) > 1 else environment
+        number = port("PORT", given)
+        grace = seconds("DRAIN_SECONDS", environment, 2.0)
+        faults = Faults.from_environment(environment)
+        server = Server(handler_for(settings, environment), faults=faults, name=f"{role}-{settings.version}")
+    except (BadSetting, BadFault) as error:
+        print(f"bookinfo: {error}", file=sys.stderr, flush=True)
+        return 2
+    asyncio.run(server.run("0.0.0.0", number, start_delay=settings.start_delay, grace=grace))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,87 @@
+"""HTTP/1.1 heads and bodies: as much as two of these services and an Envoy between them say to each other."""
+
+from __future__ import annotations
+
+from .messages import Request
+
+HEAD_LIMIT = 64 * 1024
+BODY_LIMIT = 1024 * 1024
+
+
+class BadMessage(Exception):
+    """The peer sent what this parser does not take; `status` is the answer it deserves."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def split_head(data: bytes | bytearray) -> tuple[str, dict[str, str], int] | None:
+    """First line, headers and the index of the body; None while the head is incomplete. Repeated headers are joined."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        if len(data) > HEAD_LIMIT:
+            raise BadMessage(431, "head too large")
+        return None
+    first, *lines = data[:end].decode("latin-1").split("\r\n")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise BadMessage(400, f"not a header: {line!r}")
+        name, value = name.lower(), value.strip()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return first, headers, end + 4
+
+
+def body_length(headers: dict[str, str]) -> int:
+    """Length by content-length, in bytes, 0 without one."""
+    text = headers.get("content-length", "0")
+    if not text.isdecimal():
+        raise BadMessage(400, f"content-length {text!r}")
+    if int(text) > BODY_LIMIT:
+        raise BadMessage(413, "body too large")
+    return int(text)
+
+
+def take_request(buffer: bytearray) -> Request | None:
+    """Remove the first whole request from `buffer` and return it; None while it is incomplete."""
+    parts = split_head(buffer)
+    if parts is None:
+        return None
+    first, headers, start = parts
+    if "transfer-encoding" in headers:
+        raise BadMessage(411, "a body needs a content-length")
+    end = start + body_length(headers)
+    if len(buffer) < end:
+        return None
+    words = first.split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        raise BadMessage(400, f"not a request line: {first!r}")
+    body = bytes(buffer[start:end])
+    del buffer[:end]
+    path, _question_mark, query = words[1].partition("?")
+    if words[2] == "HTTP/1.0":
+        headers.setdefault("connection", "close")
+    return Request(words[0], path, query, headers, body)
+
+
+def take_chunks(data: bytes | bytearray, start: int) -> tuple[bytes, int] | None:
+    """The chunked body that begins at `start` and the index after it; None while it is incomplete."""
+    body = bytearray()
+    while True:
+        line_end = data.find(b"\r\n", start)
+        if line_end < 0:
+            return None
+        try:
+            size = int(bytes(data[start:line_end]).split(b";")[0], 16)
+        except ValueError as error:
+            raise BadMessage(502, "not a chunk size") from error
+        chunk_end = line_end + 2 + size
+        if len(data) < chunk_end + 2:
+            return None
+        if size == 0:
+            trailer_end = line_end + 4 if data[line_end + 2 : line_end + 4] == b"\r\n" else data.find(b"\r\n\r\n", line_end) + 4
+            return None if trailer_end < 4 else (bytes(body), trailer_end)
+        body += data[line_end + 2 : chunk_end]
+        start = chunk_end + 2

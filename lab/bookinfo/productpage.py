@@ -1,0 +1,95 @@
+"""`productpage`: what a browser talks to. Calls details and reviews, side by side, and passes headers on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from typing import Any
+from urllib.parse import parse_qs
+
+from . import page, session
+from .client import CallFailed, Service
+from .messages import Request, Response, html_response, json_response, not_found
+from .settings import Settings
+
+TIMEOUT_SECONDS = 3.0
+API = "/api/v1/products"
+
+
+class ProductPage:
+    def __init__(self, settings: Settings, details: Service, reviews: Service, ratings: Service) -> None:
+        self.settings = settings
+        self.services = {"details": details, "reviews": reviews, "ratings": ratings}
+
+    def __call__(self, request: Request) -> Response | Awaitable[Response]:
+        if request.path == "/productpage":
+            return self.product_page(request)
+        if request.path in ("/", "/index.html"):
+            return html_response(200, page.index())
+        if request.path == "/login":
+            return self.login(request)
+        if request.path == "/logout":
+            return _to_the_page(session.cookie_of_nobody())
+        if request.path == API or request.path.startswith(API + "/"):
+            return self.api(request)
+        return not_found(request)
+
+    async def product_page(self, request: Request) -> Response:
+        user, headers = self.caller(request)
+        details, reviews = await asyncio.gather(
+            self.call("details", 0, headers), self.call("reviews", 0, headers)
+        )
+        return html_response(200, page.product_page(user, details, reviews))
+
+    def login(self, request: Request) -> Response:
+        if request.method != "POST":
+            return json_response(405, {"error": "POST username and passwd as a form"})
+        form = parse_qs(request.body.decode("utf-8", "replace"))
+        try:
+            user = session.checked_name(form.get("username", [""])[0])
+        except session.BadName as error:
+            return json_response(400, {"error": str(error)})
+        return _to_the_page(session.cookie_for(user, self.settings.session_key))
+
+    def api(self, request: Request) -> Response | Awaitable[Response]:
+        """/api/v1/products, /api/v1/products/N, /api/v1/products/N/reviews and /ratings."""
+        number, _slash, what = request.path.removeprefix(API).strip("/").partition("/")
+        if not number:
+            return json_response(200, [page.PRODUCT])
+        if number != str(page.PRODUCT["id"]):
+            return not_found(request)
+        if what in ("reviews", "ratings"):
+            return self.pass_through(what, request)
+        return self.pass_through("details", request) if not what else not_found(request)
+
+    async def pass_through(self, name: str, request: Request) -> Response:
+        _user, headers = self.caller(request)
+        return json_response(*await self.call(name, 0, headers))
+
+    def caller(self, request: Request) -> tuple[str | None, dict[str, str]]:
+        """The logged-in user and the headers of the calls made for this request.
+
+        `end-user` comes from the signed session alone: a browser cannot claim to be somebody.
+        """
+        user = session.user_of(request.headers.get("cookie", ""), self.settings.session_key)
+        headers = request.passed_on()
+        if user is not None:
+            headers["end-user"] = user
+        return user, headers
+
+    async def call(self, name: str, number: int, headers: dict[str, str]) -> tuple[int, Any]:
+        """Status and JSON of the service's answer; 503 or 502 and an error when there is none."""
+        try:
+            status, body = await self.services[name].get(f"/{name}/{number}", headers, TIMEOUT_SECONDS)
+        except CallFailed as error:
+            return 503, {"error": str(error)}
+        try:
+            return status, json.loads(body)
+        except ValueError:
+            text = body.decode("utf-8", "replace")[:200]
+            return (502 if status == 200 else status), {"error": f"{name}: not JSON: {text}"}
+
+
+def _to_the_page(cookie: str) -> Response:
+    return Response(302, b"", "text/html; charset=utf-8", (("location", "/productpage"), ("set-cookie", cookie)))

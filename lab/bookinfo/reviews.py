@@ -1,0 +1,61 @@
+"""`reviews`: v1 shows no stars; v2 black and v3 red ones, which it asks `ratings` for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable
+
+from .catalogue import book_number
+from .client import CallFailed, Service
+from .messages import Request, Response, json_response, not_found
+from .settings import Settings
+
+TEXTS = {
+    "Reviewer1": "Two pairs of twins and one city that cannot tell them apart: I laughed from the first act to the last.",
+    "Reviewer2": "Quick, loud and short. Not his deepest play, but hard to put down.",
+}
+TIMEOUT_SECONDS = {"black": 10.0, "red": 2.5}
+NO_RATINGS = {"error": "Ratings service is currently unavailable"}
+
+
+class Reviews:
+    def __init__(self, settings: Settings, ratings: Service) -> None:
+        self.settings = settings
+        self.ratings = ratings
+
+    def __call__(self, request: Request) -> Response | Awaitable[Response]:
+        number = book_number(request, "reviews")
+        if number is None:
+            return not_found(request)
+        if self.settings.star_color is None:
+            return self.answer(number, {reviewer: None for reviewer in TEXTS})
+        return self.with_stars(number, request, self.settings.star_color)
+
+    async def with_stars(self, number: int, request: Request, color: str) -> Response:
+        timeout = TIMEOUT_SECONDS.get(color, 2.5)
+        try:
+            status, body = await self.ratings.get(f"/ratings/{number}", request.passed_on("end-user"), timeout)
+            stars = json.loads(body)["ratings"] if status == 200 else None
+        except (CallFailed, ValueError, KeyError, TypeError) as error:
+            print(f"ratings: {error}", flush=True)
+            stars = None
+        if not isinstance(stars, dict):
+            return self.answer(number, {reviewer: NO_RATINGS for reviewer in TEXTS})
+        return self.answer(number, {r: {"stars": stars.get(r, -1), "color": color} for r in TEXTS})
+
+    def answer(self, number: int, ratings: dict[str, object]) -> Response:
+        reviews = []
+        for reviewer, text in TEXTS.items():
+            review: dict[str, object] = {"reviewer": reviewer, "text": text}
+            if ratings[reviewer] is not None:
+                review["rating"] = ratings[reviewer]
+            reviews.append(review)
+        return json_response(
+            200,
+            {
+                "id": str(number),
+                "podname": self.settings.pod,
+                "clustername": self.settings.cluster,
+                "reviews": reviews,
+            },
+        )

@@ -1,0 +1,159 @@
+"""An HTTP/1.1 server on asyncio's raw protocols: kept-alive connections, one write an answer, a graceful end.
+
+The standard library's http.server manages some hundred requests a second; load tests of a mesh need thousands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import signal
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from .faults import BadFault, Faults
+from .messages import Request, Response, json_response
+from .parser import BadMessage, take_request
+
+Handler = Callable[[Request], "Response | Awaitable[Response]"]
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection: requests are answered one after the other, in order."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.buffer = bytearray()
+        self.transport: asyncio.Transport | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server.connections.discard(self)
+        if self.task is not None:
+            self.task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        if self.task is None:
+            self.serve()
+
+    @property
+    def busy(self) -> bool:
+        return self.task is not None or bool(self.buffer)
+
+    def serve(self) -> None:
+        """Answer what the buffer holds, until a handler has to wait."""
+        while self.buffer and self.transport is not None and not self.transport.is_closing():
+            try:
+                request = take_request(self.buffer)
+            except BadMessage as error:
+                self.transport.write(json_response(error.status, {"error": str(error)}).encode(close=True))
+                self.transport.close()
+                return
+            if request is None:
+                return
+            answer = self.server.answer(request)
+            if isinstance(answer, Response):
+                self.write(request, answer)
+            else:
+                self.task = asyncio.get_running_loop().create_task(self.finish(request, answer))
+                return
+
+    async def finish(self, request: Request, answer: Awaitable[Response]) -> None:
+        response = await guarded(answer)
+        self.task = None
+        self.write(request, response)
+        self.serve()
+
+    def write(self, request: Request, response: Response) -> None:
+        if self.transport is None or self.transport.is_closing():
+            return
+        close = self.server.stopping or request.headers.get("connection", "").lower() == "close"
+        self.transport.write(response.encode(close=close, head_only=request.method == "HEAD"))
+        if close:
+            self.transport.close()
+
+
+class Server:
+    """Serves `handler` with the faults asked for; `/health` says whether requests are welcome."""
+
+    def __init__(self, handler: Handler, *, faults: Faults = Faults(), name: str = "service") -> None:
+        self.handler = handler
+        self.faults = faults
+        self.name = name
+        self.ready = True
+        self.stopping = False
+        self.connections: set[Connection] = set()
+
+    def answer(self, request: Request) -> Response | Awaitable[Response]:
+        if request.path == "/health":
+            return self.health()
+        if not self.ready:
+            return json_response(503, {"error": f"{self.name} is still starting"})
+        try:
+            faults = self.faults.for_request(request.headers)
+        except BadFault as error:
+            return json_response(400, {"error": str(error)})
+        if faults:
+            return self.answer_with(faults, request)
+        try:
+            return self.handler(request)
+        except Exception as error:
+            return broken(error)
+
+    async def answer_with(self, faults: Faults, request: Request) -> Response:
+        failure = await faults.suffer()
+        if failure is not None:
+            return failure
+        answer = self.handler(request)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def health(self) -> Response:
+        if self.ready and not self.stopping:
+            return json_response(200, {"status": f"{self.name} is healthy"})
+        return json_response(503, {"status": f"{self.name} is {'stopping' if self.stopping else 'starting'}"})
+
+    async def run(self, host: str, port: int, *, start_delay: float = 0.0, grace: float = 2.0) -> None:
+        """Serve until SIGTERM or SIGINT.
+
+        start_delay: seconds in which everything is answered 503.
+        grace: seconds that a kept-alive idle connection may live on after the signal. Its next request is answered
+        with `connection: close`; closing it at once could cross a request that is already on its way.
+        """
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        listener = await loop.create_server(lambda: Connection(self), host, port, backlog=1024)
+        print(f"{self.name} listens on port {listener.sockets[0].getsockname()[1]}", flush=True)
+        if start_delay:
+            self.ready = False
+            loop.call_later(start_delay, lambda: setattr(self, "ready", True))
+        await stop.wait()
+        await self.drain(listener, grace)
+
+    async def drain(self, listener: asyncio.Server, grace: float) -> None:
+        """No new connections; end when every open one has had its last answer, idle ones after `grace` seconds."""
+        self.stopping = True
+        listener.close()
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + grace
+        while self.connections and (loop.time() < patience or any(c.busy for c in self.connections)):
+            await asyncio.sleep(0.02)
+        print(f"{self.name} ends, all requests answered", flush=True)
+
+
+async def guarded(answer: Awaitable[Response]) -> Response:
+    try:
+        return await answer
+    except Exception as error:
+        return broken(error)
+
+
+def broken(error: Exception) -> Response:
+    print(f"error: {type(error).__name__}: {error}", flush=True)
+    return json_response(500, {"error": f"{type(error).__name__}: {error}"})

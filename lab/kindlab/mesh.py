@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Istio in a lab cluster: istiod with its real webhooks, an ingress gateway, the Gateway API's definitions."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import time
+import typing as t
+
+from . import images, pods, programs, progress
+from .errors import LabError
+
+if t.TYPE_CHECKING:
+    from .lab import Lab
+
+MANIFESTS = pathlib.Path(__file__).resolve().parent.parent / "manifests"
+NAMESPACE = "istio-system"
+PUBLISHED_HUB = "registry.istio.io/release"
+PUBLISHED_TAG = "1.30.3"
+INSTALL_SECONDS = 180
+WEBHOOK_SECONDS = 30
+BAD_OBJECT = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "VirtualService",
+    "metadata": {"name": "lab-probe", "namespace": "default"},
+    "spec": {
+        "hosts": ["lab-probe"],
+        "http": [{"route": [{"destination": {"host": h}, "weight": 0} for h in ("one", "two")]}],
+    },
+}
+
+
+def install(lab: Lab) -> None:
+    """Install Istio, or bring an installed one to this state; returns when its webhooks refuse a bad object.
+
+    Raises LabError with the pod's own reason as soon as a pod of the mesh cannot start.
+    """
+    with progress.step("Install Istio", lab.logs, "Look at the pods: kubectl -n istio-system describe pods") as step:
+        crds = programs.module_dir("sigs.k8s.io/gateway-api") / "config/crd/standard"
+        step.note(lab.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(crds)))
+        _run_beside_pods(lab, step, _command(lab))
+        _wait_for_validation(lab)
+
+
+def _command(lab: Lab) -> list[str]:
+    """istioctl install with the published images, or with the local ones and what stock Envoy needs."""
+    pulled = lab.images_mode == "pull"
+    hub, tag = (PUBLISHED_HUB, PUBLISHED_TAG) if pulled else (images.HUB, images.TAG)
+    files = ["istio.yaml"] if pulled else ["istio.yaml", "istio-stock-envoy.yaml"]
+    command = [str(programs.program("istioctl")), "install", "--skip-confirmation", "--kubeconfig", str(lab.kubeconfig)]
+    for name in files:
+        command += ["--filename", str(MANIFESTS / name)]
+    return [*command, "--set", f"hub={hub}", "--set", f"tag={tag}", "--readiness-timeout", f"{INSTALL_SECONDS}s"]
+
+
+def _run_beside_pods(lab: Lab, step: progress.Step, command: list[str]) -> None:
+    """Run istioctl and look at the pods meanwhile: left alone it waits minutes for a pod that cannot start."""
+    step.note("+ " + " ".join(command))
+    with step.log.open("ab") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        while True:
+            try:
+                status = process.wait(timeout=2)
+                break
+            except subprocess.TimeoutExpired:
+                trouble = pods.cannot_start(lab, NAMESPACE)
+                if trouble:
+                    raise LabError("Istio cannot start: " + "; ".join(trouble)) from None
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+    if status != 0:
+        trouble = pods.not_ready(lab, NAMESPACE)
+        raise LabError(f"istioctl install ended with status {status}" + (f": {'; '.join(trouble)}" if trouble else ""))
+
+
+def _wait_for_validation(lab: Lab) -> None:
+    """istiod first proves to itself that its webhook answers; before that the API server takes any object."""
+    deadline = time.monotonic() + WEBHOOK_SECONDS
+    answer = ""
+    while time.monotonic() < deadline:
+        try:
+            lab.kubectl("apply", "--dry-run=server", "-f", "-", input=json.dumps(BAD_OBJECT))
+        except LabError as error:
+            answer = str(error)
+            if "denied the request" in answer:
+                return
+        time.sleep(0.5)
+    raise LabError(f"Istio's validation webhook did not refuse a bad VirtualService within {WEBHOOK_SECONDS} s. {answer}".rstrip())

@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Tells Prometheus which pods there are, over HTTP, with the labels of its own Kubernetes discovery.
+
+Debian builds Prometheus without that discovery. Each GET asks the API server for the pods, from its cache, and answers
+with those ports of them whose name is PORT_NAME.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import pathlib
+import re
+import ssl
+import typing as t
+import urllib.request
+
+PORT_NAME = "http-envoy-prom"
+LISTEN = ("0.0.0.0", 8080)
+ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
+META = "__meta_kubernetes_"
+
+
+def pods() -> list[dict[str, t.Any]]:
+    """All pods of the cluster, as the API server's cache has them."""
+    address = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+    token = (ACCOUNT / "token").read_text().strip()
+    request = urllib.request.Request(f"{address}/api/v1/pods?resourceVersion=0", headers={"Authorization": f"Bearer {token}"})
+    trusted = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    with urllib.request.urlopen(request, timeout=5, context=trusted) as answer:
+        items: list[dict[str, t.Any]] = json.load(answer)["items"]
+    return items
+
+
+def targets(items: t.Iterable[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Prometheus' HTTP discovery format: [{targets: [address], labels: {...}}]."""
+    found = []
+    for pod in items:
+        address = pod.get("status", {}).get("podIP")
+        spec = pod["spec"]
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            for port in container.get("ports", []):
+                if address and port.get("name") == PORT_NAME:
+                    found.append({"targets": [f"{address}:{port['containerPort']}"], "labels": labels(pod)})
+    return found
+
+
+def labels(pod: dict[str, t.Any]) -> dict[str, str]:
+    meta = pod["metadata"]
+    controller = next((owner["name"] for owner in meta.get("ownerReferences", []) if owner.get("controller")), "")
+    own = {f"{META}pod_label_{re.sub('[^a-zA-Z0-9_]', '_', name)}": text for name, text in meta.get("labels", {}).items()}
+    return {
+        **own,
+        f"{META}pod_container_port_name": PORT_NAME,
+        f"{META}pod_phase": pod["status"].get("phase", ""),
+        f"{META}namespace": meta["namespace"],
+        f"{META}pod_name": meta["name"],
+        f"{META}pod_controller_name": controller,
+    }
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """GET / answers with the targets, GET /health without asking anybody."""
+
+    wbufsize = -1
+
+    def do_GET(self) -> None:
+        try:
+            status, value = 200, {} if self.path == "/health" else targets(pods())
+        except OSError as error:
+            # Prometheus keeps its last list when this one is not to be had.
+            status, value = 503, {"error": str(error)}
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: t.Any) -> None:
+        """Two lines a second would say nothing."""
+
+
+if __name__ == "__main__":
+    http.server.ThreadingHTTPServer(LISTEN, Handler).serve_forever()
