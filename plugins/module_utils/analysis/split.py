@@ -1,0 +1,239 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Did the requests go where they were meant to go? An exact test of counts against intended shares.
+
+A proxy draws the version of every request at random, so the counts are multinomial and the question has an exact
+answer. Three answers are possible: `fail` when the counts contradict the shares, `pass` when they do not and were
+many enough to have shown a deviation that matters, else `inconclusive`. No evidence is never success.
+"""
+
+from __future__ import annotations
+
+import math
+import typing as t
+from dataclasses import asdict, dataclass
+
+from ..errors import InvalidInput
+from . import binomial
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Verdict = t.Literal["pass", "fail", "inconclusive"]
+
+MAX_STEPS = 20_000
+"""Above so many conditional steps the exact multinomial sum would take seconds; the bound takes its place."""
+BEYOND_DOUBT = 1e-12
+"""Below this the bound is as good as the exact value, which would take long to find so far out."""
+MAX_REQUESTS_NEEDED = 100_000_000
+
+
+@dataclass(frozen=True)
+class SplitVerdict:
+    """What the counts say about the shares.
+
+    p_value: how likely counts at least as improbable are if the shares hold; None without any request.
+    n: requests counted. power: how likely a version that is off by `detect` would have been noticed with this n.
+    reasons: sentences for people; never empty. method: `exact` or `bound` (see `p_value`), `none` without a test.
+    """
+
+    verdict: Verdict
+    p_value: float | None
+    n: int
+    power: float
+    reasons: tuple[str, ...]
+    method: str = "exact"
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return the verdict as tasks return it."""
+        return {**asdict(self), "reasons": list(self.reasons)}
+
+
+def test_split(
+    counts: Mapping[str, int],
+    shares: Mapping[str, float],
+    *,
+    alpha: float = 0.001,  # noqa: PT028
+    detect: float = 0.05,  # noqa: PT028
+    power: float = 0.8,  # noqa: PT028
+) -> SplitVerdict:
+    """Return whether `counts` fit `shares`.
+
+    counts: version -> requests seen. shares: version -> intended weight; only the ratios matter, 0 means none at all.
+    alpha: probability of a false `fail`. detect: the deviation, in points of share (0.05 is five points of a hundred),
+    that must have been noticeable with probability `power` before the verdict may be `pass`; a share smaller than
+    `detect` must have been distinguishable from none. Raises InvalidInput on negative numbers or when all shares are 0.
+    """
+    wanted = normalised(shares)
+    _check_options(counts, alpha, detect, power)
+    n = sum(counts.values())
+    if n == 0:
+        return SplitVerdict("inconclusive", None, 0, 0.0, ("no requests were seen",), "none")
+    reached = power_to_detect(n, wanted, alpha=alpha, detect=detect)
+    strays = [version for version, count in sorted(counts.items()) if count > 0 and wanted.get(version, 0.0) == 0]
+    if strays:
+        reasons = tuple(
+            f"{version} answered {counts[version]} of {n} requests and should answer none" for version in strays
+        )
+        return SplitVerdict("fail", 0.0, n, reached, reasons)
+    versions = [version for version, share in wanted.items() if share > 0]
+    p, method = p_value([counts.get(version, 0) for version in versions], [wanted[version] for version in versions])
+    if p < alpha:
+        return SplitVerdict("fail", p, n, reached, _deviations(counts, wanted, n, alpha), method)
+    if reached < power:
+        needed = requests_needed(wanted, alpha=alpha, detect=detect, power=power)
+        reason = (
+            f"{n} requests are too few: a deviation of {detect * 100:g} points would be noticed with probability "
+            f"{reached:.2f} only, {power:g} is wanted; about {needed} requests are needed"
+        )
+        return SplitVerdict("inconclusive", p, n, reached, (reason,), method)
+    return SplitVerdict("pass", p, n, reached, (f"{n} requests fit the intended shares (p = {p:.3g})",), method)
+
+
+def normalised(shares: Mapping[str, float]) -> dict[str, float]:
+    """Return version -> share of 1. Raises InvalidInput on a negative, infinite or missing share."""
+    for version, share in shares.items():
+        if not (share >= 0 and math.isfinite(share)):
+            raise InvalidInput(f"shares: {version} has {share}; a share is a number of 0 or more")
+    total = math.fsum(shares.values())
+    if total <= 0:
+        raise InvalidInput("shares: all are 0, so there is nothing to test; give at least one version a share")
+    return {version: share / total for version, share in shares.items()}
+
+
+def binomial_interval(n: int, share: float, alpha: float = 0.001) -> tuple[int, int]:
+    """Return the lowest and the highest count of `n` requests that fits `share` (0 to 1): outside it p < `alpha`."""
+    if n < 0 or not 0 <= share <= 1 or not 0 < alpha < 1:
+        raise InvalidInput(f"n must be 0 or more, share 0 to 1, alpha between 0 and 1; got {n}, {share}, {alpha}")
+    return binomial.interval(n, share, alpha)
+
+
+def p_value(counts: Sequence[int], shares: Sequence[float]) -> tuple[float, str]:
+    """Return the p-value of `counts` under `shares` (sum 1) and how it came about.
+
+    `exact`: the probability of all outcomes no likelier than the one seen (method of small p-values), summed by
+    conditioning on one version after the other; with two versions this is the two-sided exact binomial test.
+    `bound`: where that sum is too long, the least of the exact binomial p-values of each version times their number
+    (Bonferroni). Its false failures are as rare as `alpha` says too.
+    """
+    n = sum(counts)
+    each = [binomial.p_value(count, n, share) for count, share in zip(counts, shares, strict=True)]
+    if len(shares) <= 2:
+        return each[0], "exact"
+    bound = min(1.0, min(each) * len(each))
+    if bound < BEYOND_DOUBT or _steps(n, shares) > MAX_STEPS:
+        return bound, "bound"
+    limit = _log_probability(counts, shares) + binomial.TIE
+    return min(1.0, _mass_at_most(limit, n, sorted(shares, reverse=True))), "exact"
+
+
+def power_to_detect(n: int, shares: Mapping[str, float], *, alpha: float, detect: float) -> float:
+    """Return how likely `n` requests show that one version is `detect` off, for the version where that is hardest.
+
+    Every version's own binomial test stands for the whole (with three or more at the level `bound` gives it). A share
+    cannot fall below 0 or rise above 1: the deviation is cut there, so a small share is tested against none at all.
+    """
+    positive = [share for share in normalised(shares).values() if share > 0]
+    if len(positive) == 1:
+        return 1.0 - (1.0 - detect) ** n
+    # the two shares of a pair mirror each other: one of them says it all
+    tested = positive[:1] if len(positive) == 2 else positive
+    level = alpha if len(positive) == 2 else alpha / len(positive)
+    return min(
+        binomial.rejection_probability(n, share, other, level)
+        for share in sorted(set(tested))
+        for other in (max(0.0, share - detect), min(1.0, share + detect))
+    )
+
+
+def requests_needed(
+    shares: Mapping[str, float], *, alpha: float = 0.001, detect: float = 0.05, power: float = 0.8
+) -> int:
+    """Return about how many requests `test_split` needs to be able to pass.
+
+    Exact up to the saw-tooth of a discrete test: a few requests more or less may reach the power too.
+    """
+    enough = 1
+    while power_to_detect(enough, shares, alpha=alpha, detect=detect) < power:
+        enough *= 2
+        if enough > MAX_REQUESTS_NEEDED:
+            return MAX_REQUESTS_NEEDED
+    low, high = enough // 2, enough
+    while high - low > max(1, low // 200):
+        middle = (low + high) // 2
+        if power_to_detect(middle, shares, alpha=alpha, detect=detect) < power:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _check_options(counts: Mapping[str, int], alpha: float, detect: float, power: float) -> None:
+    for version, count in counts.items():
+        if count < 0:
+            raise InvalidInput(f"counts: {version} has {count}; a count is a whole number of 0 or more")
+    if not 0 < alpha < 1:
+        raise InvalidInput(f"alpha: {alpha} is not a probability between 0 and 1; 0.001 is usual")
+    if not 0 < detect < 1:
+        raise InvalidInput(f"detect: {detect} is not a share between 0 and 1; 0.05 means five points of a hundred")
+    if not 0 < power < 1:
+        raise InvalidInput(f"power: {power} is not a probability between 0 and 1; 0.8 is usual")
+
+
+def _deviations(counts: Mapping[str, int], wanted: Mapping[str, float], n: int, alpha: float) -> tuple[str, ...]:
+    """Return one sentence for each version outside its bounds, or for all when only the whole deviates."""
+    lines = {}
+    outside = []
+    for version, share in wanted.items():
+        count = counts.get(version, 0)
+        low, high = binomial.interval(n, share, alpha)
+        lines[version] = (
+            f"{version} answered {count} of {n} requests ({count / n:.2%}) where {share:.2%} is intended "
+            f"({low} to {high} would fit)"
+        )
+        if not low <= count <= high:
+            outside.append(version)
+    return tuple(lines[version] for version in outside or lines)
+
+
+def _log_probability(counts: Sequence[int], shares: Sequence[float]) -> float:
+    total, rest, left = 0.0, sum(counts), 1.0
+    for count, share in list(zip(counts, shares, strict=True))[:-1]:
+        total += binomial.log_pmf(count, rest, min(1.0, share / left))
+        rest, left = rest - count, left - share
+    return total
+
+
+def _mass_at_most(log_limit: float, n: int, shares: Sequence[float]) -> float:
+    """Return the probability of all outcomes of `n` requests whose log probability is `log_limit` or less.
+
+    shares: in descending order, relative to their sum. Goes outwards from the likeliest count of the first version;
+    once that count alone is unlikely enough, so is everything beyond, whatever the other versions do.
+    """
+    total = math.fsum(shares)
+    share = shares[0] / total
+    if len(shares) == 1:
+        return 1.0 if log_limit >= 0 else 0.0
+    if len(shares) == 2:
+        return binomial.mass_at_most(log_limit, n, share)
+    mass = []
+    middle = min(n, int((n + 1) * share))
+    for step, first in ((1, middle), (-1, middle - 1)):
+        count = first
+        while 0 <= count <= n:
+            own = binomial.log_pmf(count, n, share)
+            if own <= log_limit:
+                tail = binomial.upper_tail if step > 0 else binomial.lower_tail
+                mass.append(tail(count, n, share))
+                break
+            mass.append(math.exp(own) * _mass_at_most(log_limit - own, n - count, shares[1:]))
+            count += step
+    return math.fsum(mass)
+
+
+def _steps(n: int, shares: Sequence[float]) -> float:
+    """Return about how many binomial sums the exact p-value needs: twelve standard deviations for each free version."""
+    ordered = sorted(shares, reverse=True)
+    return math.prod(min(n + 1.0, 12 * math.sqrt(n * share * (1 - share)) + 12) for share in ordered[:-2])
