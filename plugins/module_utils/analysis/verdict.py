@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One verdict out of many judgements. Pure.
+
+`pass` needs evidence: without a judgement that passed, or while a critical one is undecided, it is `inconclusive`.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Outcome = t.Literal["pass", "fail", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one metric says.
+
+    reason: one plain sentence with the numbers in it. weight: its share in the score, > 0.
+    critical: its failure alone fails the whole, its indecision alone holds it. numbers: what the reason was made from.
+    strength: how far beyond doubt a failure is, 1 = just (the inverse of p over alpha, or evidence times alpha).
+    """
+
+    metric: str
+    outcome: Outcome
+    reason: str
+    weight: float = 1.0
+    critical: bool = False
+    strength: float = 0.0
+    numbers: dict[str, t.Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return the judgement as tasks and reports show it."""
+        return {
+            "metric": self.metric,
+            "verdict": self.outcome,
+            "reason": self.reason,
+            "weight": self.weight,
+            "critical": self.critical,
+            "numbers": self.numbers,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The whole. score: percent of the decided weight that passed, None when nothing was decided."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    judgements: tuple[Judgement, ...]
+    score: float | None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return the verdict as tasks and reports show it."""
+        return {
+            "verdict": self.outcome,
+            "reasons": list(self.reasons),
+            "score": self.score,
+            "metrics": [judgement.as_dict() for judgement in self.judgements],
+        }
+
+
+def combine(judgements: Sequence[Judgement], *, pass_score: float = 95.0, fail_score: float = 75.0) -> Verdict:
+    """Combine judgements into one verdict.
+
+    In this order: a critical failure fails; a score below `fail_score` fails; a critical indecision, nothing decided,
+    half of the weight undecided, or a score below `pass_score` holds; the rest passes.
+    pass_score, fail_score: percent of the decided weight, fail_score <= pass_score.
+    """
+    if not 0.0 <= fail_score <= pass_score <= 100.0:
+        raise ValueError(f"scores must be 0 <= fail_score <= pass_score <= 100, not {fail_score} and {pass_score}")
+    by: dict[str, list[Judgement]] = {"pass": [], "fail": [], "inconclusive": []}
+    for judgement in judgements:
+        by[judgement.outcome].append(judgement)
+    passed, failed, undecided = (sum(one.weight for one in by[key]) for key in ("pass", "fail", "inconclusive"))
+    decided = passed + failed
+    score = 100.0 * passed / decided if decided else None
+
+    def verdict(outcome: Outcome, because: Sequence[Judgement], otherwise: str = "") -> Verdict:
+        reasons = tuple(f"{one.metric}: {one.reason}" for one in because) or (otherwise,)
+        return Verdict(outcome, reasons, tuple(judgements), score)
+
+    critical_failures = [one for one in by["fail"] if one.critical]
+    if critical_failures:
+        return verdict("fail", critical_failures)
+    if score is not None and score < fail_score:
+        return verdict("fail", by["fail"])
+    if score is None:
+        return verdict("inconclusive", by["inconclusive"], "no metric was judged")
+    if any(one.critical for one in by["inconclusive"]) or undecided >= decided:
+        return verdict("inconclusive", by["inconclusive"])
+    if score < pass_score:
+        return verdict("inconclusive", by["fail"])
+    return verdict("pass", by["pass"])

@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The steps of a rollout, from a list or a shape, checked before the first one runs. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ..errors import InvalidInput
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Gate = t.Literal["none", "timed", "manual"]
+MAX_STEPS: t.Final = 100
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rung. weight: percent of requests for the canary, above 0 to 100. pause: least seconds to observe.
+
+    deadline: seconds after which a step without a verdict goes back. replicas: least ready canary pods, None for what
+    capacity asks. gate: none, timed (opens by itself after `gate_seconds`) or manual (someone approves; at
+    `gate_seconds` the default holds, which is to go back). analysis: whether the step is judged at all.
+    """
+
+    weight: float
+    pause: float = 30.0
+    deadline: float = 600.0
+    replicas: int | None = None
+    gate: Gate = "none"
+    gate_seconds: float = 3600.0
+    analysis: bool = True
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return the step as options, state and reports hold it."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Who takes over from whom, and how. versions: every version with traffic; others keep their share of the rest."""
+
+    service: str
+    namespace: str
+    stable: str
+    canary: str
+    steps: tuple[Step, ...]
+    adapt: bool = False
+    keep: Mapping[str, float] = field(default_factory=dict)
+
+    def weights(self, share: float) -> dict[str, float]:
+        """Return version -> percent when the canary has `share` percent; `keep` versions keep theirs, stable the rest."""
+        kept = sum(self.keep.values())
+        canary = min(share, 100.0 - kept)
+        return {**self.keep, self.stable: _tidy(100.0 - kept - canary), self.canary: _tidy(canary)}
+
+
+def steps_from(options: Mapping[str, t.Any]) -> tuple[Step, ...]:
+    """Return the steps an option asks for.
+
+    options: either `steps` (a list of percents or of mappings with the fields of Step), or `shape` (linear or
+    exponential) with `start`, `stop` (percent) and `by` (percent added, or factor), plus defaults for every step.
+    The last step is always 100. Raises InvalidInput naming the option and the step.
+    """
+    defaults = {key: options[key] for key in ("pause", "deadline", "gate", "gate_seconds", "analysis") if key in options}
+    listed = options.get("steps")
+    if listed is not None and options.get("shape") is not None:
+        raise InvalidInput("steps and shape exclude each other: list the steps, or name a shape with start and by")
+    raw = listed if listed is not None else _shaped(options)
+    steps = tuple(_step(index, one, defaults) for index, one in enumerate(raw))
+    return _checked(steps, defaults)
+
+
+def _shaped(options: Mapping[str, t.Any]) -> list[float]:
+    shape, start, by = options.get("shape") or "exponential", float(options.get("start", 1)), options.get("by")
+    stop = float(options.get("stop", 100))
+    if not 0.0 < start <= stop <= 100.0:
+        raise InvalidInput(f"start and stop must be percents with 0 < start <= stop <= 100, not {start:g} and {stop:g}")
+    if shape not in ("linear", "exponential"):
+        raise InvalidInput(f"shape must be linear or exponential, not {shape!r}; or list the steps with `steps`")
+    grow = float(by if by is not None else (10 if shape == "linear" else 2))
+    if grow <= (0.0 if shape == "linear" else 1.0):
+        least = "above 0 (percent added a step)" if shape == "linear" else "above 1 (factor a step)"
+        raise InvalidInput(f"by must be {least} for the shape {shape}, not {grow:g}")
+    weights = [start]
+    while weights[-1] < stop:
+        grown = weights[-1] + grow if shape == "linear" else weights[-1] * grow
+        weights.append(_tidy(min(grown, stop)))
+        if len(weights) > MAX_STEPS:
+            raise InvalidInput(f"start {start:g} and by {grow:g} make more than {MAX_STEPS} steps; raise `by`")
+    return weights
+
+
+def _step(index: int, raw: t.Any, defaults: Mapping[str, t.Any]) -> Step:
+    fields = dict(raw) if isinstance(raw, dict) else {"weight": raw}
+    unknown = sorted(set(fields) - set(Step.__dataclass_fields__))
+    if unknown:
+        known = ", ".join(Step.__dataclass_fields__)
+        raise InvalidInput(f"steps[{index}] has {', '.join(unknown)}, which is none of {known}")
+    try:
+        fields["weight"] = float(fields["weight"])
+    except (KeyError, TypeError, ValueError):
+        raise InvalidInput(f"steps[{index}] needs a weight, a percent above 0 and up to 100; got {raw!r}") from None
+    return Step(**{**defaults, **fields})
+
+
+def _checked(steps: Sequence[Step], defaults: Mapping[str, t.Any]) -> tuple[Step, ...]:
+    if not steps:
+        raise InvalidInput("steps is empty: give at least one percent, for example [1, 10, 50, 100]")
+    if len(steps) > MAX_STEPS:
+        raise InvalidInput(f"steps has {len(steps)} entries; at most {MAX_STEPS} are possible")
+    before = 0.0
+    for index, step in enumerate(steps):
+        if not before < step.weight <= 100.0:
+            raise InvalidInput(f"steps[{index}].weight is {step.weight:g}; it must be above {before:g} and at most 100")
+        if step.pause < 0 or step.deadline <= step.pause:
+            raise InvalidInput(
+                f"steps[{index}] waits {step.pause:g} s and ends at {step.deadline:g} s; deadline must be the larger one"
+            )
+        if step.gate not in t.get_args(Gate):
+            raise InvalidInput(f"steps[{index}].gate is {step.gate!r}; it must be one of {', '.join(t.get_args(Gate))}")
+        before = step.weight
+    if steps[-1].weight < 100.0:
+        return (*steps, Step(**{**defaults, "weight": 100.0}))
+    return tuple(steps)
+
+
+def _tidy(percent: float) -> float:
+    """Return the percent with three decimals, the finest share routes are written in."""
+    return round(percent, 3)

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From numbers to verdicts: what is missing, broken or too little never passes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.analysis import histogram
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.metrics import (
+    Metric,
+    judge_errors,
+    judge_latency,
+    judge_value,
+)
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.rates import Tally
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.verdict import Judgement, combine
+
+ERRORS = Metric("errors", limit=5.0)
+LATENCY = Metric("latency", limit=500.0)
+FAST = {10.0: 500.0, 50.0: 950.0, 100.0: 1000.0, math.inf: 1000.0}
+SLOW = {10.0: 20.0, 50.0: 500.0, 100.0: 900.0, math.inf: 1000.0}
+
+ERROR_CASES = {
+    "no numbers": (None, Tally(1000, 1), "inconclusive"),
+    "no request": (Tally(0, 0), Tally(1000, 1), "inconclusive"),
+    "one request": (Tally(1, 0), Tally(1000, 1), "inconclusive"),
+    "too few": (Tally(99, 0), Tally(1000, 1), "inconclusive"),
+    "too few although all fail": (Tally(3, 3), Tally(1000, 1), "inconclusive"),
+    "stable unknown": (Tally(1000, 1), None, "inconclusive"),
+    "stable idle": (Tally(1000, 1), Tally(5, 0), "inconclusive"),
+    "as stable": (Tally(1000, 2), Tally(9000, 18), "pass"),
+    "above the limit": (Tally(1000, 60), Tally(9000, 540), "fail"),
+    "worse than stable, below the limit": (Tally(1000, 40), Tally(9000, 18), "fail"),
+    "better than stable": (Tally(1000, 0), Tally(9000, 300), "pass"),
+}
+
+
+@pytest.mark.parametrize("case", ERROR_CASES)
+def test_errors(case: str) -> None:
+    canary, stable, wanted = ERROR_CASES[case]
+    assert judge_errors(ERRORS, canary, stable).outcome == wanted
+
+
+LATENCY_CASES = {
+    "no histogram": (None, FAST, "inconclusive"),
+    "empty": ({}, FAST, "inconclusive"),
+    "reset in between": ({10.0: 500.0, 50.0: 20.0}, FAST, "inconclusive"),
+    "NaN": ({10.0: math.nan}, FAST, "inconclusive"),
+    "stable missing": (FAST, None, "inconclusive"),
+    "few": ({10.0: 3.0}, FAST, "inconclusive"),
+    "as stable": (FAST, FAST, "pass"),
+    "slower": (SLOW, FAST, "fail"),
+    "faster": (FAST, SLOW, "pass"),
+    "above the limit": ({100.0: 1.0, 1000.0: 1000.0}, FAST, "fail"),
+}
+
+
+@pytest.mark.parametrize("case", LATENCY_CASES)
+def test_latency(case: str) -> None:
+    canary, stable, wanted = LATENCY_CASES[case]
+    assert judge_latency(LATENCY, canary, stable).outcome == wanted
+
+
+VALUE_CASES = {
+    "missing": (Metric("m", limit=1.0), None, None, "inconclusive"),
+    "NaN": (Metric("m", limit=1.0), math.nan, None, "inconclusive"),
+    "infinite": (Metric("m", floor=1.0), math.inf, None, "inconclusive"),
+    "nothing asked": (Metric("m"), 1.0, None, "inconclusive"),
+    "above": (Metric("m", limit=1.0), 1.1, None, "fail"),
+    "below": (Metric("m", floor=1.0), 0.9, None, "fail"),
+    "within": (Metric("m", floor=0.0, limit=1.0), 0.9, None, "pass"),
+    "ratio kept": (Metric("m", max_ratio=1.5), 1.4, 1.0, "pass"),
+    "ratio broken": (Metric("m", max_ratio=1.5), 1.6, 1.0, "fail"),
+    "ratio to nothing": (Metric("m", max_ratio=1.5), 1.6, 0.0, "inconclusive"),
+    "ratio to NaN": (Metric("m", max_ratio=1.5), 1.6, math.nan, "inconclusive"),
+}
+
+
+@pytest.mark.parametrize("case", VALUE_CASES)
+def test_value(case: str) -> None:
+    metric, canary, stable, wanted = VALUE_CASES[case]
+    assert judge_value(metric, canary, stable).outcome == wanted
+
+
+def _one(outcome: str, weight: float = 1.0, critical: bool = False) -> Judgement:
+    return Judgement("m", outcome, "because", weight, critical)  # type: ignore[arg-type]
+
+
+COMBINED = {
+    "nothing": ([], "inconclusive"),
+    "all undecided": ([_one("inconclusive")] * 3, "inconclusive"),
+    "all passed": ([_one("pass")] * 3, "pass"),
+    "one critical failure among passes": ([*[_one("pass")] * 9, _one("fail", critical=True)], "fail"),
+    "one critical undecided": ([*[_one("pass")] * 9, _one("inconclusive", critical=True)], "inconclusive"),
+    "one small undecided": ([*[_one("pass")] * 3, _one("inconclusive")], "pass"),
+    "half undecided": ([_one("pass"), _one("inconclusive")], "inconclusive"),
+    "a small failure": ([_one("pass", 8), _one("fail", 2)], "inconclusive"),
+    "a tiny failure": ([_one("pass", 99), _one("fail", 1)], "pass"),
+    "a large failure": ([_one("pass"), _one("fail")], "fail"),
+}
+
+
+@pytest.mark.parametrize("case", COMBINED)
+def test_combine(case: str) -> None:
+    judgements, wanted = COMBINED[case]
+    verdict = combine(judgements)
+    assert verdict.outcome == wanted
+    assert verdict.reasons
+    assert verdict.as_dict()["verdict"] == wanted
+
+
+def test_scores_must_be_in_order() -> None:
+    with pytest.raises(ValueError, match="fail_score <= pass_score"):
+        combine([], pass_score=50, fail_score=60)
+
+
+def test_quantile_is_linear_within_a_bucket_and_stays_finite() -> None:
+    assert histogram.quantile({10: 5, 20: 10, math.inf: 11}, 0.5) == 11.0
+    assert histogram.quantile({10: 5, 20: 10, math.inf: 100}, 0.99) == 20
+    assert math.isnan(histogram.quantile({}, 0.5))

@@ -1,0 +1,104 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rate tests against SciPy, and their promises: false alarms and power, over simulated rollouts."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+import scipy.stats
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.rates import (
+    SequentialLimit,
+    SequentialRate,
+    Tally,
+    worse_p_value,
+)
+
+COUNTS = [(100, 0, 900, 0), (100, 1, 900, 9), (500, 25, 4500, 45), (7, 7, 3, 0), (50, 50, 60, 60), (1, 0, 1, 1), (9999, 90, 10001, 70)]
+
+
+@pytest.mark.parametrize(("n", "x", "m", "y"), COUNTS)
+def test_fishers_exact_test_agrees_with_scipy(n: int, x: int, m: int, y: int) -> None:
+    wanted = scipy.stats.fisher_exact([[x, n - x], [y, m - y]], alternative="greater").pvalue
+    assert worse_p_value(Tally(n, x), Tally(m, y)) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_score_test_takes_over_for_large_counts_and_agrees_with_scipy() -> None:
+    canary, stable = Tally(40_000, 480), Tally(360_000, 3_600)
+    table = [[480, 40_000 - 480], [3_600, 360_000 - 3_600]]
+    two_sided = scipy.stats.chi2_contingency(table, correction=False).pvalue
+    assert worse_p_value(canary, stable) == pytest.approx(two_sided / 2, rel=1e-9)
+
+
+def test_nothing_seen_says_nothing() -> None:
+    assert worse_p_value(Tally(0, 0), Tally(100, 5)) == 1.0
+    assert math.isnan(Tally(0, 0).rate)
+
+
+def test_errors_beyond_requests_are_refused() -> None:
+    with pytest.raises(ValueError, match="between 0 and the 3 requests"):
+        Tally(3, 4)
+
+
+def _draw(rng: random.Random, n: int, rate: float) -> Tally:
+    return Tally(n, sum(rng.random() < rate for _ in range(n)))
+
+
+def test_power_for_one_to_five_percent() -> None:
+    rng = random.Random(1)
+    caught = sum(worse_p_value(_draw(rng, 500, 0.05), _draw(rng, 4_500, 0.01)) < 0.01 for _ in range(200))
+    assert caught >= 190
+
+
+def test_repeated_looks_raise_no_more_false_alarms_than_promised() -> None:
+    rng, alarms, runs = random.Random(2), 0, 1_000
+    for _ in range(runs):
+        test = SequentialRate()
+        alarms += any(
+            test.add(_draw(rng, 10, 0.02), _draw(rng, 90, 0.02)) >= 100 for _ in range(20)
+        )
+    # alpha is 0.01; the bound is that of a binomial with as many runs at 99.9 %
+    assert alarms <= scipy.stats.binom.ppf(0.999, runs, 0.01)
+
+
+def test_half_of_the_requests_failing_is_seen_within_seconds() -> None:
+    rng, test = random.Random(3), SequentialRate()
+    for second in range(1, 6):  # 200 requests/s, 10 % of them on the canary
+        test.add(_draw(rng, 20, 0.5), _draw(rng, 180, 0.001))
+        if test.rejects(0.01):
+            break
+    assert second <= 2
+
+
+def test_state_goes_on_where_it_was() -> None:
+    first = SequentialRate()
+    first.add(Tally(20, 3), Tally(180, 1))
+    second = SequentialRate(state=first.state())
+    assert second.add(Tally(20, 3), Tally(180, 1)) == pytest.approx(first.add(Tally(20, 3), Tally(180, 1)), rel=1e-12)
+
+
+def test_tolerated_odds_are_no_evidence() -> None:
+    test = SequentialRate(tolerated=3.0)
+    for _ in range(50):
+        test.add(Tally(100, 2), Tally(900, 9))
+    assert not test.rejects(0.01)
+
+
+def test_limit_keeps_its_promise_and_sees_what_exceeds_it() -> None:
+    rng, alarms, runs = random.Random(4), 0, 1_000
+    for _ in range(runs):
+        test = SequentialLimit(0.02)
+        alarms += any(test.add(_draw(rng, 25, 0.02)) >= 100 for _ in range(20))
+    assert alarms <= scipy.stats.binom.ppf(0.999, runs, 0.01)
+    test = SequentialLimit(0.02)
+    assert test.add(Tally(100, 20)) > 100
+
+
+@pytest.mark.parametrize("limit", [0.0, 1.0, -1.0, 2.0])
+def test_limit_must_be_a_rate(limit: float) -> None:
+    with pytest.raises(ValueError, match="limit must be a rate"):
+        SequentialLimit(limit)
