@@ -1,3 +1,7 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Start one service: python3 -m bookinfo ROLE [PORT]."""
 
 from __future__ import annotations
@@ -5,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from .catalogue import Ratings, details
-from .faults import BadFault, Faults
+from .faults import FaultError, Faults
 from .productpage import ProductPage
 from .reviews import Reviews
 from .server import Handler, Server
-from .settings import BadSetting, Settings, port, seconds, service
+from .settings import SettingError, Settings, port, seconds, service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def handler_for(settings: Settings, environment: Mapping[str, str]) -> Handler:
@@ -38,7 +45,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         grace = seconds("DRAIN_SECONDS", environment, 2.0)
         faults = Faults.from_environment(environment)
         server = Server(handler_for(settings, environment), faults=faults, name=f"{role}-{settings.version}")
-    except (BadSetting, BadFault) as error:
+    except (SettingError, FaultError) as error:
         print(f"bookinfo: {error}", file=sys.stderr, flush=True)
         return 2
     asyncio.run(server.run("0.0.0.0", number, start_delay=settings.start_delay, grace=grace))

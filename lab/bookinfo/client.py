@@ -1,19 +1,25 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Calls to another service over pooled, kept-alive connections."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from .parser import BadMessage, body_length, split_head, take_chunks
+from .parser import MessageError, body_length, split_head, take_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
-class CallFailed(Exception):
+class CallError(Exception):
     """No answer came from the service; the text says from which and why."""
 
 
-class StaleConnection(CallFailed):
+class StaleConnectionError(CallError):
     """A kept-alive connection was closed before it answered: the request may go out again on a new one."""
 
 
@@ -36,7 +42,7 @@ class _Exchange(asyncio.Protocol):
         if self.waiter is not None and not self.waiter.done():
             stale = self.used and not self.buffer
             reason = f"connection closed before the answer was complete{f' ({exc})' if exc else ''}"
-            self.waiter.set_exception(StaleConnection(reason) if stale else CallFailed(reason))
+            self.waiter.set_exception(StaleConnectionError(reason) if stale else CallError(reason))
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -45,8 +51,8 @@ class _Exchange(asyncio.Protocol):
             return
         try:
             answer = self.take_answer()
-        except BadMessage as error:
-            self.waiter.set_exception(CallFailed(str(error)))
+        except MessageError as error:
+            self.waiter.set_exception(CallError(str(error)))
             self.close()
             return
         if answer is not None:
@@ -59,7 +65,7 @@ class _Exchange(asyncio.Protocol):
         first, headers, start = parts
         words = first.split(" ", 2)
         if len(words) < 2 or not words[1].isdecimal():
-            raise BadMessage(502, f"not a status line: {first!r}")
+            raise MessageError(502, f"not a status line: {first!r}")
         if headers.get("transfer-encoding", "").lower() == "chunked":
             chunks = take_chunks(self.buffer, start)
             if chunks is None:
@@ -77,7 +83,7 @@ class _Exchange(asyncio.Protocol):
     def send(self, block: bytes) -> asyncio.Future[tuple[int, bytes]]:
         self.waiter = asyncio.get_running_loop().create_future()
         if self.transport is None or not self.open:
-            kind = StaleConnection if self.used else CallFailed
+            kind = StaleConnectionError if self.used else CallError
             self.waiter.set_exception(kind("connection closed before the request was sent"))
         else:
             self.transport.write(block)
@@ -101,7 +107,7 @@ class Service:
         self._idle: list[_Exchange] = []
 
     async def get(self, path: str, headers: Mapping[str, str], timeout: float) -> tuple[int, bytes]:
-        """Status and body of the answer to GET `path`; `timeout` in seconds. Raises CallFailed."""
+        """Status and body of the answer to GET `path`; `timeout` in seconds. Raises CallError."""
         lines = [f"GET {path} HTTP/1.1", f"host: {self.host}:{self.port}", *(f"{n}: {v}" for n, v in headers.items())]
         if not self.keep_alive:
             lines.append("connection: close")
@@ -109,16 +115,16 @@ class Service:
         try:
             return await asyncio.wait_for(self._exchange(block), timeout)
         except asyncio.TimeoutError:
-            raise CallFailed(f"{self.name}: no answer within {timeout:g} s") from None
-        except (OSError, CallFailed) as error:
-            raise CallFailed(f"{self.name}: {error}") from None
+            raise CallError(f"{self.name}: no answer within {timeout:g} s") from None
+        except (OSError, CallError) as error:
+            raise CallError(f"{self.name}: {error}") from None
 
     async def _exchange(self, block: bytes) -> tuple[int, bytes]:
         while True:
             exchange = await self._connection()
             try:
                 answer = await exchange.send(block)
-            except StaleConnection:
+            except StaleConnectionError:
                 continue
             except BaseException:
                 exchange.close()

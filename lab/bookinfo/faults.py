@@ -1,3 +1,7 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Switches for tests: latency, errors, CPU burn; by environment for every request, by header for one.
 
 ========================  ======================  =====================================================
@@ -16,15 +20,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .messages import Response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LIMITS = {"delay_ms": 60_000.0, "error_rate": 1.0, "cpu_ms": 10_000.0}
 
 
-class BadFault(ValueError):
+class FaultError(ValueError):
     """A switch has a value that is no number, or out of its range."""
 
 
@@ -70,7 +77,7 @@ def _number(name: str, text: str, field: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise BadFault(f"{name}: {text!r} is not a number") from None
+        raise FaultError(f"{name}: {text!r} is not a number") from None
     if not 0 <= value <= LIMITS[field]:
-        raise BadFault(f"{name}: {text} is not between 0 and {LIMITS[field]:g}")
+        raise FaultError(f"{name}: {text} is not between 0 and {LIMITS[field]:g}")
     return value

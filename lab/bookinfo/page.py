@@ -1,3 +1,7 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The HTML of `productpage`: title, summary, details, reviews with stars, and the way to log in."""
 
 from __future__ import annotations
@@ -9,8 +13,8 @@ from typing import Any
 PRODUCT = {
     "id": 0,
     "title": "The Comedy of Errors",
-    "descriptionHtml": "Two pairs of identical twins, parted as children by a shipwreck, come to the same city on the same "
-    "day. Nobody there can tell them apart, their wives, creditors and servants least of all.",
+    "descriptionHtml": "Two pairs of identical twins, parted as children by a shipwreck, come to the same city on the "
+    "same day. Nobody there can tell them apart, their wives, creditors and servants least of all.",
 }
 DETAIL_LABELS = {
     "type": "Type",
@@ -71,7 +75,9 @@ def _login(user: str | None) -> str:
 def _details(status: int, book: Any) -> str:
     if status != 200 or not isinstance(book, Mapping):
         return '<h2 class="error">Error fetching product details</h2><p>The book\'s details are not available now.</p>'
-    rows = "".join(f"<dt>{label}</dt><dd>{escape(str(book.get(name, '')))}</dd>" for name, label in DETAIL_LABELS.items())
+    rows = "".join(
+        f"<dt>{label}</dt><dd>{escape(str(book.get(name, '')))}</dd>" for name, label in DETAIL_LABELS.items()
+    )
     return f"<h2>Book Details</h2><dl>{rows}</dl>"
 
 

@@ -1,3 +1,7 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """HTTP/1.1 heads and bodies: as much as two of these services and an Envoy between them say to each other."""
 
 from __future__ import annotations
@@ -8,7 +12,7 @@ HEAD_LIMIT = 64 * 1024
 BODY_LIMIT = 1024 * 1024
 
 
-class BadMessage(Exception):
+class MessageError(Exception):
     """The peer sent what this parser does not take; `status` is the answer it deserves."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -21,14 +25,14 @@ def split_head(data: bytes | bytearray) -> tuple[str, dict[str, str], int] | Non
     end = data.find(b"\r\n\r\n")
     if end < 0:
         if len(data) > HEAD_LIMIT:
-            raise BadMessage(431, "head too large")
+            raise MessageError(431, "head too large")
         return None
     first, *lines = data[:end].decode("latin-1").split("\r\n")
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon:
-            raise BadMessage(400, f"not a header: {line!r}")
+            raise MessageError(400, f"not a header: {line!r}")
         name, value = name.lower(), value.strip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return first, headers, end + 4
@@ -38,9 +42,9 @@ def body_length(headers: dict[str, str]) -> int:
     """Length by content-length, in bytes, 0 without one."""
     text = headers.get("content-length", "0")
     if not text.isdecimal():
-        raise BadMessage(400, f"content-length {text!r}")
+        raise MessageError(400, f"content-length {text!r}")
     if int(text) > BODY_LIMIT:
-        raise BadMessage(413, "body too large")
+        raise MessageError(413, "body too large")
     return int(text)
 
 
@@ -51,13 +55,13 @@ def take_request(buffer: bytearray) -> Request | None:
         return None
     first, headers, start = parts
     if "transfer-encoding" in headers:
-        raise BadMessage(411, "a body needs a content-length")
+        raise MessageError(411, "a body needs a content-length")
     end = start + body_length(headers)
     if len(buffer) < end:
         return None
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
-        raise BadMessage(400, f"not a request line: {first!r}")
+        raise MessageError(400, f"not a request line: {first!r}")
     body = bytes(buffer[start:end])
     del buffer[:end]
     path, _question_mark, query = words[1].partition("?")
@@ -76,12 +80,13 @@ def take_chunks(data: bytes | bytearray, start: int) -> tuple[bytes, int] | None
         try:
             size = int(bytes(data[start:line_end]).split(b";")[0], 16)
         except ValueError as error:
-            raise BadMessage(502, "not a chunk size") from error
+            raise MessageError(502, "not a chunk size") from error
         chunk_end = line_end + 2 + size
         if len(data) < chunk_end + 2:
             return None
         if size == 0:
-            trailer_end = line_end + 4 if data[line_end + 2 : line_end + 4] == b"\r\n" else data.find(b"\r\n\r\n", line_end) + 4
-            return None if trailer_end < 4 else (bytes(body), trailer_end)
+            # Trailers, if any, end with an empty line, as the last chunk's own line does without them.
+            end = data.find(b"\r\n\r\n", line_end)
+            return None if end < 0 else (bytes(body), end + 4)
         body += data[line_end + 2 : chunk_end]
         start = chunk_end + 2

@@ -1,17 +1,24 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """`productpage`: what a browser talks to. Calls details and reviews, side by side, and passes headers on."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from . import page, session
-from .client import CallFailed, Service
+from .client import CallError, Service
 from .messages import Request, Response, html_response, json_response, not_found
-from .settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from .settings import Settings
 
 TIMEOUT_SECONDS = 3.0
 API = "/api/v1/products"
@@ -37,9 +44,7 @@ class ProductPage:
 
     async def product_page(self, request: Request) -> Response:
         user, headers = self.caller(request)
-        details, reviews = await asyncio.gather(
-            self.call("details", 0, headers), self.call("reviews", 0, headers)
-        )
+        details, reviews = await asyncio.gather(self.call("details", 0, headers), self.call("reviews", 0, headers))
         return html_response(200, page.product_page(user, details, reviews))
 
     def login(self, request: Request) -> Response:
@@ -48,7 +53,7 @@ class ProductPage:
         form = parse_qs(request.body.decode("utf-8", "replace"))
         try:
             user = session.checked_name(form.get("username", [""])[0])
-        except session.BadName as error:
+        except session.UserNameError as error:
             return json_response(400, {"error": str(error)})
         return _to_the_page(session.cookie_for(user, self.settings.session_key))
 
@@ -82,7 +87,7 @@ class ProductPage:
         """Status and JSON of the service's answer; 503 or 502 and an error when there is none."""
         try:
             status, body = await self.services[name].get(f"/{name}/{number}", headers, TIMEOUT_SECONDS)
-        except CallFailed as error:
+        except CallError as error:
             return 503, {"error": str(error)}
         try:
             return status, json.loads(body)

@@ -1,17 +1,25 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """`reviews`: v1 shows no stars; v2 black and v3 red ones, which it asks `ratings` for."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 from .catalogue import book_number
-from .client import CallFailed, Service
+from .client import CallError, Service
 from .messages import Request, Response, json_response, not_found
-from .settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from .settings import Settings
 
 TEXTS = {
-    "Reviewer1": "Two pairs of twins and one city that cannot tell them apart: I laughed from the first act to the last.",
+    "Reviewer1": "Two pairs of twins and one city that cannot tell them apart: I laughed from the first act on.",
     "Reviewer2": "Quick, loud and short. Not his deepest play, but hard to put down.",
 }
 TIMEOUT_SECONDS = {"black": 10.0, "red": 2.5}
@@ -28,7 +36,7 @@ class Reviews:
         if number is None:
             return not_found(request)
         if self.settings.star_color is None:
-            return self.answer(number, {reviewer: None for reviewer in TEXTS})
+            return self.answer(number, dict.fromkeys(TEXTS))
         return self.with_stars(number, request, self.settings.star_color)
 
     async def with_stars(self, number: int, request: Request, color: str) -> Response:
@@ -36,11 +44,11 @@ class Reviews:
         try:
             status, body = await self.ratings.get(f"/ratings/{number}", request.passed_on("end-user"), timeout)
             stars = json.loads(body)["ratings"] if status == 200 else None
-        except (CallFailed, ValueError, KeyError, TypeError) as error:
+        except (CallError, ValueError, KeyError, TypeError) as error:
             print(f"ratings: {error}", flush=True)
             stars = None
         if not isinstance(stars, dict):
-            return self.answer(number, {reviewer: NO_RATINGS for reviewer in TEXTS})
+            return self.answer(number, dict.fromkeys(TEXTS, NO_RATINGS))
         return self.answer(number, {r: {"stars": stars.get(r, -1), "color": color} for r in TEXTS})
 
     def answer(self, number: int, ratings: dict[str, object]) -> Response:

@@ -1,3 +1,7 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """An HTTP/1.1 server on asyncio's raw protocols: kept-alive connections, one write an answer, a graceful end.
 
 The standard library's http.server manages some hundred requests a second; load tests of a mesh need thousands.
@@ -11,10 +15,11 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from .faults import BadFault, Faults
+from .faults import FaultError, Faults
 from .messages import Request, Response, json_response
-from .parser import BadMessage, take_request
+from .parser import MessageError, take_request
 
+NO_FAULTS = Faults()
 Handler = Callable[[Request], "Response | Awaitable[Response]"]
 
 
@@ -31,7 +36,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.server.connections.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self.server.connections.discard(self)
         if self.task is not None:
             self.task.cancel()
@@ -50,7 +55,7 @@ class Connection(asyncio.Protocol):
         while self.buffer and self.transport is not None and not self.transport.is_closing():
             try:
                 request = take_request(self.buffer)
-            except BadMessage as error:
+            except MessageError as error:
                 self.transport.write(json_response(error.status, {"error": str(error)}).encode(close=True))
                 self.transport.close()
                 return
@@ -81,7 +86,7 @@ class Connection(asyncio.Protocol):
 class Server:
     """Serves `handler` with the faults asked for; `/health` says whether requests are welcome."""
 
-    def __init__(self, handler: Handler, *, faults: Faults = Faults(), name: str = "service") -> None:
+    def __init__(self, handler: Handler, *, faults: Faults = NO_FAULTS, name: str = "service") -> None:
         self.handler = handler
         self.faults = faults
         self.name = name
@@ -96,7 +101,7 @@ class Server:
             return json_response(503, {"error": f"{self.name} is still starting"})
         try:
             faults = self.faults.for_request(request.headers)
-        except BadFault as error:
+        except FaultError as error:
             return json_response(400, {"error": str(error)})
         if faults:
             return self.answer_with(faults, request)

@@ -1,3 +1,7 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Who is logged in: a signed cookie. Any password will do, this is a sample."""
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ COOKIE = "session"
 LONGEST_NAME = 64
 
 
-class BadName(ValueError):
+class UserNameError(ValueError):
     """The user's name cannot go into a header."""
 
 
@@ -19,7 +23,7 @@ def checked_name(name: str) -> str:
     """`name`, which will be sent as the header `end-user`: printable ASCII of at most 64 characters."""
     name = name.strip()
     if not name or len(name) > LONGEST_NAME or not name.isascii() or not name.isprintable():
-        raise BadName(f"a user name has 1 to {LONGEST_NAME} printable ASCII characters")
+        raise UserNameError(f"a user name has 1 to {LONGEST_NAME} printable ASCII characters")
     return name
 
 

@@ -1,18 +1,25 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What the environment says, under the names that Istio's sample gives it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .client import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_PORT = 9080
 ROLES = ("productpage", "details", "ratings", "reviews")
 STARS_BY_VERSION = {"v2": "black", "v3": "red"}
 
 
-class BadSetting(ValueError):
+class SettingError(ValueError):
     """An environment variable has a value that cannot be used; the text names it."""
 
 
@@ -36,7 +43,7 @@ class Settings:
     @classmethod
     def from_environment(cls, role: str, environment: Mapping[str, str]) -> Settings:
         if role not in ROLES:
-            raise BadSetting(f"role {role!r}: choose one of {', '.join(ROLES)}")
+            raise SettingError(f"role {role!r}: choose one of {', '.join(ROLES)}")
         version = environment.get("SERVICE_VERSION") or "v1"
         return cls(
             role=role,
@@ -51,7 +58,7 @@ class Settings:
 
 
 def service(name: str, environment: Mapping[str, str]) -> Service:
-    """The way to another service: NAME_HOSTNAME, SERVICES_DOMAIN and NAME_SERVICE_PORT, which Kubernetes sets itself."""
+    """The way to another service: NAME_HOSTNAME, SERVICES_DOMAIN, and NAME_SERVICE_PORT, which Kubernetes sets."""
     upper = name.upper()
     domain = environment.get("SERVICES_DOMAIN", "")
     host = (environment.get(f"{upper}_HOSTNAME") or name) + (f".{domain}" if domain else "")
@@ -66,7 +73,7 @@ def service(name: str, environment: Mapping[str, str]) -> Service:
 def port(name: str, environment: Mapping[str, str]) -> int:
     text = environment.get(name) or str(DEFAULT_PORT)
     if not text.isdecimal() or not 0 <= int(text) < 65536:
-        raise BadSetting(f"{name}: {text!r} is not a port")
+        raise SettingError(f"{name}: {text!r} is not a port")
     return int(text)
 
 
@@ -75,9 +82,9 @@ def seconds(name: str, environment: Mapping[str, str], default: float = 0.0) -> 
     try:
         value = float(text)
     except ValueError:
-        raise BadSetting(f"{name}: {text!r} is not a number of seconds") from None
+        raise SettingError(f"{name}: {text!r} is not a number of seconds") from None
     if not 0 <= value <= 3600:
-        raise BadSetting(f"{name}: {text} is not between 0 and 3600 seconds")
+        raise SettingError(f"{name}: {text} is not between 0 and 3600 seconds")
     return value
 
 
@@ -88,7 +95,7 @@ def flag(name: str, environment: Mapping[str, str], *, default: bool) -> bool:
     if text in ("0", "false", "no", "off"):
         return False
     if text:
-        raise BadSetting(f"{name}: {text!r} is neither true nor false")
+        raise SettingError(f"{name}: {text!r} is neither true nor false")
     return default
 
 

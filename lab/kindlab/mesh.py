@@ -93,4 +93,4 @@ def _wait_for_validation(lab: Lab) -> None:
             if "denied the request" in answer:
                 return
         time.sleep(0.5)
-    raise LabError(f"Istio's validation webhook did not refuse a bad VirtualService within {WEBHOOK_SECONDS} s. {answer}".rstrip())
+    raise LabError(f"Istio's webhook did not refuse a bad VirtualService within {WEBHOOK_SECONDS} s. {answer}".rstrip())

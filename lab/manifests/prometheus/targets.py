@@ -29,9 +29,9 @@ def pods() -> list[dict[str, t.Any]]:
     """All pods of the cluster, as the API server's cache has them."""
     address = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
     token = (ACCOUNT / "token").read_text().strip()
-    request = urllib.request.Request(f"{address}/api/v1/pods?resourceVersion=0", headers={"Authorization": f"Bearer {token}"})
+    url, headers = f"{address}/api/v1/pods?resourceVersion=0", {"Authorization": f"Bearer {token}"}
     trusted = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    with urllib.request.urlopen(request, timeout=5, context=trusted) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5, context=trusted) as answer:
         items: list[dict[str, t.Any]] = json.load(answer)["items"]
     return items
 
@@ -52,7 +52,8 @@ def targets(items: t.Iterable[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
 def labels(pod: dict[str, t.Any]) -> dict[str, str]:
     meta = pod["metadata"]
     controller = next((owner["name"] for owner in meta.get("ownerReferences", []) if owner.get("controller")), "")
-    own = {f"{META}pod_label_{re.sub('[^a-zA-Z0-9_]', '_', name)}": text for name, text in meta.get("labels", {}).items()}
+    names = {name: re.sub("[^a-zA-Z0-9_]", "_", name) for name in meta.get("labels", {})}
+    own = {f"{META}pod_label_{names[name]}": text for name, text in meta.get("labels", {}).items()}
     return {
         **own,
         f"{META}pod_container_port_name": PORT_NAME,
@@ -81,7 +82,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: t.Any) -> None:
+    def log_message(self, *_words: t.Any) -> None:
         """Two lines a second would say nothing."""
 
 
