@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Steps from lists and shapes, moves, capacity and the record."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.verdict import Judgement, combine
+from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import record
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.adapt import move
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.capacity import Load, pods_needed
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Rollout, steps_from
+
+SHAPES = [
+    ({"steps": [1, 10, 100]}, [1, 10, 100]),
+    ({"steps": [5, 50]}, [5, 50, 100]),
+    ({"steps": [{"weight": 0.1}, "25"]}, [0.1, 25, 100]),
+    ({"shape": "linear", "start": 10, "by": 30}, [10, 40, 70, 100]),
+    ({"shape": "exponential", "start": 1, "by": 4}, [1, 4, 16, 64, 100]),
+    ({"shape": "linear", "start": 20, "by": 20, "stop": 60}, [20, 40, 60, 100]),
+    ({}, [1, 2, 4, 8, 16, 32, 64, 100]),
+]
+
+
+@pytest.mark.parametrize(("options", "wanted"), SHAPES)
+def test_steps(options: dict, wanted: list[float]) -> None:
+    assert [step.weight for step in steps_from(options)] == wanted
+
+
+WRONG = [
+    ({"steps": []}, "steps is empty"),
+    ({"steps": [10, 10]}, r"steps\[1\].weight is 10; it must be above 10"),
+    ({"steps": [50, 10]}, r"steps\[1\].weight is 10"),
+    ({"steps": [0]}, r"steps\[0\].weight is 0; it must be above 0"),
+    ({"steps": [101]}, "at most 100"),
+    ({"steps": ["x"]}, r"steps\[0\] needs a weight"),
+    ({"steps": [{"pause": 3}]}, r"steps\[0\] needs a weight"),
+    ({"steps": [{"weight": 1, "wait": 3}]}, "wait, which is none of weight, pause"),
+    ({"steps": [{"weight": 1, "pause": 60, "deadline": 60}]}, "deadline must be the larger one"),
+    ({"steps": [{"weight": 1, "gate": "maybe"}]}, "must be one of none, timed, manual"),
+    ({"steps": [1], "shape": "linear"}, "exclude each other"),
+    ({"shape": "round"}, "linear or exponential"),
+    ({"shape": "linear", "by": 0}, "by must be above 0"),
+    ({"shape": "exponential", "by": 1}, "by must be above 1"),
+    ({"shape": "linear", "start": 0.001, "by": 0.001}, "more than 100 steps"),
+    ({"start": 0}, "0 < start <= stop"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_wrong_steps_name_the_option(options: dict, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        steps_from(options)
+
+
+def test_others_keep_their_share() -> None:
+    rollout = Rollout("reviews", "bookinfo", "v1", "v2", (), keep={"v3": 10.0})
+    assert rollout.weights(25) == {"v3": 10.0, "v1": 65.0, "v2": 25.0}
+    assert rollout.weights(100) == {"v3": 10.0, "v1": 0.0, "v2": 90.0}
+
+
+def _verdict(outcome: str, strength: float = 1.0, critical: bool = False):
+    return combine([Judgement("m", outcome, "because", 1.0, critical, strength)])  # type: ignore[arg-type]
+
+
+MOVES = [
+    ("pass", {}, 1, 0, True, 2),
+    ("pass", {}, 3, 0, True, 3),  # three calm steps leave one rung out
+    ("pass", {}, 3, 0, False, 2),
+    ("inconclusive", {}, 0, 0, True, 1),
+    ("fail", {}, 0, 0, False, None),
+    ("fail", {}, 0, 0, True, 0),  # weak: one rung back
+    ("fail", {}, 0, 2, True, None),  # but not for ever
+    ("fail", {"strength": 1000.0}, 0, 0, True, None),
+    ("fail", {"critical": True}, 0, 0, True, None),
+]
+
+
+@pytest.mark.parametrize(("outcome", "extra", "calm", "back", "adapt", "to"), MOVES)
+def test_moves(outcome: str, extra: dict, calm: int, back: int, adapt: bool, to: int | None) -> None:
+    steps = steps_from({"steps": [1, 5, 20, 50, 100]})
+    moved = move(steps, 1, _verdict(outcome, **extra), calm=calm, back=back, adapt=adapt)
+    assert moved.to == to
+    assert moved.reason
+
+
+def test_the_last_rung_is_never_left_out() -> None:
+    steps = steps_from({"steps": [1, 50, 100]})
+    assert move(steps, 0, _verdict("pass"), calm=9, back=0, adapt=True).to == 1
+
+
+CAPACITY = [
+    (10, 100, Load(4, 50.0), 50, 1),  # 4 busy pods carry everything: 10 % is half a pod
+    (50, 100, Load(4, 50.0), 50, 3),
+    (100, 100, Load(4, 50.0), 50, 5),
+    (50, 50, Load(4, 100.0), 50, 10),  # stable runs at twice its target
+    (100, 100, Load(4, None), 50, 5),  # unknown is taken as fully used
+    (0, 100, Load(4, 50.0), 50, 0),
+    (1, 100, Load(0, None), 50, 1),
+]
+
+
+@pytest.mark.parametrize(("share", "stable_share", "load", "target", "pods"), CAPACITY)
+def test_capacity(share: float, stable_share: float, load: Load, target: float, pods: int) -> None:
+    assert pods_needed(share, stable_share, load, target) == pods
+
+
+def test_capacity_needs_a_target() -> None:
+    with pytest.raises(InvalidInput, match="above 0 percent"):
+        pods_needed(1, 100, Load(1, 1.0), 0)
+
+
+RUN = record.Run("r1", "reviews", "bookinfo", "abc", "preparing", 0, 100.0, {"v1": 100.0}, {"v1": 100.0})
+
+
+def test_a_run_survives_its_record() -> None:
+    moved = RUN.after("ready", 110.0, written={"v1": 90.0, "v2": 10.0})
+    assert record.load(moved.dump()) == moved
+    assert (moved.phase, moved.since, moved.over) == ("shifting", 110.0, False)
+
+
+def test_the_deadline_counts_from_the_phase_not_from_the_last_look() -> None:
+    observing = RUN.after("ready", 110.0).after("shifted", 120.0)
+    assert observing.after("inconclusive", 150.0).since == 120.0
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 99}', '{"version": 1, "id": "x"}', "<html>"])
+def test_a_foreign_record_is_refused(text: str) -> None:
+    with pytest.raises(record.Broken):
+        record.load(text)
+
+
+def test_the_chain_shows_what_was_altered() -> None:
+    events: list[dict] = []
+    for at in range(5):
+        events.append(record.chained(events, {"at": at, "what": "shift", "weights": {"v1": 100 - at, "v2": at}}))
+    assert record.first_altered(events) is None
+    assert record.first_altered(json.loads(json.dumps(events))) is None
+    altered = json.loads(json.dumps(events))
+    altered[2]["weights"]["v2"] = 50
+    assert record.first_altered(altered) == 2
+    assert record.first_altered(events[:1] + events[2:]) == 1
+
+
+def test_the_plan_hash_follows_the_plan() -> None:
+    assert record.plan_hash({"a": 1, "b": 2}) == record.plan_hash({"b": 2, "a": 1}) != record.plan_hash({"a": 1})
