@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ratios against brute force, over everything a user can ask for."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
+from ansible_collections.meshops.canary.plugins.module_utils.replicas import ratio
+
+SHARES = range(1, 100)
+
+
+def _distance(canary: int, total: int, share: int) -> float:
+    return abs(canary / total - share / 100)
+
+
+@pytest.mark.parametrize("total", range(2, 201))
+def test_for_total_is_the_nearest(total: int) -> None:
+    for share in SHARES:
+        got = ratio.for_total(share, total)
+        best = min(_distance(canary, total, share) for canary in range(1, total))
+        assert got.stable >= 1
+        assert got.canary >= 1
+        assert got.stable + got.canary == total
+        assert _distance(got.canary, total, share) == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("stable", range(1, 201))
+def test_for_stable_is_the_nearest_and_keeps_capacity(stable: int) -> None:
+    for share in SHARES:
+        got = ratio.for_stable(share, stable)
+        around = range(max(1, got.canary - 3), got.canary + 4)
+        if stable <= 20:
+            around = range(1, 2_100)
+        best = min(_distance(canary, stable + canary, share) for canary in around)
+        assert got.stable == stable
+        assert _distance(got.canary, stable + got.canary, share) == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_within_is_the_fewest(share: int) -> None:
+    for points in (0.0, 0.5, 2.0):
+        got = ratio.within(share, points)
+        assert abs(got.error(share)) <= points + 1e-9
+        for total in range(2, got.stable + got.canary):
+            assert min(abs(100 * canary - share * total) for canary in range(1, total)) > points * total
+
+
+def test_zero_takes_the_canary_away() -> None:
+    assert ratio.for_stable(0, 3) == ratio.for_total(0, 3) == (3, 0)
+
+
+def test_the_story() -> None:
+    assert ratio.for_stable(25, 3) == (3, 1)
+
+
+def test_one_percent_is_dear_and_says_so() -> None:
+    told = ratio.advice(1, ratio.for_stable(1, 3))
+    assert "25.0% reached" in told
+    assert "takes 67 pods" in told
+    assert "meshops.canary.canary_weight" in told
+
+
+@pytest.mark.parametrize("share", [-1, 100, 101, float("nan"), float("inf")])
+def test_a_share_must_be_one(share: float) -> None:
+    with pytest.raises(InvalidInput, match="share must be a percent"):
+        ratio.for_stable(share, 3)
+
+
+def test_too_few_pods_are_named() -> None:
+    with pytest.raises(InvalidInput, match="at least 2"):
+        ratio.for_total(10, 1)
+    with pytest.raises(InvalidInput, match="at least 1"):
+        ratio.for_stable(10, 0)
