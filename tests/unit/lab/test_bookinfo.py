@@ -118,9 +118,8 @@ def recorder() -> t.Iterator[ThreadingHTTPServer]:
 @pytest.mark.parametrize(("version", "color"), [("v1", None), ("v2", "black"), ("v3", "red")])
 def test_each_version_of_reviews_has_its_stars(start, version: str, color: str | None) -> None:
     ratings = start("ratings")
-    reviews = start(
-        "reviews", SERVICE_VERSION=version, HOSTNAME=f"reviews-{version}-x", **upstreams(ratings=ratings.port)
-    )
+    pod = f"reviews-{version}-x"
+    reviews = start("reviews", SERVICE_VERSION=version, HOSTNAME=pod, **upstreams(ratings=ratings.port))
     answer = reviews.get("/reviews/0").json()
     assert answer["id"] == "0"
     assert answer["podname"] == pod
