@@ -1,0 +1,174 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who gets which share, read from the routing objects. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from fractions import Fraction
+
+from . import mirror, state
+from .destinations import sends_to, shares_of
+from .find import Scope, destination_rules, mesh_claimants, subsets, targets
+from .hosts import gateways_of
+from .keys import COHORT_PREFIX, PROTOCOLS, STICKY_PREFIX, cohort_of, is_general, is_managed, route_keys
+from .matches import in_words
+from .snapshot import identity, label
+from .weights import HUNDRED, natural, number
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .change import Percent
+    from .hosts import ServiceRef
+    from .keys import Route
+    from .snapshot import Object, Snapshot
+
+
+def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None) -> dict[str, t.Any]:
+    """Return who gets which share of the service's requests.
+
+    Keys: service, namespace, host, route_api; weights (version -> percent, of the routes that are not made for
+    certain callers; empty if nothing routes the service), weights_differ (those routes disagree; see routes);
+    routes (list: object, protocol, route, match, weights, foreign, mirrors, general, gateways);
+    cohorts (name -> match, weights, order, routes: how many stand for it); sticky (None or cookie, max_age, path);
+    mirrors (version -> percent); subsets (name -> labels); objects (list: api_version, kind, namespace, name).
+    Raises Refused like a plan would, if two objects claim the host.
+    """
+    objects = targets(snapshot, service, scope or Scope())
+    routes = [told for obj in objects for told in _routes(obj, service)]
+    general = [route for route in routes if route["general"]] or [route for route in routes if not route["inserted"]]
+    weights = general_weights(general)
+    return {
+        "service": service.name,
+        "namespace": service.namespace,
+        "host": service.fqdn,
+        "route_api": "istio",
+        "weights": weights,
+        "weights_differ": any(route["weights"] != weights for route in general),
+        "routes": [route for route in routes if not route["inserted"]],
+        "cohorts": _cohorts(objects, routes, service),
+        "sticky": next((wanted["sticky"] for wanted in _wanted(objects, service) if "sticky" in wanted), None),
+        "mirrors": {version: percent for route in general for version, percent in route["mirrors"].items()},
+        "subsets": subsets(snapshot, service) if snapshot.destination_rules is not None else {},
+        "objects": [
+            reference(obj)
+            for obj in [*(destination_rules(snapshot, service) if snapshot.destination_rules is not None else []), *objects]
+        ],
+        "claimed": bool(mesh_claimants(objects, service)),
+    }
+
+
+def reference(obj: Object) -> dict[str, str]:
+    """Return the object as results name it."""
+    namespace, name = identity(obj)
+    return {"api_version": str(obj.get("apiVersion")), "kind": str(obj.get("kind")), "namespace": namespace, "name": name}
+
+
+def general_weights(general: list[dict[str, t.Any]]) -> dict[str, Percent]:
+    """Return the weights to show for the service: those of the mesh's last route, else of the last one."""
+    mesh = [route for route in general if "mesh" in route["gateways"]]
+    for route in reversed(mesh or general):
+        return dict(route["weights"])
+    return {}
+
+
+def _wanted(objects: list[Object], service: ServiceRef) -> list[dict[str, t.Any]]:
+    return [state.read(obj)["services"].get(service.fqdn, {}) for obj in objects]
+
+
+def _routes(obj: Object, service: ServiceRef) -> list[dict[str, t.Any]]:
+    namespace, _name = identity(obj)
+    spec = obj.get("spec") or {}
+    keys = {id(route): key for key, _protocol, route in route_keys(spec)}
+    return [
+        _route(obj, protocol, route, keys.get(id(route), f"{protocol}/{route.get('name')}"), service)
+        for protocol in PROTOCOLS
+        for route in spec.get(protocol) or ()
+        if sends_to(route, service, namespace)
+    ]
+
+
+def _route(obj: Object, protocol: str, route: Route, key: str, service: ServiceRef) -> dict[str, t.Any]:
+    namespace, _name = identity(obj)
+    own, foreign = shares_of(route.get("route") or [], service, namespace, f"{label(obj)} route {key}")
+    mirrors = {
+        str(destination.get("subset") or ""): percent
+        for destination, percent in mirror.mirrors_of(route)
+        if service.is_host(str(destination.get("host") or ""), namespace)
+    }
+    return {
+        "object": label(obj),
+        "protocol": protocol,
+        "route": key,
+        "match": in_words(route.get("match") or []),
+        "weights": percents(own),
+        "foreign": percents(foreign),
+        "mirrors": {version: number(Fraction(percent)) for version, percent in mirrors.items()},
+        "general": is_general(route) and not is_managed(route),
+        "inserted": is_managed(route),
+        "gateways": gateways_of(obj) if (obj.get("spec") or {}).get("hosts") else ["delegated"],
+    }
+
+
+def percents(shares: Mapping[str, Fraction]) -> dict[str, Percent]:
+    """Return name -> percent in natural order."""
+    return {name: number(shares[name] * HUNDRED) for name in sorted(shares, key=natural)}
+
+
+def _cohorts(objects: list[Object], routes: list[dict[str, t.Any]], service: ServiceRef) -> dict[str, t.Any]:
+    cohorts: dict[str, t.Any] = {}
+    for wanted in _wanted(objects, service):
+        for name, cohort in wanted.get("cohorts", {}).items():
+            cohorts[name] = {
+                "match": in_words(cohort["match"]),
+                "weights": percents({version: Fraction(percent) / HUNDRED for version, percent in cohort["weights"].items()}),
+                "order": cohort["order"],
+                "routes": 0,
+            }
+    for route in routes:
+        name = route["route"].split("/", 1)[1]
+        cohort = cohort_of({"name": name}) if name.startswith(COHORT_PREFIX) else None
+        if cohort is not None:
+            entry = cohorts.setdefault(cohort, {"match": route["match"], "weights": route["weights"], "order": None, "routes": 0})
+            entry["routes"] += 1
+            entry["weights"] = route["weights"]
+    return {name: cohorts[name] for name in sorted(cohorts, key=lambda one: (cohorts[one]["order"] or 0, one))}
+
+
+def text(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None) -> str:
+    """Return the routes as lines a manager can read, for the diff."""
+    lines: list[str] = []
+    for obj in targets(snapshot, service, scope or Scope()):
+        lines.append(label(obj))
+        for route in _routes(obj, service):
+            lines += [f"  {line}" for line in _lines(route, service)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _lines(route: dict[str, t.Any], service: ServiceRef) -> list[str]:
+    name = route["route"].split("/", 1)[1]
+    protocol = "" if route["protocol"] == "http" else f" ({route['protocol']})"
+    if name.startswith(COHORT_PREFIX):
+        title = f"cohort {cohort_of({'name': name})}: {route['match']}"
+    elif name.startswith(STICKY_PREFIX):
+        title = f"sticky: {route['match']}"
+    else:
+        title = f"{service.name}{protocol}: {route['match']}"
+    shares = ", ".join(f"{version or 'all pods'} {percent}%" for version, percent in route["weights"].items())
+    others = "".join(f", {host} {percent}% of the route" for host, percent in route["foreign"].items())
+    lines = [f"{title}: {shares}{others}"]
+    lines += [f"  mirror: {percent}% of them copied to {version or 'all pods'}" for version, percent in route["mirrors"].items()]
+    return lines
+
+
+def weight_change(service: ServiceRef, before: Mapping[str, Percent], after: Mapping[str, Percent]) -> str | None:
+    """Return `reviews: v1 90% -> 75%, v2 10% -> 25%`, None if nothing differs."""
+    told = []
+    for version in sorted({*before, *after}, key=natural):
+        was, now = before.get(version, 0), after.get(version, 0)
+        if was != now:
+            told.append(f"{version or 'all pods'} {was}% -> {now}%")
+    return f"{service.name}: {', '.join(told)}" if told else None

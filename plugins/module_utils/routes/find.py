@@ -1,0 +1,188 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Finding the routing objects and subsets of a service. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ..errors import InvalidInput, Refused, UnknownSubset
+from ..findings import Finding
+from . import state
+from .destinations import sends_to
+from .hosts import covers, expand, is_for_mesh, scopes_meet, visible_in
+from .keys import PROTOCOLS, route_keys
+from .snapshot import age_order, identity, label
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .hosts import ServiceRef
+    from .snapshot import Object, Snapshot
+
+ROOT_NAMESPACE: t.Final = "istio-system"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a command is limited to. Empty means everything the service has.
+
+    objects: names of VirtualServices, `name` (in the service's namespace) or `namespace/name`.
+    routes: names of routes in them.
+    """
+
+    objects: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+
+    def names(self, obj: Object, service: ServiceRef) -> bool:
+        """Return whether the object is one of those named."""
+        namespace, name = identity(obj)
+        return f"{namespace}/{name}" in {one if "/" in one else f"{service.namespace}/{one}" for one in self.objects}
+
+
+def claims(virtual_service: Object, service: ServiceRef) -> bool:
+    """Return whether the VirtualService's hosts name the service itself."""
+    namespace, dummy = identity(virtual_service)
+    return any(service.is_host(str(host), namespace) for host in (virtual_service.get("spec") or {}).get("hosts") or ())
+
+
+def has_routes_to(virtual_service: Object, service: ServiceRef) -> bool:
+    """Return whether a route of it has the service as a destination."""
+    namespace, dummy = identity(virtual_service)
+    spec = virtual_service.get("spec") or {}
+    return any(sends_to(route, service, namespace) for protocol in PROTOCOLS for route in spec.get(protocol) or ())
+
+
+def delegates_of(virtual_service: Object) -> set[tuple[str, str]]:
+    """Return (namespace, name) of the VirtualServices its routes delegate to."""
+    own, dummy = identity(virtual_service)
+    routes = (virtual_service.get("spec") or {}).get("http") or ()
+    found = (route.get("delegate") or {} for route in routes)
+    return {(str(one.get("namespace") or own), str(one["name"])) for one in found if one.get("name")}
+
+
+def roots_of(delegate: Object, snapshot: Snapshot) -> list[Object]:
+    """Return the VirtualServices that delegate to this one."""
+    return [one for one in snapshot.need("virtual_services") if identity(delegate) in delegates_of(one)]
+
+
+def targets(snapshot: Snapshot, service: ServiceRef, scope: Scope) -> list[Object]:
+    """Return the VirtualServices that hold the service's routes, in a fixed order.
+
+    These are the one whose host is the service (for sidecars), those of gateways with a route to it, and those
+    either delegates to; and whatever an earlier command wrote to. With names given, exactly the named ones.
+    Raises Refused (HOST_CLAIMED_TWICE) if two claim the host for one sidecar, InvalidInput for an unknown name.
+    """
+    everything = sorted(snapshot.need("virtual_services"), key=age_order)
+    if scope.objects:
+        return _named(everything, service, scope)
+    mesh = mesh_claimants(everything, service)
+    refuse_two_claims(mesh, service)
+    roots = [one for one in everything if one in mesh or (_is_on_gateway(one) and visible_in(one, identity(one)[0]))]
+    delegated = set().union(*(delegates_of(one) for one in roots)) if roots else set()
+    chosen = [
+        one
+        for one in everything
+        if (one in roots and (one in mesh or has_routes_to(one, service)))
+        or (identity(one) in delegated and not (one.get("spec") or {}).get("hosts") and has_routes_to(one, service))
+        or service.fqdn in state.read(one)["services"]
+    ]
+    return [one for one in chosen if has_routes_to(one, service) or service.fqdn in state.read(one)["services"]]
+
+
+def _named(everything: Sequence[Object], service: ServiceRef, scope: Scope) -> list[Object]:
+    chosen = [one for one in everything if scope.names(one, service)]
+    known = {"/".join(identity(one)) for one in chosen}
+    for name in scope.objects:
+        full = name if "/" in name else f"{service.namespace}/{name}"
+        if full not in known:
+            raise InvalidInput(f"virtual_services: there is no VirtualService {full}.", virtual_service=full)
+    for one in chosen:
+        if not has_routes_to(one, service) and service.fqdn not in state.read(one)["services"]:
+            raise InvalidInput(f"virtual_services: {label(one)} has no route to {service.fqdn}.")
+    return chosen
+
+
+def _is_on_gateway(virtual_service: Object) -> bool:
+    return any(gateway != "mesh" for gateway in (virtual_service.get("spec") or {}).get("gateways") or ())
+
+
+def mesh_claimants(objects: Iterable[Object], service: ServiceRef) -> list[Object]:
+    """Return the VirtualServices sidecars may obey for the service's own host."""
+    return [one for one in objects if is_for_mesh(one) and claims(one, service)]
+
+
+def refuse_two_claims(claimants: Sequence[Object], service: ServiceRef) -> None:
+    """Raise Refused if two of them are visible to one namespace."""
+    for index, one in enumerate(claimants):
+        for other in claimants[index + 1 :]:
+            if not scopes_meet(one, other):
+                continue
+            names = f"{label(one)} and {label(other)}"
+            reason = f"Both claim {service.fqdn} for the mesh, and proxies that see both obey only one."
+            raise Refused(
+                f"{names} both claim {service.fqdn} for the mesh. A sidecar obeys only one of them, so the split would be "
+                "wrong for some callers. Merge them into one, or name the one you mean with virtual_services.",
+                [Finding("HOST_CLAIMED_TWICE", label(one), reason), Finding("HOST_CLAIMED_TWICE", label(other), reason)],
+            )
+
+
+def no_routes(service: ServiceRef) -> Refused:
+    """Return the error for a service that no VirtualService routes."""
+    return Refused(
+        f"No VirtualService routes {service.fqdn}: neither one with that host nor a gateway's with a route to it. "
+        "Create the first one with the role meshops.canary.routing, or check service and namespace."
+    )
+
+
+def destination_rules(snapshot: Snapshot, service: ServiceRef) -> list[Object]:
+    """Return the DestinationRules that define the service's subsets, oldest first.
+
+    Istio looks in the client's namespace, then the service's, then the root namespace, and takes the first with
+    a matching host whole; within one namespace the most specific host. Here: the service's, else the root one.
+    """
+    for namespace in (service.namespace, ROOT_NAMESPACE):
+        found: dict[str, list[Object]] = {}
+        for rule in sorted(snapshot.need("destination_rules"), key=age_order):
+            host = expand(str((rule.get("spec") or {}).get("host") or ""), namespace, service.domain)
+            if identity(rule)[0] == namespace and covers(host, service.fqdn):
+                found.setdefault(host, []).append(rule)
+        if found:
+            # A host without wildcard is the most specific, then the longest wildcard.
+            return found[max(found, key=lambda host: (not host.startswith("*"), len(host)))]
+    return []
+
+
+def subsets(snapshot: Snapshot, service: ServiceRef) -> dict[str, dict[str, str]]:
+    """Return subset -> pod labels. Several rules of one host are merged; of equal names the oldest counts."""
+    merged: dict[str, dict[str, str]] = {}
+    for rule in destination_rules(snapshot, service):
+        for subset in (rule.get("spec") or {}).get("subsets") or ():
+            merged.setdefault(str(subset.get("name")), dict(subset.get("labels") or {}))
+    return merged
+
+
+def require_subsets(snapshot: Snapshot, service: ServiceRef, versions: Iterable[str]) -> None:
+    """Raise UnknownSubset if a version that shall get requests has no subset."""
+    known = subsets(snapshot, service)
+    missing = [version for version in versions if version and version not in known]
+    if not missing:
+        return
+    listed = ", ".join(sorted(known)) or "none"
+    rules = ", ".join(label(rule) for rule in destination_rules(snapshot, service)) or f"no DestinationRule for {service.fqdn}"
+    raise UnknownSubset(
+        f"{service.name} has no subset {', '.join(missing)}; there are: {listed} ({rules}). "
+        "Requests sent there would be answered 503. Add the subset first, for example with the role meshops.canary.routing.",
+        [Finding("SUBSET_UNKNOWN", f"DestinationRule of {service.fqdn}", f"There is no subset {one}; there are: {listed}.") for one in missing],
+        known=sorted(known),
+    )
+
+
+def selected(virtual_service: Object, service: ServiceRef, names: Sequence[str]) -> list[tuple[str, str, Object]]:
+    """Return (key, protocol, route) of the routes to the service, all or those named."""
+    namespace, dummy = identity(virtual_service)
+    ours = [one for one in route_keys(virtual_service.get("spec") or {}) if sends_to(one[2], service, namespace)]
+    return [one for one in ours if not names or str(one[2].get("name") or "") in names or one[0] in names]

@@ -1,0 +1,199 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a cohort's requests look like: from the user's words to Istio's match blocks, and back to words. Pure."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ..errors import InvalidInput
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Block = dict[str, t.Any]
+
+FIELDS: t.Final = ("headers", "cookies", "path", "methods", "query", "source_labels")
+_STRINGS: t.Final = ("exact", "prefix", "regex")
+_NOT_HEADERS: t.Final = ("uri", "scheme", "method", "authority")
+_HEADER_NAME: t.Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+|@request\.auth\.claims.+|:[a-z]+")
+_COOKIE_NAME: t.Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_REGEX_LIMIT: t.Final = 1024
+
+
+def istio_blocks(match: Mapping[str, t.Any] | Sequence[Mapping[str, t.Any]]) -> list[Block]:
+    """Return Istio's `match` blocks for a cohort.
+
+    match: one mapping (everything in it must hold) or a list of them (one must hold), with
+    headers, cookies, query: name -> {exact|prefix|regex: TEXT} or {present: true} or {absent: true}, or TEXT for exact;
+    path: {exact|prefix|regex: TEXT}; methods: list; source_labels: name -> value.
+    Header names are put in lower case, as Istio wants them. Raises InvalidInput naming the option.
+    """
+    alternatives = [match] if not isinstance(match, (list, tuple)) else list(match)
+    blocks: list[Block] = []
+    for alternative in alternatives:
+        for block in _blocks(t.cast("Mapping[str, t.Any]", alternative)):
+            if block not in blocks:
+                blocks.append(block)
+    if not blocks or any(not block for block in blocks):
+        raise InvalidInput(
+            f"The cohort selects every request. Say which requests belong to it with one of {', '.join(FIELDS)}; "
+            "for all requests use weights without a cohort."
+        )
+    return blocks
+
+
+def _blocks(wanted: Mapping[str, t.Any]) -> list[Block]:
+    unknown = sorted(set(wanted) - set(FIELDS))
+    if unknown:
+        raise InvalidInput(f"{unknown[0]} is not something a cohort can be selected by. Known are {', '.join(FIELDS)}.")
+    block: Block = {}
+    for name, condition in (wanted.get("headers") or {}).items():
+        _add_header(block, name, condition)
+    _add_cookies(block, wanted.get("cookies") or {})
+    if wanted.get("path"):
+        block["uri"] = _string(wanted["path"], "path")
+    for name, condition in (wanted.get("query") or {}).items():
+        block.setdefault("queryParams", {})[name] = _query(condition, f"query.{name}")
+    if wanted.get("source_labels"):
+        block["sourceLabels"] = {str(key): str(value) for key, value in wanted["source_labels"].items()}
+    methods = [str(method).upper() for method in wanted.get("methods") or ()]
+    return [{**block, "method": {"exact": method}} for method in methods] if methods else [block]
+
+
+def _add_header(block: Block, name: str, condition: t.Any) -> None:
+    option = f"headers.{name}"
+    lower = name if name.startswith("@") else name.lower()
+    if lower in _NOT_HEADERS:
+        raise InvalidInput(f"{option} is ignored by Istio. Use path for uri and methods for method.")
+    if lower == "cookie":
+        raise InvalidInput(f"{option}: say which cookie with cookies, for example {{cookies: {{canary: {{exact: always}}}}}}.")
+    if not _HEADER_NAME.fullmatch(lower):
+        raise InvalidInput(f"{option} is not a header name.")
+    if lower in block.get("headers", {}) or lower in block.get("withoutHeaders", {}):
+        raise InvalidInput(f"{option} is given twice; names of headers do not differ by case.")
+    kind, value = condition_of(condition, option)
+    if kind == "absent":
+        block.setdefault("withoutHeaders", {})[lower] = {}
+    else:
+        block.setdefault("headers", {})[lower] = {} if kind == "present" else {kind: value}
+
+
+def _add_cookies(block: Block, cookies: Mapping[str, t.Any]) -> None:
+    for field, kinds in (("headers", ("exact", "prefix", "regex", "present")), ("withoutHeaders", ("absent",))):
+        wanted = [(name, *condition_of(condition, f"cookies.{name}")) for name, condition in cookies.items()]
+        wanted = [one for one in wanted if one[1] in kinds]
+        if len(wanted) > 1:
+            names = ", ".join(name for name, dummy, dummy in wanted)
+            raise InvalidInput(
+                f"cookies {names}: Istio can test one cookie in a match, and one more for absence. "
+                "Use one cookie with both meanings, or a list of matches if either will do."
+            )
+        for name, kind, value in wanted:
+            block.setdefault(field, {})["cookie"] = {"regex": cookie_regex(name, kind, value)}
+
+
+def cookie_regex(name: str, kind: str, value: str = "") -> str:
+    """Return the RE2 expression the whole `cookie` header matches if the cookie is as said."""
+    if not _COOKIE_NAME.fullmatch(name):
+        raise InvalidInput(f"cookies.{name} is not a cookie name.")
+    body = {"exact": quoted(value), "prefix": quoted(value) + "[^;]*", "regex": f"(?:{value})"}.get(kind, "[^;]*")
+    expression = rf"^(.*?;\s*)?{quoted(name)}={body}(;.*)?$"
+    if len(expression) > _REGEX_LIMIT:
+        raise InvalidInput(f"cookies.{name}: the expression is longer than the {_REGEX_LIMIT} characters Istio allows.")
+    return expression
+
+
+def quoted(text: str) -> str:
+    """Return the RE2 expression that matches exactly `text`."""
+    return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text)
+
+
+def condition_of(condition: t.Any, option: str) -> tuple[str, str]:
+    """Return (kind, text); kind is exact, prefix, regex, present or absent."""
+    if isinstance(condition, bool) or condition is None:
+        raise InvalidInput(f"{option} must say exact, prefix, regex, present or absent.")
+    if not isinstance(condition, dict):
+        return "exact", str(condition)
+    given = [(kind, value) for kind, value in condition.items() if value not in (None, False)]
+    if len(given) != 1 or given[0][0] not in (*_STRINGS, "present", "absent"):
+        raise InvalidInput(f"{option} must say one of exact, prefix, regex, present, absent, and no more than one.")
+    kind, value = given[0]
+    if kind in ("present", "absent"):
+        return kind, ""
+    text = str(value)
+    if kind == "prefix" and not text:
+        raise InvalidInput(f"{option}.prefix is empty; Istio refuses that. Use present: true.")
+    if kind == "regex":
+        _check_regex(text, option)
+    return kind, text
+
+
+def _check_regex(text: str, option: str) -> None:
+    if not text or len(text) > _REGEX_LIMIT:
+        raise InvalidInput(f"{option}.regex must have 1 to {_REGEX_LIMIT} characters.")
+    if re.search(r"\(\?(=|!|<=|<!)|\\[1-9]", text):
+        raise InvalidInput(f"{option}.regex uses a look-around or a back reference; Envoy's RE2 knows neither.")
+    try:
+        re.compile(re.sub(r"\\p\{\w+\}|\\pL|\\C|\\z|\\Q.*?\\E|\[\[:\w+:\]\]|\(\?[imsU-]+[:)]", "x", text) if text != "*" else ".*")
+    except re.error as error:
+        if not re.search(r"\\[pPQCz]|\[:|\(\?", text):
+            raise InvalidInput(f"{option}.regex is not an expression: {error}.") from None
+
+
+def _string(condition: t.Any, option: str) -> dict[str, str]:
+    kind, value = condition_of(condition, option)
+    if kind not in _STRINGS:
+        raise InvalidInput(f"{option} must say exact, prefix or regex.")
+    if kind != "regex" and not value.startswith("/"):
+        raise InvalidInput(f"{option}.{kind} must begin with /, but is {value!r}.")
+    return {kind: value}
+
+
+def _query(condition: t.Any, option: str) -> dict[str, str]:
+    kind, value = condition_of(condition, option)
+    if kind == "absent":
+        raise InvalidInput(f"{option}: Istio cannot test that a query parameter is absent.")
+    if kind == "prefix":
+        raise InvalidInput(f"{option}: Istio knows exact and regex for query parameters; write the prefix as a regex.")
+    return {} if kind == "present" else {kind: value}
+
+
+def in_words(blocks: Sequence[Block]) -> str:
+    """Return what a route's match selects, for people: `header end-user is testuser and path begins with /api`."""
+    told = [_block_in_words(block or {}) for block in blocks]
+    if not told or "" in told:
+        return "every request"
+    return ", or ".join(told)
+
+
+def _block_in_words(block: Block) -> str:
+    parts = []
+    for field, word in (("uri", "path"), ("method", "method"), ("scheme", "scheme"), ("authority", "authority")):
+        if field in block:
+            parts.append(f"{word} {_says(block[field])}")
+    for field, word in (("headers", "header"), ("queryParams", "query parameter")):
+        parts += [f"{word} {name} {_says(value)}" for name, value in (block.get(field) or {}).items()]
+    parts += [f"header {name} {_says(value, negated=True)}" for name, value in (block.get("withoutHeaders") or {}).items()]
+    parts += [f"caller's label {name} is {value}" for name, value in (block.get("sourceLabels") or {}).items()]
+    plain = (("port", "port"), ("sourceNamespace", "caller's namespace"), ("sniHosts", "SNI"), ("destinationSubnets", "address"))
+    for field, word in plain:
+        if block.get(field):
+            value = block[field]
+            parts.append(f"{word} {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    if block.get("gateways"):
+        parts.append(f"through {' or '.join(block['gateways'])}")
+    return " and ".join(parts)
+
+
+def _says(condition: Block | None, *, negated: bool = False) -> str:
+    words = {"exact": "is", "prefix": "begins with", "regex": "matches"}
+    if negated:
+        words = {"exact": "is not", "prefix": "does not begin with", "regex": "does not match"}
+    for kind, word in words.items():
+        if kind in (condition or {}):
+            return f"{word} {(condition or {})[kind]}"
+    return "is absent" if negated else "is present"

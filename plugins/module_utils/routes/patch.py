@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""JSON Patch (RFC 6902) with the smallest change and the tests that make it safe. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Operation = dict[str, t.Any]
+
+_ROUTE: t.Final = re.compile(r"^(/spec/(?:http|tcp|tls)/\d+)/(route|mirror|mirrors|mirrorPercentage)(?:/|$)")
+
+
+def guarded_patch(before: t.Any, after: t.Any) -> list[Operation]:
+    """Return the patch that turns the object `before` into `after`, or fails if `before` is no longer so.
+
+    First the resourceVersion is tested (no other write can slip in between), then every value that is
+    replaced or removed and, of a route, its name and whole list of destinations: whoever reads the
+    patch, or the API server's answer to a failed one, sees what it was made for.
+    """
+    operations = list(difference(before, after))
+    tests: dict[str, t.Any] = {}
+    version = (before.get("metadata") or {}).get("resourceVersion")
+    if version is not None:
+        tests["/metadata/resourceVersion"] = version
+    for operation in operations:
+        tests.update(_expectations(before, operation))
+    return [{"op": "test", "path": path, "value": value} for path, value in tests.items()] + operations
+
+
+def _expectations(before: t.Any, operation: Operation) -> Iterator[tuple[str, t.Any]]:
+    path: str = operation["path"]
+    route = _ROUTE.match(path)
+    if route:
+        name = resolve(before, route[1]).get("name")
+        if name is not None:
+            yield f"{route[1]}/name", name
+        destinations = resolve(before, route[1]).get("route")
+        if destinations is not None:
+            yield f"{route[1]}/route", destinations
+    if operation["op"] != "add" and not (route and route[2] == "route"):
+        yield path, resolve(before, path)
+
+
+def resolve(document: t.Any, pointer: str) -> t.Any:
+    """Return the value at the JSON pointer; KeyError or IndexError if there is none."""
+    value = document
+    for token in pointer.split("/")[1:]:
+        value = value[int(token)] if isinstance(value, list) else value[token.replace("~1", "/").replace("~0", "~")]
+    return value
+
+
+def difference(before: t.Any, after: t.Any, path: str = "") -> Iterator[Operation]:
+    """Yield the operations that turn `before` into `after`.
+
+    Lists are worked on from the end, so that every path is also true of the untouched `before`.
+    """
+    if isinstance(before, dict) and isinstance(after, dict):
+        yield from _dict_difference(before, after, path)
+    elif isinstance(before, list) and isinstance(after, list):
+        yield from _list_difference(before, after, path)
+    elif not same(before, after):
+        yield {"op": "replace", "path": path, "value": after}
+
+
+def same(one: t.Any, other: t.Any) -> bool:
+    """Return whether two JSON values are equal; unlike Python's, true and 1 are not."""
+    return one is other or canonical(one) == canonical(other)
+
+
+def canonical(value: t.Any) -> str:
+    """Return the one text all equal JSON values have."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _dict_difference(before: dict[str, t.Any], after: dict[str, t.Any], path: str) -> Iterator[Operation]:
+    for key, value in before.items():
+        place = f"{path}/{_escape(key)}"
+        if key in after:
+            yield from difference(value, after[key], place)
+        else:
+            yield {"op": "remove", "path": place}
+    for key, value in after.items():
+        if key not in before:
+            yield {"op": "add", "path": f"{path}/{_escape(key)}", "value": value}
+
+
+def _list_difference(before: list[t.Any], after: list[t.Any], path: str) -> Iterator[Operation]:
+    old = [_signature(item) for item in before]
+    new = [_signature(item) for item in after]
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for _tag, old_from, old_to, new_from, new_to in reversed(matcher.get_opcodes()):
+        common = min(old_to - old_from, new_to - new_from)
+        for index in reversed(range(old_from + common, old_to)):
+            yield {"op": "remove", "path": f"{path}/{index}"}
+        for item in reversed(after[new_from + common : new_to]):
+            yield {"op": "add", "path": f"{path}/{old_from + common}", "value": item}
+        for index in reversed(range(common)):
+            yield from difference(before[old_from + index], after[new_from + index], f"{path}/{old_from + index}")
+
+
+def _signature(item: t.Any) -> str:
+    """Return what makes a list's item the same one although its weights differ: a route's name and match, a destination."""
+    if isinstance(item, dict):
+        for keys in (("name", "match"), ("destination",), ("host", "subset")):
+            if any(key in item for key in keys):
+                return canonical([item.get(key) for key in keys])
+    return canonical(item)
+
+
+def _escape(token: str) -> str:
+    return token.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything that is wrong with a service's canary, or would be after a change. Pure.
+
+One function for each thing that can be wrong, in the files `preflight_*.py`; this one calls them. What was not
+read is not guessed: the finding NOT_CHECKED says which lists were missing, and none of the findings that
+need them is given.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ..findings import Finding
+from . import preflight_access, preflight_capacity, preflight_owners, preflight_pods, preflight_routes
+from .snapshot import PLURALS
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .hosts import ServiceRef
+    from .preflight_access import Right
+    from .snapshot import Object, Snapshot
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was learnt besides the snapshot's lists. None: not asked.
+
+    access: what the API server said to each right (SelfSubjectAccessReview).
+    webhooks: the ValidatingWebhookConfigurations of the cluster.
+    self_healing: names of tools (as in findings, such as `Argo CD`) known to undo changes by themselves.
+    istio_namespace: Istio's root namespace, whose DestinationRules are the last resort.
+    """
+
+    access: Mapping[Right, bool] | None = None
+    webhooks: Sequence[Object] | None = None
+    self_healing: frozenset[str] = field(default_factory=frozenset)
+    istio_namespace: str = "istio-system"
+
+
+def inspect(
+    snapshot: Snapshot,
+    service: ServiceRef,
+    *,
+    weights: Mapping[str, float] | None = None,
+    evidence: Evidence | None = None,
+) -> list[Finding]:
+    """Return what is wrong, errors first, each thing once.
+
+    weights: version -> percent that a change would give. With it, versions are judged by what they would get, so
+    that taking traffic off a broken version is never refused; without, by the routes as they are.
+    """
+    evidence = evidence or Evidence()
+    found = [
+        *preflight_routes.inspect(snapshot, service, evidence.istio_namespace),
+        *preflight_pods.inspect(snapshot, service, weights),
+        *preflight_capacity.inspect(snapshot, service, weights),
+        *preflight_owners.inspect(snapshot, service, evidence.self_healing),
+        *preflight_access.inspect(evidence.access, evidence.webhooks),
+        *_not_checked(snapshot, evidence),
+    ]
+    rank = {"error": 0, "warning": 1, "note": 2}
+    return sorted(dict.fromkeys(found), key=lambda finding: rank[finding.severity])
+
+
+_NEEDED_FOR: t.Final = {
+    "virtual_services": "who claims the host, and which versions get requests",
+    "destination_rules": "subsets, and rules elsewhere that hide them",
+    "http_routes": "whether HTTPRoutes claim the service too",
+    "services": "port names and selectors",
+    "pods": "ready pods of each version, and callers without a sidecar",
+    "deployments": "desired pods and CPU requests",
+    "hpas": "autoscaling and capacity",
+    "namespaces": "sidecar injection and ambient mode",
+}
+
+
+def _not_checked(snapshot: Snapshot, evidence: Evidence) -> list[Finding]:
+    """Return a note for every list that was not read; gateways serve planning only."""
+    missing = {
+        kind: _NEEDED_FOR[plural]
+        for kind, plural in PLURALS.items()
+        if plural in _NEEDED_FOR and getattr(snapshot, plural) is None
+    }
+    if evidence.access is None:
+        missing["SelfSubjectAccessReview"] = "the rights of the user"
+    if evidence.webhooks is None:
+        missing["ValidatingWebhookConfiguration"] = "Istio's validation webhook"
+    return [Finding("NOT_CHECKED", kind, f"Not read, so not checked: {what}.") for kind, what in missing.items()]

@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Preflight: objects that other tools write too. Pure.
+
+A controller that owns a route (Argo Rollouts, Flagger, any ownerReference) writes it again and again: an error.
+A tool that applies it from Git or a chart writes it at its next run: a warning, an error if that run is known to come.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..findings import Finding
+from . import find
+from .pods import annotations_of, labels_of
+from .snapshot import label
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .hosts import ServiceRef
+    from .snapshot import Object, Snapshot
+
+ROLLOUTS_HASH: t.Final = "rollouts-pod-template-hash"
+
+
+def inspect(snapshot: Snapshot, service: ServiceRef, self_healing: frozenset[str]) -> Iterator[Finding]:
+    """Yield a finding for each routing object of the service that somebody else writes."""
+    for obj in _routing_objects(snapshot, service):
+        owner = controller_of(obj)
+        if owner:
+            yield Finding("OWNED_BY_CONTROLLER", label(obj), f"It is written by {owner}, which would undo every change.")
+            continue
+        applied = applier_of(obj)
+        if applied is None:
+            continue
+        tool, evidence, reverts = applied
+        if reverts or tool in self_healing:
+            reason = f"{tool} applies it ({evidence}) and puts its own version back by itself."
+            yield Finding("REVERTED_BY_GITOPS", label(obj), reason, _suspend(tool, obj))
+        else:
+            yield Finding("APPLIED_BY_TOOL", label(obj), f"{tool} applies it ({evidence}); its next run may undo the change.")
+
+
+def controller_of(obj: Object) -> str | None:
+    """Return the controller that writes the object for its own purposes, None if there is no sign of one."""
+    for reference in (obj.get("metadata") or {}).get("ownerReferences") or ():
+        group = str(reference.get("apiVersion") or "").split("/")[0]
+        named = f"{reference.get('kind')} {reference.get('name')}"
+        if group == "flagger.app":
+            return f"Flagger ({named})"
+        if group == "argoproj.io":
+            return f"Argo Rollouts ({named})"
+        if reference.get("controller"):
+            return f"the controller of its owner {named} ({reference.get('apiVersion')})"
+    managers = _managers(obj)
+    marks = [*annotations_of(obj), *labels_of(obj)]
+    if any(mark.startswith("argo-rollouts.argoproj.io/") for mark in marks) or _has_rollout_hash(obj):
+        return "Argo Rollouts"
+    if any(mark.startswith("rollouts.kruise.io/") for mark in marks):
+        return "OpenKruise Rollouts"
+    if "rollouts-controller" in managers:
+        return "Argo Rollouts (field manager rollouts-controller)"
+    if "flagger" in managers:
+        return "Flagger (field manager flagger)"
+    return None
+
+
+def applier_of(obj: Object) -> tuple[str, str, bool] | None:
+    """Return (tool, the sign of it, whether it surely reverts) of the tool that applies the object, None without a sign."""
+    labels, annotations, managers = labels_of(obj), annotations_of(obj), _managers(obj)
+    for key in ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance"):
+        value = annotations.get(key) or labels.get(key)
+        if value:
+            return "Argo CD", f"{key}: {value}", False
+    name = labels.get("kustomize.toolkit.fluxcd.io/name")
+    if name:
+        left_alone = annotations.get("kustomize.toolkit.fluxcd.io/reconcile") == "disabled"
+        left_alone |= str(annotations.get("kustomize.toolkit.fluxcd.io/ssa")).lower() in ("merge", "ifnotpresent", "ignore")
+        return "Flux", f"Kustomization {labels.get('kustomize.toolkit.fluxcd.io/namespace')}/{name}", not left_alone
+    name = labels.get("helm.toolkit.fluxcd.io/name")
+    if name:
+        return "Flux", f"HelmRelease {labels.get('helm.toolkit.fluxcd.io/namespace')}/{name}", False
+    release = annotations.get("meta.helm.sh/release-name")
+    if release or labels.get("app.kubernetes.io/managed-by") == "Helm":
+        return "Helm", f"release {release or 'unknown'}", False
+    for manager, tool in (("argocd-controller", "Argo CD"), ("kustomize-controller", "Flux"), ("helm", "Helm")):
+        if manager in managers:
+            return tool, f"field manager {manager}", False
+    return None
+
+
+def _routing_objects(snapshot: Snapshot, service: ServiceRef) -> Iterator[Object]:
+    for one in snapshot.virtual_services or ():
+        if find.has_routes_to(one, service) or find.claims(one, service):
+            yield one
+    if snapshot.destination_rules is not None:
+        yield from find.destination_rules(snapshot, service)
+
+
+def _managers(obj: Object) -> set[str]:
+    fields = (obj.get("metadata") or {}).get("managedFields") or ()
+    return {str(one.get("manager")) for one in fields}
+
+
+def _has_rollout_hash(obj: Object) -> bool:
+    subsets = (obj.get("spec") or {}).get("subsets") or ()
+    return any(ROLLOUTS_HASH in (subset.get("labels") or {}) for subset in subsets)
+
+
+def _suspend(tool: str, obj: Object) -> str:
+    if tool == "Flux":
+        labels = labels_of(obj)
+        name = labels.get("kustomize.toolkit.fluxcd.io/name")
+        namespace = labels.get("kustomize.toolkit.fluxcd.io/namespace")
+        return (
+            f"Suspend it while the canary runs: flux suspend kustomization {name} -n {namespace}; "
+            "or let the rollout write to Git."
+        )
+    if tool == "Argo CD":
+        return (
+            "Switch self-heal off while the canary runs: argocd app set APP --self-heal=false; or exclude the routes with "
+            "ignoreDifferences on /spec/http and RespectIgnoreDifferences=true."
+        )
+    return ""
