@@ -1,0 +1,261 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bring a cluster up, say how it is, take it down."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+
+from . import addons, cache, dockerd, host, images, kindconfig, mesh, netns, nodeimage, processes, programs, progress, sources
+from .errors import LabError
+from .lab import Lab, known
+
+HERE = pathlib.Path(__file__).resolve().parent
+# What decides how the inside of a cluster looks; see `_fingerprint`.
+RECIPES = ("manifests", "kindlab/mesh.py", "kindlab/addons.py")
+
+
+def up(name: str) -> Lab:
+    """Have the cluster `name` running with its mesh. What is there already is left alone; safe to repeat after a kill."""
+    lab = Lab(name)
+    with _alone(lab):
+        source = _source_of(lab)
+        progress.say(f"Cluster {name}: {source}.")
+        if source.kind == sources.EXISTING:
+            _adopt(lab, source)
+            return lab
+        if not lab.known:
+            mode, reason = sources.images_mode(source)
+            progress.say(f"Images: {mode}, because {reason}.")
+            lab.remember(name=name, source=source.kind, reason=source.reason, images_mode=mode)
+        lab.claim_ports()
+        if lab.source == sources.PRIVATE:
+            dockerd.start()
+        _forward(lab)
+        if not lab.answers():
+            _create(lab)
+        if lab.installed != _fingerprint(lab):
+            _install(lab)
+    return lab
+
+
+def down(name: str) -> None:
+    """Take the cluster away with all that belongs to it; with the last cluster goes the private Docker daemon."""
+    lab = Lab(name)
+    with _alone(lab):
+        if lab.source == sources.EXISTING or (not lab.known and _names_existing()):
+            progress.say(f"Cluster {name} is not ours: nothing is deleted in it.")
+            lab.forget()
+            return
+        if not lab.known:
+            progress.say(f"Cluster {name} is not there.")
+        else:
+            with progress.step(f"Delete cluster {name}", cache.root() / "logs") as step:
+                if lab.source == sources.PRIVATE:
+                    dockerd.start()
+                _delete(lab, step)
+                processes.stop(_forwarder_mark(lab), patience=2)
+                lab.forget()
+        _leave_nothing()
+
+
+def status(lab: Lab) -> dict[str, t.Any]:
+    """What there is to know about the cluster, for programs."""
+    built = lab.known and lab.source != sources.EXISTING and lab.images_mode == "build"
+    return {
+        "name": lab.name,
+        "source": lab.source or None,
+        "reason": lab.reason or None,
+        "kubeconfig": str(lab.kubeconfig) if lab.kubeconfig.exists() else None,
+        "ingress_url": lab.ingress_url or None,
+        "prometheus_url": lab.prometheus_url or None,
+        "images": {"bookinfo": images.BOOKINFO} if built else {},
+        "images_mode": lab.images_mode if lab.known else None,
+        "audit_log": audit_command(lab) if lab.known and lab.source != sources.EXISTING else None,
+        "ready": is_ready(lab),
+    }
+
+
+def is_ready(lab: Lab) -> bool:
+    """Whether everything was installed and the API server answers now."""
+    return bool(lab.installed) and lab.answers()
+
+
+def audit_command(lab: Lab) -> list[str]:
+    """The command that prints the API server's audit log, one JSON object a line."""
+    return [*lab.docker, "exec", lab.node, "cat", kindconfig.AUDIT_LOG]
+
+
+@contextlib.contextmanager
+def _alone(lab: Lab) -> t.Iterator[None]:
+    """One `up` or `down` of a cluster at a time; the state may have changed while we waited."""
+    with cache.locked(lab.folder.with_name(f"{lab.name}.lock")):
+        lab.reload()
+        yield
+
+
+def _names_existing() -> bool:
+    return bool(os.environ.get("CANARY_LAB_KUBECONFIG") or os.environ.get("CANARY_LAB_CONTEXT"))
+
+
+def _source_of(lab: Lab) -> sources.Source:
+    """A cluster stays where it was begun, unless the user now names another."""
+    if lab.known and not _names_existing() and lab.source != sources.EXISTING:
+        return sources.Source(lab.source, lab.reason)
+    if lab.known and _names_existing() and lab.source != sources.EXISTING:
+        raise LabError(
+            f"Cluster {lab.name} is one of ours, and an existing cluster is named too.",
+            f"Run lab/cluster down {lab.name} first, or unset CANARY_LAB_KUBECONFIG and CANARY_LAB_CONTEXT.",
+        )
+    return sources.find()
+
+
+def _adopt(lab: Lab, source: sources.Source) -> None:
+    """Use the named cluster: a kubeconfig with its context alone is ours, nothing else is made."""
+    kubectl = shutil.which("kubectl") or str(programs.program("kubectl"))
+    argv = [kubectl, "config", "view", "--minify", "--flatten"]
+    if named := os.environ.get("CANARY_LAB_KUBECONFIG"):
+        argv.append(f"--kubeconfig={named}")
+    if context := os.environ.get("CANARY_LAB_CONTEXT"):
+        argv.append(f"--context={context}")
+    lab.remember(name=lab.name, source=source.kind, reason=source.reason, images_mode="pull", ports={})
+    with progress.step("Read the named cluster's kubeconfig", lab.logs) as step:
+        lab.kubeconfig.touch(mode=0o600)
+        lab.kubeconfig.write_text(step.run(argv))
+        if not lab.answers():
+            raise LabError("its API server does not say that it is ready")
+    lab.remember(installed="by its owner")
+    progress.say("Nothing is created in it and nothing will be deleted: Istio and the rest are its owner's matter.")
+
+
+def _create(lab: Lab) -> None:
+    """Make the kind cluster anew; what a killed `up` may have left of it goes first."""
+    lab.remember(installed="")
+    _note_network(lab)
+    (lab.folder / "loaded-images").unlink(missing_ok=True)
+    node_image = _node_image(lab)
+    policy = lab.folder / "audit-policy.json"
+    policy.write_text(json.dumps(kindconfig.AUDIT_POLICY, indent=2))
+    config = kindconfig.render(lab.ports, policy, own_pod_network=lab.images_mode == "build")
+    title = "Create the Kubernetes cluster (about 20 s)"
+    with progress.step(title, lab.logs, f"Run it again; lab/cluster down {lab.name} clears everything away.") as step:
+        _delete(lab, step)
+        argv = [programs.program("kind"), "create", "cluster", f"--name={lab.kind_name}", f"--image={node_image}"]
+        argv += [f"--kubeconfig={lab.kubeconfig}", "--config=-", "--retain"]
+        with concurrent.futures.ThreadPoolExecutor(1) as beside:
+            loading = beside.submit(_load_images, lab) if lab.images_mode == "build" else None
+            step.run(argv, input=config, env=lab.docker_environment, timeout=300)
+            if loading:
+                loading.result()
+        _write_internal_kubeconfig(lab)
+        lab.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
+
+
+def _node_image(lab: Lab) -> str:
+    """The name of the node image, which the daemon then has or can pull."""
+    if lab.images_mode == "pull":
+        return sources.PULLED_NODE
+    restricted = lab.source == sources.PRIVATE and host.lacks_sys_resource()
+    name, archive = nodeimage.node_archive(restricted=restricted)
+    present = subprocess.run([*lab.docker, "image", "inspect", name], capture_output=True, check=False).returncode == 0
+    if not present:
+        with progress.step("Bring the node image into Docker", cache.root() / "logs") as step:
+            step.run([*lab.docker, "load", "--input", archive])
+    return name
+
+
+def _load_images(lab: Lab) -> None:
+    """Bring our images in while Kubernetes starts: the node's containerd is there long before the API server."""
+    for archive in (images.infrastructure(), images.application()):
+        lab.load_image_archive(archive.path)
+
+
+def _install(lab: Lab) -> None:
+    """Mesh and addons side by side: both mostly wait for pods."""
+    wanted = _fingerprint(lab)
+    lab.remember(installed="")
+    if lab.images_mode == "build":
+        _load_images(lab)
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        other = beside.submit(addons.install, lab)
+        mesh.install(lab)
+        other.result()
+    lab.remember(installed=wanted)
+
+
+def _fingerprint(lab: Lab) -> str:
+    """What the installed inside was made from; another fingerprint means that `up` has something to do."""
+    files = [file for part in RECIPES for file in sorted([HERE.parent / part, *(HERE.parent / part).rglob("*")]) if file.is_file()]
+    built = [str(images.infrastructure()), str(images.application())] if lab.images_mode == "build" else []
+    return cache.digest([*files, *built])
+
+
+def _write_internal_kubeconfig(lab: Lab) -> None:
+    address = lab.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+    outside = lab.kubeconfig.read_text()
+    lab.kubeconfig_internal.touch(mode=0o600)
+    lab.kubeconfig_internal.write_text(outside.replace(f"127.0.0.1:{lab.ports['api']}", f"{address}:6443"))
+
+
+def _forwarder_mark(lab: Lab) -> str:
+    return f"{dockerd.instance()}/forwarder/{lab.name}"
+
+
+def _forward(lab: Lab) -> None:
+    """Where the daemon has a namespace of its own: carry the loopback's ports into it."""
+    if lab.source != sources.PRIVATE or processes.find(_forwarder_mark(lab)):
+        return
+    argv = ["env", f"PYTHONPATH={HERE.parent}", sys.executable, "-B", "-m", "kindlab.forwarder", dockerd.instance()]
+    log = lab.logs / "forwarder.log"
+    running = processes.start(_forwarder_mark(lab), [*argv, *lab.ports.values()], log)
+    until = time.monotonic() + 10
+    while not all(_is_listening(port) for port in lab.ports.values()):
+        if running.poll() is not None or time.monotonic() > until:
+            raise LabError(
+                f"The forwarder for the ports {sorted(lab.ports.values())} did not start: {log.read_text().strip()[-300:]}",
+                f"If another program has a port: lab/cluster down {lab.name}, then up, which chooses free ones.",
+            )
+        time.sleep(0.05)
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _delete(lab: Lab, step: progress.Step) -> None:
+    kind = programs.program("kind")
+    unused = lab.folder / "kubeconfig"  # kind would edit the user's own otherwise
+    step.run(
+        [kind, "delete", "cluster", f"--name={lab.kind_name}", f"--kubeconfig={unused}"], env=lab.docker_environment, timeout=120
+    )
+    if lab.made_network:
+        # Docker refuses while another cluster, of ours or not, is in it.
+        step.run(["docker", "network", "rm", "kind"], check=False)
+
+
+def _note_network(lab: Lab) -> None:
+    """kind makes a network named kind for all its clusters; in the user's Docker we remove it if it came with us."""
+    if lab.source == sources.DOCKER and not lab.made_network:
+        asked = subprocess.run(["docker", "network", "inspect", "kind"], capture_output=True, check=False)
+        lab.remember(made_network=asked.returncode != 0)
+
+
+def _leave_nothing() -> None:
+    """End the private daemon when no cluster needs it any more."""
+    if not any(lab.source == sources.PRIVATE for lab in known()):
+        if netns.path(dockerd.instance()).exists() or processes.find(f"{dockerd.instance()}/dockerd"):
+            with progress.step("End the private Docker daemon", cache.root() / "logs"):
+                dockerd.stop()
