@@ -100,7 +100,9 @@ class Kube:
     def wait_available(self, names: Iterable[str], namespace: str, seconds: float = 120) -> None:
         """Return when every Deployment named has all its replicas available."""
         for name in names:
-            self.wait_until(lambda name=name: self._available(name, namespace), seconds, f"Deployment {namespace}/{name}")
+            self.wait_until(
+                lambda name=name: self._available(name, namespace), seconds, f"Deployment {namespace}/{name}"
+            )
 
     def wait_until(self, condition: Callable[[], t.Any], seconds: float, what: str) -> t.Any:
         """Return the condition's first true value. Raises AssertionError naming `what` when time is up."""

@@ -87,7 +87,9 @@ class Player:
         if isinstance(playbook, str) and "\n" not in playbook:
             return playbook
         plays = yaml.safe_load(textwrap.dedent(playbook)) if isinstance(playbook, str) else playbook
-        if not any("hosts" in item or "import_playbook" in item or "ansible.builtin.import_playbook" in item for item in plays):
+        if not any(
+            "hosts" in item or "import_playbook" in item or "ansible.builtin.import_playbook" in item for item in plays
+        ):
             plays = [{"name": "Test", "hosts": "localhost", "gather_facts": False, "tasks": plays}]
         self.runs += 1
         path = self.folder / f"play{self.runs}.yml"
@@ -96,7 +98,9 @@ class Player:
 
     def _environment(self, more: dict[str, str] | None) -> dict[str, str]:
         """Return the user's environment without what would steer Ansible or choose a cluster by accident."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "K8S_AUTH_")) and k != "KUBECONFIG"}
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "K8S_AUTH_")) and k != "KUBECONFIG"
+        }
         kept |= {
             "ANSIBLE_COLLECTIONS_PATH": str(tree()),
             "ANSIBLE_HOME": str(self.folder / "ansible"),

@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What `make check` runs: nothing here needs a cluster."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import typing as t
+from pathlib import Path
+
+import yaml
+
+from .steps import Step
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BIN = Path(sys.executable).parent
+NAME = "meshops.canary"
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def lint_steps(root: Path, workspace: Path, home: Path) -> list[Step]:
+    """Return the checks of the code as it stands, the longest first. workspace: see `workspace.collection_copy`."""
+    copy = workspace / "ansible_collections" / "meshops" / "canary"
+    quiet = {"HOME": str(home), "ANSIBLE_COLLECTIONS_PATH": str(workspace), "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"}
+    quiet["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+
+    def step(name: str, *commands: tuple[str, ...], folder: Path = copy) -> Step:
+        programs = tuple((str(BIN / command[0]), *command[1:]) for command in commands)
+        return Step(name, programs, folder, quiet)
+
+    return [
+        step("sanity", ("ansible-test", "sanity", "--venv", "--python", PYTHON, "--color", "no")),
+        step("mypy", *mypy_commands(root, copy), folder=workspace),
+        step("ansible-lint", ("ansible-lint", "--offline", "--profile", "production")),
+        step("build", *package_commands(copy, workspace / "installed")),
+        step(
+            "docs",
+            ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "dependent", "."),
+        ),
+        step("ruff", ("ruff", "check", "--no-cache", ".")),
+        step("format", ("ruff", "format", "--no-cache", "--check", "--diff", ".")),
+        step("yamllint", ("yamllint", "--strict", ".")),
+        step("changelog", ("antsibull-changelog", "lint")),
+    ]
+
+
+def mypy_commands(root: Path, copy: Path) -> list[tuple[str, ...]]:
+    """Type-check the plugins, as parts of the collection, and whatever package of the lab has Python in it."""
+    settings = ("--config-file", str(copy / "pyproject.toml"), "--cache-dir", str(root / ".mypy_cache"))
+    commands = [("mypy", *settings, "ansible_collections/meshops/canary/plugins")]
+    packages = sorted({path.parent.name for path in (copy / "lab").glob("*/*.py")})
+    if packages:
+        commands.append(("mypy", *settings, *(str(copy / "lab" / name) for name in packages)))
+    return commands
+
+
+def package_commands(copy: Path, installed: Path) -> list[tuple[str, ...]]:
+    """Build the collection, install it elsewhere, and there read every plugin's, role's and playbook's own words."""
+    version = yaml.safe_load((copy / "galaxy.yml").read_text(encoding="utf-8"))["version"]
+    tarball = installed / f"meshops-canary-{version}.tar.gz"
+    options = ("--offline", "--no-deps", "--force", "--collections-path", str(installed))
+    there = ("--playbook-dir", str(installed))
+    commands = [
+        ("ansible-galaxy", "collection", "build", "--force", "--output-path", str(installed), str(copy)),
+        ("ansible-galaxy", "collection", "install", str(tarball), *options),
+    ]
+    for kind, names in documented(copy).items():
+        if names:
+            commands.append(("ansible-doc", *there, "--type", kind, *(f"{NAME}.{name}" for name in names)))
+    playbooks = [f"{NAME}.{name}" for name in _stems((copy / "playbooks").glob("*.yml"))]
+    if playbooks:
+        commands.append(("ansible-playbook", "--inventory", "localhost,", "--syntax-check", *playbooks))
+    return commands
+
+
+def documented(copy: Path) -> dict[str, list[str]]:
+    """Return the names that ansible-doc must know, by type."""
+    plugins = copy / "plugins"
+    return {
+        "module": _stems((plugins / "modules").glob("*.py")),
+        "filter": _stems((plugins / "filter").glob("*.yml")),
+        "callback": _stems((plugins / "callback").glob("*.py")),
+        "role": sorted(path.parents[1].name for path in (copy / "roles").glob("*/meta/argument_specs.yml")),
+    }
+
+
+def _stems(paths: Iterable[Path]) -> list[str]:
+    return sorted(path.stem for path in paths if path.stem != "__init__")
+
+
+def pytest_step(root: Path, name: str, out: Path, *options: str, seconds: float = 600) -> Step:
+    """Return the step that runs the tests of one folder under tests/."""
+    report = out / "logs" / f"{name}.xml"
+    command = (sys.executable, "-m", "pytest", f"tests/{name}", "-q", f"--junitxml={report}", *options)
+    return Step(name, (command,), root, junit=report, seconds=seconds)
+
+
+def molecule_step(root: Path, home: Path, collections: Path, kubeconfig: str) -> Step:
+    """Return the step that runs every Molecule scenario against the lab."""
+    environment = {
+        "HOME": str(home),
+        "ANSIBLE_COLLECTIONS_PATH": str(collections),
+        "K8S_AUTH_KUBECONFIG": kubeconfig,
+        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+        "NO_COLOR": "1",
+    }
+    command = (str(BIN / "molecule"), "test", "--all", "--report")
+    return Step("molecule", (command,), root, environment, seconds=1800, counter=count_scenarios)
+
+
+def count_scenarios(log: str) -> tuple[int, int]:
+    """Return how many scenarios passed and failed, from the report that Molecule prints at its end."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
+    passed = len(re.findall(r"^\S+ +: .*\bfailed=0\b", plain, flags=re.MULTILINE))
+    failed = len(re.findall(r"^\S+ +: .*\bfailed=[1-9]", plain, flags=re.MULTILINE))
+    return passed, failed
