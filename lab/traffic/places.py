@@ -113,18 +113,22 @@ class Place(abc.ABC):
 
 
 class Gateway(Place):
-    """A browser's place: requests from this machine through the ingress gateway to productpage."""
+    """A browser's place: requests from this machine through the ingress gateway to productpage.
+
+    host: what the browser's address line would say, where several Gateways share one ingress gateway.
+    """
 
     name = "gateway"
 
-    def __init__(self, url: str, path: str = "/productpage") -> None:
-        self._url, self._path = url.rstrip("/"), path
+    def __init__(self, url: str, path: str = "/productpage", host: str = "") -> None:
+        self._url, self._path, self._host = url.rstrip("/"), path, host
 
     def _start(self) -> _Process:
         return _LocalProcess([sys.executable, "-c", BOOT])
 
     def _config(self, load: Load) -> dict[str, t.Any]:
-        return _common(load, self._url + (load.path or self._path)) | {"login": load.user, "headers": {**load.headers}}
+        headers = {**load.headers, **({"Host": self._host} if self._host else {})}
+        return _common(load, self._url + (load.path or self._path)) | {"login": load.user, "headers": headers}
 
 
 class Sidecar(Place):

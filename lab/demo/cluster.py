@@ -1,0 +1,117 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The cluster the demo runs on: the lab, brought up through `lab/cluster` and taken down again if it was not there."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import subprocess
+import typing as t
+
+import kubernetes
+import urllib3
+
+from .player import ROOT
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMAND = ROOT / "lab" / "cluster"
+EXISTING = "existing"
+OWNER = "app.kubernetes.io/managed-by"
+
+
+class ClusterError(Exception):
+    """There is no cluster to run on, and the message says what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """A cluster that is ready. mine: the demo has started it. image: the role bookinfo's variables for its images."""
+
+    name: str
+    kubeconfig: str
+    ingress_url: str
+    mine: bool
+    from_lab: bool
+    image: dict[str, t.Any]
+    facts: dict[str, str]
+
+    @classmethod
+    @contextlib.contextmanager
+    def ready(cls, *, keep: bool) -> Iterator[Cluster]:
+        """Bring the cluster up; at the end take it down again if this has started it and `keep` is false."""
+        was_ready = bool(_status().get("ready"))
+        if subprocess.run([COMMAND, "up"], check=False).returncode != 0:
+            raise ClusterError("The lab did not come up; lab/cluster said why.")
+        try:
+            yield cls._of(_status(), mine=not was_ready)
+        finally:
+            if not was_ready and not keep:
+                subprocess.run([COMMAND, "down"], check=False)
+
+    @classmethod
+    def _of(cls, status: dict[str, t.Any], *, mine: bool) -> Cluster:
+        if not status.get("ingress_url"):
+            raise ClusterError(
+                "Where the ingress gateway of the named cluster answers is not known: set CANARY_LAB_INGRESS_URL, "
+                "for example to http://192.0.2.7, and run again."
+            )
+        from_lab = status["source"] != EXISTING
+        kubeconfig = str(status["kubeconfig"])
+        versions = _versions(kubeconfig)
+        kind = "kind cluster" if from_lab else "cluster"
+        name = ", ".join([f"{kind} {status['name']}", *(f"{what} {version}" for what, version in versions.items())])
+        image = status.get("images", {}).get("bookinfo")
+        return cls(
+            name=name,
+            kubeconfig=kubeconfig,
+            ingress_url=str(status["ingress_url"]),
+            mine=mine and from_lab,
+            from_lab=from_lab,
+            image={"bookinfo_image": image} if image else {},
+            facts={"Cluster": name, "Images": "built by the lab" if image else "Istio's published Bookinfo"},
+        )
+
+    def has_namespace(self, name: str) -> bool:
+        return self._namespace(name) is not None
+
+    def refuse_foreign_namespace(self, name: str) -> None:
+        """Raise ClusterError if `name` exists and was not made by the role bookinfo: it may be somebody's work."""
+        found = self._namespace(name)
+        if found is not None and (found.metadata.labels or {}).get(OWNER) != "meshops.canary":
+            raise ClusterError(
+                f"Namespace {name} exists and is not the demo's. Name another one: make demo DEMO_NAMESPACE=..."
+            )
+
+    def _namespace(self, name: str) -> t.Any:
+        core = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(config_file=self.kubeconfig))
+        try:
+            return core.read_namespace(name)
+        except kubernetes.client.ApiException as problem:
+            if problem.status == 404:
+                return None
+            raise ClusterError(f"Could not look for namespace {name}: {problem.reason}") from problem
+
+
+def _status() -> dict[str, t.Any]:
+    done = subprocess.run([COMMAND, "status", "--json"], capture_output=True, text=True, check=False)
+    try:
+        return dict(json.loads(done.stdout or "{}"))
+    except ValueError:
+        raise ClusterError(f"lab/cluster status --json printed no JSON: {done.stdout}{done.stderr}") from None
+
+
+def _versions(kubeconfig: str) -> dict[str, str]:
+    """Return the versions of Kubernetes and, where it may be asked, of Istio."""
+    api = kubernetes.config.new_client_from_config(config_file=kubeconfig)
+    found = {"Kubernetes": str(kubernetes.client.VersionApi(api).get_code().git_version)}
+    core = kubernetes.client.CoreV1Api(api)
+    with contextlib.suppress(kubernetes.client.ApiException, urllib3.exceptions.HTTPError):
+        said = core.connect_get_namespaced_service_proxy_with_path("istiod:15014", "istio-system", "version")
+        found["Istio"] = str(said).split("-")[0]
+    return found

@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs `ansible-playbook` as a user does and keeps everything it printed in one log."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import time
+import typing as t
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RECAP = re.compile(r"^localhost\s+:\s+ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)", re.MULTILINE)
+MESSAGE = re.compile(r"^ +msg: ?(?P<first>.*)\n(?P<rest>(?: {6,}.*\n| {4}- .*\n)*)", re.MULTILINE)
+SECONDS_FOR_A_PLAYBOOK = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Play:
+    """One playbook and its extra variables; `hidden` ones belong to this machine and are not shown."""
+
+    playbook: str
+    variables: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    hidden: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def command(self) -> str:
+        """Return the command as a user would type it."""
+        plain = [f"-e {name}={value}" for name, value in self.variables.items() if isinstance(value, str)]
+        rich = {name: value for name, value in self.variables.items() if not isinstance(value, str)}
+        options = [*plain, *([f"-e {shlex.quote(json.dumps(rich))}"] if rich else [])]
+        return " ".join(["ansible-playbook", self.playbook, *options])
+
+
+@dataclasses.dataclass(frozen=True)
+class Played:
+    """What a playbook did. messages: what its tasks said to the user, in order; output: all it printed."""
+
+    ok: bool
+    tasks: int
+    changed: int
+    seconds: float
+    messages: list[str]
+    output: str
+
+
+class Ansible:
+    """Runs playbooks of this checkout against one cluster; `folder` gets the link that makes it a collection."""
+
+    def __init__(self, kubeconfig: str, folder: pathlib.Path, log: pathlib.Path) -> None:
+        link = folder / "ansible_collections" / "meshops" / "canary"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(ROOT)
+        self._log = log
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "K8S_AUTH_"))}
+        self._environment = kept | {
+            "ANSIBLE_COLLECTIONS_PATH": str(folder),
+            "ANSIBLE_HOME": str(folder / "home"),
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+            "ANSIBLE_NOCOLOR": "true",
+            "K8S_AUTH_KUBECONFIG": kubeconfig,
+        }
+
+    def run(self, play: Play) -> Played:
+        """Run the playbook to its end and return what it did, whether it worked or not."""
+        program = str(pathlib.Path(sys.executable).with_name("ansible-playbook"))
+        variables = {**play.variables, **play.hidden, "ansible_python_interpreter": sys.executable}
+        command = [program, "--diff", play.playbook, "-e", json.dumps(variables)]
+        began = time.monotonic()
+        try:
+            done = subprocess.run(
+                command,
+                env=self._environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=SECONDS_FOR_A_PLAYBOOK,
+                check=False,
+            )
+            ok, output = done.returncode == 0, done.stdout
+        except subprocess.TimeoutExpired as late:
+            said = late.stdout.decode(errors="replace") if isinstance(late.stdout, bytes) else late.stdout or ""
+            ok, output = False, f"{said}\nstill running after {SECONDS_FOR_A_PLAYBOOK} s\n"
+        seconds = time.monotonic() - began
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(f"$ {play.command}\n{output}\n({seconds:.1f} s)\n\n")
+        recap = RECAP.search(output)
+        counts = (int(recap["ok"]), int(recap["changed"])) if recap else (0, 0)
+        return Played(ok, *counts, seconds, messages(output), output)
+
+
+def messages(output: str) -> list[str]:
+    """Return what `msg` held, of every task that printed one, as single lines; lists give one line an item."""
+    found: list[str] = []
+    for match in MESSAGE.finditer(output):
+        rest = match["rest"].splitlines()
+        if any(line.lstrip().startswith("- ") for line in rest) and not match["first"].strip():
+            found += [line.strip().removeprefix("- ").strip("'\"") for line in rest]
+        else:
+            words = [match["first"].strip(">|-' \""), *(line.strip() for line in rest)]
+            found.append(" ".join(word for word in words if word).strip("'\""))
+    return [text for text in found if text]

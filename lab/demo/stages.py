@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The story itself: which playbooks run in which order, and what the traffic must look like after each."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .player import ROOT, Play
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+USER = "testuser"
+Weights = dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One stage to come.
+
+    everybody: version -> percent that must be measured afterwards. cohort: the same for the signed-in user, None while
+    nobody is treated differently. main: whose shares the stage is about. watch_scaling: put load on the versions and
+    wait until this one has more pods. show_all: print everything the playbook says, not its first line.
+    """
+
+    name: str
+    purpose: str
+    plays: tuple[Play, ...]
+    everybody: Weights
+    cohort: Weights | None = None
+    about_cohort: bool = False
+    watch_scaling: str | None = None
+    show_all: bool = False
+
+
+def steps(namespace: str, image: Mapping[str, t.Any]) -> list[Step]:
+    """Return the stages. image: variables of the role bookinfo that say where its images come from."""
+
+    def shift(**weights: int) -> Play:
+        return Play("meshops.canary.shift", {"service": "reviews", "namespace": namespace, "weights": weights})
+
+    def on_reviews(verb: str, **variables: t.Any) -> Play:
+        return Play(f"meshops.canary.{verb}", {"service": "reviews", "namespace": namespace, **variables})
+
+    deploy = Play("meshops.canary.bookinfo", {"namespace": namespace}, {**image, "bookinfo_autoscale": False})
+    autoscale = Play(str((ROOT / "lab" / "demo" / "autoscale.yml").relative_to(ROOT)), {"namespace": namespace})
+    cohort = {"v2": 10, "v3": 90}
+    return [
+        Step("deploy", "Three versions of reviews; v2 and v3 get no traffic yet.", (deploy,), {"v1": 100}),
+        Step("all to v1", "Already so: nothing may change.", (shift(v1=100),), {"v1": 100}),
+        Step(
+            "90/10", "The canary v2 gets its first share of real traffic.", (shift(v1=90, v2=10),), {"v1": 90, "v2": 10}
+        ),
+        Step("50/50", "The canary gets half.", (shift(v1=50, v2=50),), {"v1": 50, "v2": 50}),
+        Step(
+            "header test",
+            f"Only {USER} sees the new versions; everybody else is back on v1.",
+            (shift(v1=100), on_reviews("header_test", weights=cohort)),
+            {"v1": 100},
+            cohort,
+            about_cohort=True,
+        ),
+        Step(
+            "both together",
+            f"Everybody else ramps up to v2 while {USER} keeps the split of the header test.",
+            (shift(v1=75, v2=25), shift(v1=25, v2=75)),
+            {"v1": 25, "v2": 75},
+            cohort,
+        ),
+        Step(
+            "HPA under load",
+            "One autoscaler a version: under load v2 gets more pods by itself, and the shares stay.",
+            (autoscale,),
+            {"v1": 25, "v2": 75},
+            cohort,
+            watch_scaling="v2",
+        ),
+        Step("promote v2", "v2 replaces v1 for everybody.", (on_reviews("promote", version="v2"),), {"v2": 100}),
+        Step("roll back to v1", "And back again, at once.", (on_reviews("rollback", version="v1"),), {"v1": 100}),
+        Step("status", "What the cluster says of itself.", (on_reviews("status"),), {"v1": 100}, show_all=True),
+    ]
