@@ -1,0 +1,193 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The routes istiod makes of a VirtualService for one proxy. Pure.
+
+Follows BuildHTTPRoutesForVirtualService and mergeHTTPRoute (pilot/pkg/networking/core/route/route.go,
+pilot/pkg/model/virtualservice.go).
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+from fractions import Fraction
+
+from .destinations import entry_shares, version_of
+from .find import mesh_claimants, roots_of
+from .hosts import MESH, expand, gateways_of, in_force_order, is_for_mesh
+from .matches import in_words
+from .snapshot import identity, label
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .hosts import ServiceRef
+    from .matches import Block
+    from .snapshot import Object, Snapshot
+
+Shares = dict[tuple[str, str], Fraction]
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """Whose dump it is. None is "not known".
+
+    namespace, labels: of its pod. gateways: for a gateway the Gateways (`namespace/name`) it serves; () for a sidecar.
+    """
+
+    namespace: str | None = None
+    labels: Mapping[str, str] | None = None
+    gateways: tuple[str, ...] | None = ()
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A route the proxy should have. optional: it depends on something that is not known of the proxy."""
+
+    name: str
+    conditions: frozenset[tuple[str, ...]]
+    shares: Shares
+    words: str
+    optional: bool
+
+
+def is_expected(obj: Object, service: ServiceRef, snapshot: Snapshot, proxy: Proxy) -> bool:
+    """Return whether the proxy should have routes of `obj` (for a delegate: of a root that leads to it)."""
+    for owner in owners(obj, snapshot):
+        if proxy.gateways:
+            if set(proxy.gateways) & set(gateways_of(owner)):
+                return True
+        elif is_for_mesh(owner):
+            claimants = mesh_claimants(snapshot.need("virtual_services"), service)
+            if owner not in claimants or proxy.namespace is None:
+                return True
+            if in_force_order(claimants, proxy.namespace)[:1] == [owner]:
+                return True
+    return False
+
+
+def owners(obj: Object, snapshot: Snapshot) -> list[Object]:
+    """Return the VirtualServices whose routes istiod marks with their name: itself, or a delegate's roots."""
+    if (obj.get("spec") or {}).get("hosts"):
+        return [obj]
+    return roots_of(obj, snapshot)
+
+
+def expected_routes(obj: Object, snapshot: Snapshot, proxy: Proxy, domain: str) -> Iterator[Expected]:
+    """Yield the routes istiod sends, in order, up to the first that takes every request."""
+    for namespace, route in _with_delegates(obj, snapshot):
+        shares = _shares(route, namespace, domain, label(obj))
+        for block in route.get("match") or [{}]:
+            fits = _fits(block or {}, identity(obj)[0], proxy)
+            if fits is False:
+                continue
+            name = str(route.get("name") or "")
+            if (block or {}).get("name"):
+                name = f"{name}.{block['name']}"
+            conditions = frozenset(_conditions(block or {}))
+            yield Expected(name, conditions, shares, in_words([block or {}]), optional=fits is None)
+            if fits and not conditions - {("path", "regex", ".*")}:
+                return
+
+
+def _with_delegates(obj: Object, snapshot: Snapshot) -> Iterator[tuple[str, Object]]:
+    own, _name = identity(obj)
+    for route in (obj.get("spec") or {}).get("http") or ():
+        target = route.get("delegate") or {}
+        if not target.get("name"):
+            yield own, route
+            continue
+        wanted = (str(target.get("namespace") or own), str(target["name"]))
+        for delegate in snapshot.need("virtual_services"):
+            if identity(delegate) == wanted:
+                for inner in (delegate.get("spec") or {}).get("http") or ():
+                    yield wanted[0], _merged(route, inner)
+
+
+def _merged(root: Object, inner: Object) -> Object:
+    name = "-".join(str(one["name"]) for one in (root, inner) if one.get("name"))
+    outer_blocks, inner_blocks = root.get("match") or [], inner.get("match") or []
+    if not outer_blocks or not inner_blocks:
+        return {**inner, "name": name, "match": inner_blocks or outer_blocks}
+    blocks = [_merged_block(outer, block) for block in inner_blocks for outer in outer_blocks]
+    return {**inner, "name": name, "match": blocks}
+
+
+def _merged_block(root: Block, inner: Block) -> Block:
+    block = {**root, **inner}
+    for field in ("headers", "withoutHeaders", "queryParams", "sourceLabels"):
+        if field in root or field in inner:
+            block[field] = {**(root.get(field) or {}), **(inner.get(field) or {})}
+    names = [str(one["name"]) for one in (root, inner) if one.get("name")]
+    return {**block, "name": "-".join(names)} if names else block
+
+
+def _shares(route: Object, namespace: str, domain: str, where: str) -> Shares:
+    entries = route.get("route") or []
+    shares: Shares = {}
+    for entry, share in zip(entries, entry_shares(entries, where)):
+        destination = entry.get("destination") or {}
+        key = (expand(str(destination.get("host") or ""), namespace, domain), str(destination.get("subset") or ""))
+        if share:
+            shares[key] = shares.get(key, Fraction(0)) + share
+    return shares
+
+
+def _fits(block: Block, namespace: str, proxy: Proxy) -> bool | None:
+    """Return whether istiod gives the block to the proxy, None if that depends on what is not known."""
+    known: bool | None = None if block.get("port") else True
+    if block.get("gateways"):
+        if proxy.gateways is None:
+            return None
+        listed = {one if one == MESH or "/" in one else f"{namespace}/{one}" for one in block["gateways"]}
+        return known if listed & set(proxy.gateways or (MESH,)) else False
+    for name, value in (block.get("sourceLabels") or {}).items():
+        if proxy.labels is None:
+            known = None
+        elif proxy.labels.get(name) != value:
+            return False
+    if block.get("sourceNamespace"):
+        if proxy.namespace is None:
+            known = None
+        elif proxy.namespace != block["sourceNamespace"]:
+            return False
+    return known
+
+
+def _conditions(block: Block) -> Iterator[tuple[str, ...]]:
+    for kind, value in (block.get("uri") or {}).items():
+        if (kind, value) != ("prefix", "/"):
+            yield ("path", kind, str(value))
+    for field in ("method", "authority", "scheme"):
+        if block.get(field):
+            yield ("header", f":{field}", *_matcher(block[field]), "")
+    for name, condition in (block.get("headers") or {}).items():
+        if not name.startswith("@"):
+            yield ("header", name.lower(), *_matcher(condition), "")
+    for name, condition in (block.get("withoutHeaders") or {}).items():
+        if not name.startswith("@"):
+            yield ("header", name.lower(), *_matcher(condition), "not")
+    for name, condition in (block.get("queryParams") or {}).items():
+        yield ("query", name, *_matcher(condition))
+
+
+def _matcher(condition: Block | None) -> tuple[str, str]:
+    for kind in ("exact", "prefix", "regex"):
+        if kind in (condition or {}):
+            value = str((condition or {})[kind])
+            return ("present", "") if (kind, value) == ("regex", "*") else (kind, value)
+    return "present", ""
+
+
+def expected_l4(obj: Object, service: ServiceRef) -> list[Shares]:
+    """Return the shares of the tcp and tls routes to the service."""
+    namespace, _name = identity(obj)
+    spec = obj.get("spec") or {}
+    return [
+        _shares(route, namespace, service.domain, label(obj))
+        for protocol in ("tcp", "tls")
+        for route in spec.get(protocol) or ()
+        if any(version_of(entry, service, namespace) is not None for entry in route.get("route") or ())
+    ]
