@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 
 class Kind(t.NamedTuple):
-    """One line of the catalogue. severity: error (writers refuse) or warning (writers go on and say it)."""
+    """One line of the catalogue.
+
+    severity: error (writers refuse), warning (writers go on and say it) or note (only preflight and info say it).
+    """
 
     severity: str
     title: str
@@ -28,7 +31,7 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
     "SUBSET_UNKNOWN": Kind(
         "error",
         "A version has no subset in a DestinationRule",
-        "Create the subset first (role routing), and wait until the proxies have it; requests to it would be answered 503.",
+        "Create the subset first (role routing) and wait until the proxies have it; else requests get 503.",
     ),
     "SUBSET_LABELS_DIFFER": Kind(
         "error",
@@ -60,6 +63,124 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "The annotation with what to give back was changed by hand",
         "Restore the annotation from an earlier version of the object, or remove it and accept the routes as they are.",
     ),
+    # Found by looking at the whole service before a change, or when asked.
+    "ROUTE_APIS_MIXED": Kind(
+        "error",
+        "A VirtualService and an HTTPRoute both route the service",
+        "Callers obey only one of them: keep the one you mean and delete the other.",
+    ),
+    "SUBSET_NOT_READY": Kind(
+        "error",
+        "A version is to get requests and has no ready pod",
+        "Wait until a pod is ready, or give the version weight 0: requests to it would be answered 503.",
+    ),
+    "SUBSET_SELECTS_NO_POD": Kind(
+        "warning",
+        "A subset's labels match no pod",
+        "This is normal before the version is deployed; else compare the subset's labels with those of the pods.",
+    ),
+    "SINGLE_DESTINATION_AT_ZERO": Kind(
+        "warning",
+        "A route's only destination has weight 0",
+        "A single destination gets every request whatever its weight: name the other too, or remove the weight.",
+    ),
+    "DESTINATION_RULE_SHADOWED": Kind(
+        "error",
+        "A DestinationRule of the callers' namespace hides the subsets",
+        "Remove it, or give it the same subsets: for callers there it replaces the service's own rule whole.",
+    ),
+    "DESTINATION_RULE_ELSEWHERE": Kind(
+        "warning",
+        "A DestinationRule of the callers' namespace replaces the service's own",
+        "It has the subsets needed now. Keep its labels and policies equal to the service's own, or remove it.",
+    ),
+    "GATEWAY_NOT_COVERED": Kind(
+        "warning",
+        "Requests that come in by a gateway do not follow the mesh's split",
+        "Let the gateway's route name the versions too, as canary_weight does for every VirtualService with a route to it, "
+        "or bind the mesh's VirtualService to the gateway.",
+    ),
+    "PORT_NOT_HTTP": Kind(
+        "error",
+        "The Service's port is not HTTP, so http routes have no effect",
+        "Set appProtocol: http (or grpc) on the Service's port, or split connections by tcp routes.",
+    ),
+    "PORT_PROTOCOL_GUESSED": Kind(
+        "warning",
+        "The Service's port declares no protocol",
+        "Set appProtocol: http on the Service's port, or begin its name with http-.",
+    ),
+    "CALLER_WITHOUT_SIDECAR": Kind(
+        "error",
+        "A pod that should have a sidecar has none",
+        "Restart its Deployment so that the sidecar is injected; until then its requests ignore every weight.",
+    ),
+    "PODS_OUTSIDE_MESH": Kind(
+        "warning",
+        "Pods of a namespace read are outside the mesh",
+        "Label the namespace istio-injection=enabled and restart the pods if they call the service; else leave them.",
+    ),
+    "AMBIENT_WITHOUT_WAYPOINT": Kind(
+        "error",
+        "The service is in ambient mode without a waypoint",
+        "Create a waypoint and enrol the service; without one weights and header routes are silently unused.",
+    ),
+    "OWNED_BY_CONTROLLER": Kind(
+        "error",
+        "A controller writes the object",
+        "Use that controller's own way to shift traffic, or release the object from it first.",
+    ),
+    "REVERTED_BY_GITOPS": Kind(
+        "error",
+        "A GitOps tool puts its own version of the object back",
+        "Suspend the tool for this object while the canary runs, or change the weights in Git.",
+    ),
+    "APPLIED_BY_TOOL": Kind(
+        "warning",
+        "A tool applies the object from Git or from a chart",
+        "Its next run may undo the change: bring the manifest up to date afterwards, or leave the routes out of it.",
+    ),
+    "HPA_WITHOUT_CPU_REQUEST": Kind(
+        "warning",
+        "An HPA by CPU whose pods request no CPU",
+        "Give every container a CPU request, the sidecar too (annotation sidecar.istio.io/proxyCPU), or scale by "
+        "ContainerResource.",
+    ),
+    "HPA_NOT_SCALING": Kind(
+        "warning",
+        "An HPA says that it cannot scale",
+        "Read its conditions: kubectl describe hpa; usual causes are metrics-server and missing CPU requests.",
+    ),
+    "CAPACITY_BELOW_SHARE": Kind(
+        "error",
+        "A version has too few pods for its share",
+        "Scale the version first, raise its HPA's maximum, or take a smaller step.",
+    ),
+    "CAPACITY_NOT_YET": Kind(
+        "warning",
+        "A version's HPA has yet to start the pods its share needs",
+        "Raise minReplicas before the shift, so that the pods are there when the requests come.",
+    ),
+    "VALIDATION_WEBHOOK_OFF": Kind(
+        "warning",
+        "Istio's validation webhook does not guard the routes",
+        "Switch it on in Istio's installation (global.configValidation) and wait until failurePolicy is Fail.",
+    ),
+    "RIGHT_MISSING": Kind(
+        "error",
+        "The user lacks a right the collection needs",
+        "Add the verb to the user's Role.",
+    ),
+    "RIGHT_MISSING_OPTIONAL": Kind(
+        "warning",
+        "The user lacks a right that would give more evidence",
+        "Add the verb to the user's Role, or live with the settle time and Prometheus in its place.",
+    ),
+    "NOT_CHECKED": Kind(
+        "note",
+        "Something was not read, so it was not checked",
+        "Nothing, if you did not need it; else give the user the right to read it.",
+    ),
 }
 
 
@@ -78,7 +199,7 @@ class Finding:
 
     @property
     def severity(self) -> str:
-        """Return error or warning."""
+        """Return error, warning or note."""
         return CATALOGUE[self.code].severity
 
     def as_dict(self) -> dict[str, str]:

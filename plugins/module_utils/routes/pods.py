@@ -81,7 +81,9 @@ def of_service(snapshot: Snapshot, service: ServiceRef, labels: Mapping[str, str
     if snapshot.pods is None:
         return None
     wanted = {**(selector_of(snapshot, service) or {}), **labels}
-    return [pod for pod in select(snapshot.pods, service.namespace) if matches(labels_of(pod), wanted)] if wanted else []
+    return (
+        [pod for pod in select(snapshot.pods, service.namespace) if matches(labels_of(pod), wanted)] if wanted else []
+    )
 
 
 def select(pods: Iterable[Object], namespace: str) -> list[Object]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ..findings import Finding
 from . import preflight_access, preflight_capacity, preflight_owners, preflight_pods, preflight_routes
+from .preflight_shares import described, judged
 from .snapshot import PLURALS
 
 if t.TYPE_CHECKING:
@@ -33,13 +34,11 @@ class Evidence:
     access: what the API server said to each right (SelfSubjectAccessReview).
     webhooks: the ValidatingWebhookConfigurations of the cluster.
     self_healing: names of tools (as in findings, such as `Argo CD`) known to undo changes by themselves.
-    istio_namespace: Istio's root namespace, whose DestinationRules are the last resort.
     """
 
     access: Mapping[Right, bool] | None = None
     webhooks: Sequence[Object] | None = None
     self_healing: frozenset[str] = field(default_factory=frozenset)
-    istio_namespace: str = "istio-system"
 
 
 def inspect(
@@ -47,20 +46,25 @@ def inspect(
     service: ServiceRef,
     *,
     weights: Mapping[str, float] | None = None,
+    planned: Snapshot | None = None,
     evidence: Evidence | None = None,
 ) -> list[Finding]:
     """Return what is wrong, errors first, each thing once.
 
-    weights: version -> percent that a change would give. With it, versions are judged by what they would get, so
-    that taking traffic off a broken version is never refused; without, by the routes as they are.
+    weights: version -> percent that a change would give; planned: the snapshot as it will be after the change, which
+    says more. With either, versions are judged by what they would get, and only those that get more than now: taking
+    traffic off a broken version is never refused. With neither, all are judged by the routes as they are.
+    evidence: what was learnt besides; without it rights and webhooks are not spoken of at all.
     """
-    evidence = evidence or Evidence()
+    now = described(snapshot, service)
+    later = described(planned, service) if planned is not None else None
+    versions = judged(now, later, weights)
     found = [
-        *preflight_routes.inspect(snapshot, service, evidence.istio_namespace),
-        *preflight_pods.inspect(snapshot, service, weights),
-        *preflight_capacity.inspect(snapshot, service, weights),
-        *preflight_owners.inspect(snapshot, service, evidence.self_healing),
-        *preflight_access.inspect(evidence.access, evidence.webhooks),
+        *preflight_routes.inspect(planned or snapshot, service, later or now, versions),
+        *preflight_pods.inspect(planned or snapshot, service, versions),
+        *preflight_capacity.inspect(snapshot, service, now, versions if planned or weights else {}),
+        *preflight_owners.inspect(snapshot, service, evidence.self_healing if evidence else frozenset()),
+        *(preflight_access.inspect(evidence.access, evidence.webhooks) if evidence else ()),
         *_not_checked(snapshot, evidence),
     ]
     rank = {"error": 0, "warning": 1, "note": 2}
@@ -79,15 +83,15 @@ _NEEDED_FOR: t.Final = {
 }
 
 
-def _not_checked(snapshot: Snapshot, evidence: Evidence) -> list[Finding]:
+def _not_checked(snapshot: Snapshot, evidence: Evidence | None) -> list[Finding]:
     """Return a note for every list that was not read; gateways serve planning only."""
     missing = {
         kind: _NEEDED_FOR[plural]
         for kind, plural in PLURALS.items()
         if plural in _NEEDED_FOR and getattr(snapshot, plural) is None
     }
-    if evidence.access is None:
+    if evidence and evidence.access is None:
         missing["SelfSubjectAccessReview"] = "the rights of the user"
-    if evidence.webhooks is None:
+    if evidence and evidence.webhooks is None:
         missing["ValidatingWebhookConfiguration"] = "Istio's validation webhook"
     return [Finding("NOT_CHECKED", kind, f"Not read, so not checked: {what}.") for kind, what in missing.items()]

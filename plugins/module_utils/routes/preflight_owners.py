@@ -31,7 +31,9 @@ def inspect(snapshot: Snapshot, service: ServiceRef, self_healing: frozenset[str
     for obj in _routing_objects(snapshot, service):
         owner = controller_of(obj)
         if owner:
-            yield Finding("OWNED_BY_CONTROLLER", label(obj), f"It is written by {owner}, which would undo every change.")
+            yield Finding(
+                "OWNED_BY_CONTROLLER", label(obj), f"It is written by {owner}, which would undo every change."
+            )
             continue
         applied = applier_of(obj)
         if applied is None:
@@ -41,7 +43,9 @@ def inspect(snapshot: Snapshot, service: ServiceRef, self_healing: frozenset[str
             reason = f"{tool} applies it ({evidence}) and puts its own version back by itself."
             yield Finding("REVERTED_BY_GITOPS", label(obj), reason, _suspend(tool, obj))
         else:
-            yield Finding("APPLIED_BY_TOOL", label(obj), f"{tool} applies it ({evidence}); its next run may undo the change.")
+            yield Finding(
+                "APPLIED_BY_TOOL", label(obj), f"{tool} applies it ({evidence}); its next run may undo the change."
+            )
 
 
 def controller_of(obj: Object) -> str | None:
@@ -69,7 +73,7 @@ def controller_of(obj: Object) -> str | None:
 
 
 def applier_of(obj: Object) -> tuple[str, str, bool] | None:
-    """Return (tool, the sign of it, whether it surely reverts) of the tool that applies the object, None without a sign."""
+    """Return (tool, the sign of it, whether it surely reverts) of what applies the object, None without a sign."""
     labels, annotations, managers = labels_of(obj), annotations_of(obj), _managers(obj)
     for key in ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance"):
         value = annotations.get(key) or labels.get(key)
@@ -78,7 +82,11 @@ def applier_of(obj: Object) -> tuple[str, str, bool] | None:
     name = labels.get("kustomize.toolkit.fluxcd.io/name")
     if name:
         left_alone = annotations.get("kustomize.toolkit.fluxcd.io/reconcile") == "disabled"
-        left_alone |= str(annotations.get("kustomize.toolkit.fluxcd.io/ssa")).lower() in ("merge", "ifnotpresent", "ignore")
+        left_alone |= str(annotations.get("kustomize.toolkit.fluxcd.io/ssa")).lower() in (
+            "merge",
+            "ifnotpresent",
+            "ignore",
+        )
         return "Flux", f"Kustomization {labels.get('kustomize.toolkit.fluxcd.io/namespace')}/{name}", not left_alone
     name = labels.get("helm.toolkit.fluxcd.io/name")
     if name:
@@ -121,7 +129,7 @@ def _suspend(tool: str, obj: Object) -> str:
         )
     if tool == "Argo CD":
         return (
-            "Switch self-heal off while the canary runs: argocd app set APP --self-heal=false; or exclude the routes with "
-            "ignoreDifferences on /spec/http and RespectIgnoreDifferences=true."
+            "Switch self-heal off while the canary runs: argocd app set APP --self-heal=false; or exclude the routes "
+            "with ignoreDifferences on /spec/http and RespectIgnoreDifferences=true."
         )
     return ""

@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Preflight: pods that are not ready for requests, and pods whose requests the mesh does not see. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..findings import Finding
+from . import find, pods
+from .snapshot import identity, label
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .hosts import ServiceRef
+    from .snapshot import Object, Snapshot
+
+_NAMED_AT_MOST: t.Final = 3
+
+
+def inspect(snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float]) -> Iterator[Finding]:
+    """Yield what is wrong with the service's pods and its callers' pods. versions: version -> percent to be judged."""
+    if snapshot.destination_rules is not None:
+        for version, labels in find.subsets(snapshot, service).items():
+            yield from _subset(snapshot, service, version, labels, versions.get(version, 0))
+    yield from _callers(snapshot, service)
+    yield from _ambient(snapshot, service)
+
+
+def _subset(
+    snapshot: Snapshot, service: ServiceRef, version: str, labels: Mapping[str, str], percent: float
+) -> Iterator[Finding]:
+    selected = pods.of_service(snapshot, service, labels)
+    if selected is None or pods.ready(selected):
+        return
+    rule = _rule_with(snapshot, service, version)
+    wanted = ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "(no labels)"
+    if percent > 0:
+        seen = f"{len(selected)} pods, none ready{_why(selected)}" if selected else "no pod"
+        yield Finding(
+            "SUBSET_NOT_READY",
+            rule,
+            f"Subset {version} ({wanted}) is to get {percent:g}% of requests and has {seen}: they would get 503.",
+            f"Look at them: kubectl -n {service.namespace} get pods -l {wanted}; go on when one is ready.",
+        )
+    elif not selected:
+        yield Finding("SUBSET_SELECTS_NO_POD", rule, f"Subset {version} ({wanted}) selects no pod of {service.name}.")
+
+
+def _rule_with(snapshot: Snapshot, service: ServiceRef, version: str) -> str:
+    for rule in find.destination_rules(snapshot, service):
+        if any(one.get("name") == version for one in (rule.get("spec") or {}).get("subsets") or ()):
+            return label(rule)
+    return f"DestinationRule of {service.fqdn}"
+
+
+def _why(selected: Sequence[Object]) -> str:
+    """Return what the kubelet says of the first container that waits or ended."""
+    for pod in selected:
+        for status in (pod.get("status") or {}).get("containerStatuses") or ():
+            state = status.get("state") or {}
+            reason = (state.get("waiting") or state.get("terminated") or {}).get("reason")
+            if reason:
+                return f" ({identity(pod)[1]}: {status.get('name')} {reason})"
+    return ""
+
+
+def _callers(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
+    """Requests of a pod without proxy follow no route: they reach all versions alike, by pod count."""
+    selector = pods.selector_of(snapshot, service)
+    outside: dict[str, list[Object]] = {}
+    for pod in snapshot.pods or ():
+        own = identity(pod)[0] == service.namespace and selector and pods.matches(pods.labels_of(pod), selector)
+        if pods.is_alive(pod) and not own and not pods.has_proxy(pod) and not pods.is_ambient(pod):
+            outside.setdefault(identity(pod)[0], []).append(pod)
+    for namespace, bare in outside.items():
+        injected = _is_injected(snapshot, namespace)
+        forgotten = [pod for pod in bare if injected and not _opted_out(pod)]
+        chosen = [pod for pod in bare if pod not in forgotten]
+        if forgotten:
+            yield Finding(
+                "CALLER_WITHOUT_SIDECAR",
+                f"Namespace {namespace}",
+                f"{_named(forgotten)} should have a sidecar and have none: what they send follows no route.",
+                f"Restart what owns them, for example kubectl -n {namespace} rollout restart deployment NAME.",
+            )
+        if chosen:
+            yield Finding(
+                "PODS_OUTSIDE_MESH",
+                f"Namespace {namespace}",
+                f"{_named(chosen)} have no sidecar: if they call {service.name}, they reach all its versions alike.",
+            )
+
+
+def _named(found: Sequence[Object]) -> str:
+    names = [identity(pod)[1] for pod in found[:_NAMED_AT_MOST]]
+    more = f" and {len(found) - len(names)} more" if len(found) > len(names) else ""
+    return f"Pods {', '.join(names)}{more}" if len(found) > 1 else f"Pod {names[0]}"
+
+
+def _namespace(snapshot: Snapshot, name: str) -> Object | None:
+    return next((one for one in snapshot.namespaces or () if identity(one)[1] == name), None)
+
+
+def _is_injected(snapshot: Snapshot, name: str) -> bool:
+    labels = pods.labels_of(_namespace(snapshot, name) or {})
+    if labels.get("istio-injection"):
+        return labels["istio-injection"] == "enabled"
+    return bool(labels.get("istio.io/rev"))
+
+
+def _opted_out(pod: Object) -> bool:
+    key = "sidecar.istio.io/inject"
+    said = pods.labels_of(pod).get(key) or pods.annotations_of(pod).get(key)
+    return said == "false" or bool((pod.get("spec") or {}).get("hostNetwork"))
+
+
+def _ambient(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
+    """In ambient mode the waypoint of the destination splits; ztunnel knows neither weights nor headers."""
+    namespace = pods.labels_of(_namespace(snapshot, service.namespace) or {})
+    own = next((one for one in snapshot.services or () if identity(one) == (service.namespace, service.name)), None)
+    if own is None:
+        return
+    selected = pods.of_service(snapshot, service, {}) or []
+    ambient = namespace.get("istio.io/dataplane-mode") == "ambient" or any(pods.is_ambient(pod) for pod in selected)
+    waypoint = pods.labels_of(own).get("istio.io/use-waypoint") or namespace.get("istio.io/use-waypoint") or "none"
+    if ambient and waypoint == "none":
+        yield Finding(
+            "AMBIENT_WITHOUT_WAYPOINT",
+            label(own),
+            "The service is in ambient mode and has no waypoint, so weights and header routes have no effect.",
+            f"istioctl waypoint apply -n {service.namespace} --enroll-namespace --wait",
+        )

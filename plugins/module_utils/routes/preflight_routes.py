@@ -1,0 +1,172 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Preflight: who claims the host, which subsets exist for whom, which paths a split does not cover. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import Refused
+from ..findings import Finding
+from . import find
+from .hosts import MESH, covers, expand
+from .keys import PROTOCOLS
+from .preflight_ports import ports
+from .snapshot import age_order, identity, label
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .hosts import ServiceRef
+    from .snapshot import Object, Snapshot
+
+    Description = Mapping[str, t.Any]
+
+
+def inspect(
+    snapshot: Snapshot, service: ServiceRef, description: Description | None, versions: Mapping[str, float]
+) -> Iterator[Finding]:
+    """Yield what is wrong with the routing objects.
+
+    description: what `plan.describe` says, None if it cannot. versions: version -> percent to be judged.
+    """
+    yield from _claimed_twice(snapshot, service)
+    yield from _two_apis(snapshot, service)
+    if snapshot.destination_rules is not None:
+        yield from _unknown_subsets(snapshot, service, versions)
+        yield from _shadowed(snapshot, service, versions)
+    yield from _single_zero(snapshot, service)
+    yield from ports(snapshot, service)
+    if description is not None:
+        yield from _gateway_not_covered(snapshot, service, description)
+
+
+def _claimed_twice(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
+    claimants = find.mesh_claimants(snapshot.virtual_services or (), service)
+    try:
+        find.refuse_two_claims(sorted(claimants, key=age_order), service)
+    except Refused as refusal:
+        first, second = refusal.findings[:2]
+        remedy = (
+            f"Move the routes of {second.object} into {first.object}, then remove it: "
+            f"{_delete(second.object)}. Or name the one you mean with virtual_services."
+        )
+        for finding in (first, second):
+            yield Finding(finding.code, finding.object, finding.reason, remedy)
+
+
+def _delete(named: str) -> str:
+    kind, _space, name = named.partition(" ")
+    namespace, _slash, short = name.partition("/")
+    return f"kubectl -n {namespace} delete {kind.lower()} {short}"
+
+
+def _two_apis(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
+    """istiod sorts an HTTPRoute of the client's namespace before every VirtualService of its group."""
+    claimants = find.mesh_claimants(snapshot.virtual_services or (), service)
+    for route in snapshot.http_routes or ():
+        if claimants and _is_parent(route, service):
+            yield Finding(
+                "ROUTE_APIS_MIXED",
+                label(route),
+                f"It routes {service.fqdn} for the mesh, and so does {label(claimants[0])}; callers obey only one.",
+            )
+
+
+def _is_parent(route: Object, service: ServiceRef) -> bool:
+    namespace, _name = identity(route)
+    return any(
+        parent.get("kind") == "Service"
+        and not parent.get("group")
+        and (parent.get("namespace") or namespace, parent.get("name")) == (service.namespace, service.name)
+        for parent in (route.get("spec") or {}).get("parentRefs") or ()
+    )
+
+
+def _unknown_subsets(snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float]) -> Iterator[Finding]:
+    if not find.mesh_claimants(snapshot.virtual_services or (), service) and not find.destination_rules(
+        snapshot, service
+    ):
+        return
+    known = find.subsets(snapshot, service)
+    rules = ", ".join(label(rule) for rule in find.destination_rules(snapshot, service))
+    for version, percent in versions.items():
+        if version not in known:
+            yield Finding(
+                "SUBSET_UNKNOWN",
+                rules or f"DestinationRule of {service.fqdn}",
+                f"{version} is to get {percent:g}% of requests, but there is no such subset; there are: "
+                f"{', '.join(sorted(known)) or 'none'}.",
+            )
+
+
+def _shadowed(snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float]) -> Iterator[Finding]:
+    """A rule in the client's namespace wins whole over the one in the service's namespace, for those clients."""
+    effective = find.destination_rules(snapshot, service)
+    if not effective:
+        return
+    home = identity(effective[0])[0]
+    for rule in snapshot.destination_rules or ():
+        namespace, _name = identity(rule)
+        host = expand(str((rule.get("spec") or {}).get("host") or ""), namespace, service.domain)
+        if namespace in (home, service.namespace, find.ROOT_NAMESPACE) or not covers(host, service.fqdn):
+            continue
+        own = {str(one.get("name")) for one in (rule.get("spec") or {}).get("subsets") or ()}
+        missing = sorted(set(versions) - own)
+        hidden = f"For callers in {namespace} it hides {label(effective[0])}"
+        if missing:
+            yield Finding(
+                "DESTINATION_RULE_SHADOWED",
+                label(rule),
+                f"{hidden} and has no subset {', '.join(missing)}: their requests to it would be answered 503.",
+                f"Remove it or give it these subsets: kubectl -n {namespace} edit destinationrule {identity(rule)[1]}.",
+            )
+        else:
+            yield Finding("DESTINATION_RULE_ELSEWHERE", label(rule), f"{hidden}, with its own policies and labels.")
+
+
+def _single_zero(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
+    for one in snapshot.virtual_services or ():
+        namespace, _name = identity(one)
+        for protocol in PROTOCOLS:
+            for route in (one.get("spec") or {}).get(protocol) or ():
+                entries = list(route.get("route") or ())
+                if len(entries) != 1 or entries[0].get("weight") != 0:
+                    continue
+                if service.is_host(str((entries[0].get("destination") or {}).get("host") or ""), namespace):
+                    yield Finding(
+                        "SINGLE_DESTINATION_AT_ZERO",
+                        label(one),
+                        f"Route {route.get('name') or protocol} has one destination, at weight 0: it gets every request.",
+                    )
+
+
+def _gateway_not_covered(snapshot: Snapshot, service: ServiceRef, description: Description) -> Iterator[Finding]:
+    """Requests that come in by a gateway follow the gateway's rules only (istioctl analyze: IST0140)."""
+    routes = description["routes"]
+    in_mesh = [route for route in routes if MESH in route["gateways"] and set(route["weights"]) - {""}]
+    if not in_mesh:
+        return
+    reason = f"sends to {service.name} without a version, so its requests ignore the split of {in_mesh[0]['object']}."
+    for route in routes:
+        if MESH not in route["gateways"] and "delegated" not in route["gateways"] and set(route["weights"]) == {""}:
+            gateways = ", ".join(route["gateways"])
+            yield Finding("GATEWAY_NOT_COVERED", route["object"], f"Its route for gateway {gateways} {reason}")
+    for http_route in snapshot.http_routes or ():
+        if _sends_from_gateway(http_route, service):
+            yield Finding("GATEWAY_NOT_COVERED", label(http_route), f"It {reason}")
+
+
+def _sends_from_gateway(route: Object, service: ServiceRef) -> bool:
+    namespace, _name = identity(route)
+    spec = route.get("spec") or {}
+    if not any((parent.get("kind") or "Gateway") == "Gateway" for parent in spec.get("parentRefs") or ()):
+        return False
+    return any(
+        (backend.get("kind") or "Service") == "Service"
+        and (backend.get("namespace") or namespace, backend.get("name")) == (service.namespace, service.name)
+        for rule in spec.get("rules") or ()
+        for backend in rule.get("backendRefs") or ()
+    )

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which version gets which part of the requests, before and after a change: what preflight judges. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import CanaryError
+from . import plan
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .hosts import ServiceRef
+    from .snapshot import Snapshot
+
+Shares = dict[str, dict[str, float]]
+"""Route, cohort or mirror -> version -> percent."""
+
+
+def described(snapshot: Snapshot, service: ServiceRef) -> dict[str, t.Any] | None:
+    """Return what `plan.describe` says, None if it cannot (lists not read, a host claimed twice)."""
+    try:
+        return plan.describe(snapshot, service)
+    except CanaryError:
+        return None
+
+
+def judged(
+    before: dict[str, t.Any] | None, after: dict[str, t.Any] | None, weights: Mapping[str, float] | None
+) -> dict[str, float]:
+    """Return version -> the percent it would get, of the versions a change gives more; without a change, of all.
+
+    before, after: descriptions; after None: only `weights` are known of the change. A version that keeps or loses
+    requests is not judged: a change must not be refused for what it does not make worse.
+    """
+    had, gets = shares(before), shares(after)
+    if after is None and weights is not None:
+        had, gets = {"weights": (before or {}).get("weights") or {}}, {"weights": dict(weights)}
+    elif after is None:
+        had, gets = {}, had
+    found: dict[str, float] = {}
+    for route, versions in gets.items():
+        for version, percent in versions.items():
+            if version and percent > had.get(route, {}).get(version, 0):
+                found[version] = max(percent, found.get(version, 0))
+    return found
+
+
+def shares(description: Mapping[str, t.Any] | None) -> Shares:
+    """Return every split of a description."""
+    if description is None:
+        return {}
+    found: Shares = {f"{one['object']} {one['route']}": one["weights"] for one in description["routes"]}
+    found |= {f"cohort {name}": one["weights"] for name, one in description["cohorts"].items()}
+    return {**found, "mirror": description["mirrors"]}
