@@ -15,6 +15,7 @@ import pathlib
 import sys
 import tarfile
 import tempfile
+import typing as t
 import zipfile
 
 from . import archive, cache, programs, progress
@@ -53,20 +54,51 @@ class Archive:
 def infrastructure() -> Archive:
     """pilot, proxyv2, metrics-server and prometheus."""
     compiled = [programs.program(name) for name in ("pilot-discovery", "pilot-agent", "metrics-server")]
-    inputs = ["infrastructure", _code(), *parts_of([base(), envoy(), prometheus(), *compiled])]
+    inputs = ["infrastructure", _code(), *parts_of([base(), bytecode(), envoy(), prometheus(), *compiled])]
     return _read(cache.build_once("images", inputs, lambda folder: _write(folder, _infrastructure(folder))))
 
 
 def application() -> Archive:
     """The sample application, one image for all its services."""
     sources = sorted(SOURCES.glob("*.py"))
-    inputs = ["application", _code(), *parts_of([base()]), *(path.name for path in sources), *sources]
+    inputs = ["application", _code(), *parts_of([base(), bytecode()]), *(path.name for path in sources), *sources]
     return _read(cache.build_once("images", inputs, lambda f: _write(f, [_bookinfo(f, sources)])))
 
 
 def base() -> pathlib.Path:
     """Debian's C library, iptables, a shell and Python, as a tar: the lowest layer of images that are not static."""
     return _debian("base", BASE_PACKAGES) / "root.tar"
+
+
+def bytecode() -> pathlib.Path:
+    """The base's Python library compiled, as a layer: without it every process compiles what it imports, for 0.3 s.
+
+    The base's own interpreter does it, run by its own loader, so that neither the host's Python nor root's chroot is
+    needed.
+    """
+    return cache.build_once("debian", ["bytecode", *parts_of([base()])], _compile) / "layer.tar"
+
+
+def _compile(folder: pathlib.Path) -> None:
+    with (
+        progress.step("Compile the Python library of the image layer base", cache.root() / "logs") as step,
+        tempfile.TemporaryDirectory() as unpacked,
+    ):
+        root = pathlib.Path(unpacked)
+        with tarfile.open(base()) as tar:
+            safely: dict[str, t.Any] = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
+            tar.extractall(root, [member for member in tar if not member.isdev()], **safely)
+        loader = next(root.glob("lib/*/ld-linux*.so.*"))
+        libraries = [*root.glob("lib/*-linux-gnu"), *root.glob("usr/lib/*-linux-gnu")]
+        (library,) = root.glob("usr/lib/python3.*")
+        python = root / "usr/bin" / library.name
+        # Checked against nothing when imported: the sources below never change.
+        options = ["-q", "-s", str(root), "-p", "/", "--invalidation-mode", "unchecked-hash"]
+        argv = [loader, "--library-path", ":".join(map(str, libraries)), python, "-m", "compileall", *options, library]
+        step.run(argv, env={"PYTHONHOME": str(root / "usr")})
+        compiled = sorted(root.rglob("__pycache__/*.pyc"))
+        files = [File(str(path.relative_to(root)), path, mode=0o644) for path in compiled]
+        archive.layer_of_files(folder / "layer.tar", files)
 
 
 def prometheus() -> pathlib.Path:
@@ -135,19 +167,20 @@ def _read(folder: pathlib.Path) -> Archive:
 
 
 def _infrastructure(folder: pathlib.Path) -> list[Image]:
-    bottom = _base_layer(folder)
+    bottom, python = _base_layer(folder), archive.layer(bytecode())
+    watcher = _program(folder, "prometheus", prometheus())
     skeleton = archive.layer_of_files(folder / "layer-skeleton.tar", _skeleton())
     return [
         _image(f"{HUB}/pilot:{TAG}", [skeleton, _program(folder, "pilot-discovery")], "pilot-discovery", ISTIO_USER),
         _image(f"{HUB}/proxyv2:{TAG}", [bottom, _proxy(folder)], "pilot-agent", ISTIO_USER),
         _image(METRICS_SERVER, [skeleton, _program(folder, "metrics-server")], "metrics-server", APPLICATION_USER),
-        _image(PROMETHEUS, [bottom, _program(folder, "prometheus", prometheus())], "prometheus", APPLICATION_USER),
+        _image(PROMETHEUS, [bottom, python, watcher], "prometheus", APPLICATION_USER),
     ]
 
 
 def _bookinfo(folder: pathlib.Path, sources: list[pathlib.Path]) -> Image:
     files = [File(f"opt/bookinfo/{path.name}", path, mode=0o644) for path in sources]
-    layers = [_base_layer(folder), archive.layer_of_files(folder / "layer-app.tar", files)]
+    layers = [_base_layer(folder), archive.layer(bytecode()), archive.layer_of_files(folder / "layer-app.tar", files)]
     image = _image(BOOKINFO, layers, "", APPLICATION_USER)
     image.config["Entrypoint"] = ["python3", "-m", "bookinfo"]
     image.config["WorkingDir"] = "/opt"

@@ -17,17 +17,17 @@ if t.TYPE_CHECKING:
 
 HOPELESS = frozenset(
     {
-        "CrashLoopBackOff",
         "CreateContainerConfigError",
         "CreateContainerError",
         "ErrImageNeverPull",
-        "ErrImagePull",
         "ImageInspectError",
         "ImagePullBackOff",
         "InvalidImageName",
         "RunContainerError",
     }
 )
+# A container may fail once or twice while the node's network is still being set up.
+PATIENCE_RESTARTS = 3
 POLL_SECONDS = 0.5
 
 
@@ -71,7 +71,8 @@ def _hopeless(pod: dict[str, t.Any]) -> list[str]:
     lines = []
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason") in HOPELESS:
+        crashing = waiting.get("reason") == "CrashLoopBackOff" and container["restartCount"] >= PATIENCE_RESTARTS
+        if crashing or waiting.get("reason") in HOPELESS:
             message = waiting.get("message", "")
             last = container.get("lastState", {}).get("terminated", {})
             if last:
