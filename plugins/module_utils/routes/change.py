@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 
     from .snapshot import Object
 
-Percent = t.Union[int, float]
+Percent = int | float
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,14 @@ def edit(before: Object, after: Object, summary: Sequence[str] = ()) -> Change |
 def creation(obj: Object, summary: Sequence[str] = ()) -> Change:
     """Return the change that creates `obj`."""
     namespace, name = identity(obj)
-    return Change(obj["apiVersion"], obj["kind"], namespace, name, None, obj, (), tuple(summary or [f"create {label(obj)}"]))
+    return Change(
+        obj["apiVersion"], obj["kind"], namespace, name, None, obj, (), tuple(summary or [f"create {label(obj)}"])
+    )
 
 
 def deletion(obj: Object, summary: Sequence[str] = ()) -> Change:
     """Return the change that deletes `obj`."""
     namespace, name = identity(obj)
-    return Change(obj["apiVersion"], obj["kind"], namespace, name, obj, None, (), tuple(summary or [f"delete {label(obj)}"]))
+    return Change(
+        obj["apiVersion"], obj["kind"], namespace, name, obj, None, (), tuple(summary or [f"delete {label(obj)}"])
+    )

@@ -38,7 +38,9 @@ def refuse_conflicts(delegate: Object, blocks: Sequence[Block], snapshot: Snapsh
             if lost:
                 reason = f"The root {label(root)} selects by the same things as the cohort, in another way."
                 finding = Finding("DELEGATE_MATCH_CONFLICT", label(delegate), reason)
-                raise Refused(f"{label(delegate)}: {reason} istiod would drop the cohort's route without a word.", [finding])
+                raise Refused(
+                    f"{label(delegate)}: {reason} istiod would drop the cohort's route without a word.", [finding]
+                )
 
 
 def _conflict(root: Block, leaf: Block) -> bool:
@@ -59,7 +61,7 @@ def _strings_conflict(root: Block | None, leaf: Block | None) -> bool:
     if root is None or leaf is None:
         return False
     if "exact" in root:
-        return leaf.get("exact") != root["exact"]
+        return bool(leaf.get("exact") != root["exact"])
     if "prefix" not in root or "regex" in leaf or not leaf:
         return True
     return not str(leaf.get("exact", leaf.get("prefix", ""))).startswith(root["prefix"])

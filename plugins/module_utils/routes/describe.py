@@ -55,7 +55,10 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
         "subsets": subsets(snapshot, service) if snapshot.destination_rules is not None else {},
         "objects": [
             reference(obj)
-            for obj in [*(destination_rules(snapshot, service) if snapshot.destination_rules is not None else []), *objects]
+            for obj in [
+                *(destination_rules(snapshot, service) if snapshot.destination_rules is not None else []),
+                *objects,
+            ]
         ],
         "claimed": bool(mesh_claimants(objects, service)),
     }
@@ -64,7 +67,12 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
 def reference(obj: Object) -> dict[str, str]:
     """Return the object as results name it."""
     namespace, name = identity(obj)
-    return {"api_version": str(obj.get("apiVersion")), "kind": str(obj.get("kind")), "namespace": namespace, "name": name}
+    return {
+        "api_version": str(obj.get("apiVersion")),
+        "kind": str(obj.get("kind")),
+        "namespace": namespace,
+        "name": name,
+    }
 
 
 def general_weights(general: list[dict[str, t.Any]]) -> dict[str, Percent]:
@@ -124,7 +132,9 @@ def _cohorts(objects: list[Object], routes: list[dict[str, t.Any]], service: Ser
         for name, cohort in wanted.get("cohorts", {}).items():
             cohorts[name] = {
                 "match": in_words(cohort["match"]),
-                "weights": percents({version: Fraction(percent) / HUNDRED for version, percent in cohort["weights"].items()}),
+                "weights": percents(
+                    {version: Fraction(percent) / HUNDRED for version, percent in cohort["weights"].items()}
+                ),
                 "order": cohort["order"],
                 "routes": 0,
             }
@@ -132,7 +142,9 @@ def _cohorts(objects: list[Object], routes: list[dict[str, t.Any]], service: Ser
         name = route["route"].split("/", 1)[1]
         cohort = cohort_of({"name": name}) if name.startswith(COHORT_PREFIX) else None
         if cohort is not None:
-            entry = cohorts.setdefault(cohort, {"match": route["match"], "weights": route["weights"], "order": None, "routes": 0})
+            entry = cohorts.setdefault(
+                cohort, {"match": route["match"], "weights": route["weights"], "order": None, "routes": 0}
+            )
             entry["routes"] += 1
             entry["weights"] = route["weights"]
     return {name: cohorts[name] for name in sorted(cohorts, key=lambda one: (cohorts[one]["order"] or 0, one))}
@@ -160,7 +172,10 @@ def _lines(route: dict[str, t.Any], service: ServiceRef) -> list[str]:
     shares = ", ".join(f"{version or 'all pods'} {percent}%" for version, percent in route["weights"].items())
     others = "".join(f", {host} {percent}% of the route" for host, percent in route["foreign"].items())
     lines = [f"{title}: {shares}{others}"]
-    lines += [f"  mirror: {percent}% of them copied to {version or 'all pods'}" for version, percent in route["mirrors"].items()]
+    lines += [
+        f"  mirror: {percent}% of them copied to {version or 'all pods'}"
+        for version, percent in route["mirrors"].items()
+    ]
     return lines
 
 

@@ -23,7 +23,7 @@ ALL_VERSIONS: t.Final = ""
 
 
 def version_of(entry: Entry, service: ServiceRef, namespace: str) -> str | None:
-    """Return the version (subset) of `service` the entry sends to, ALL_VERSIONS without subset, None if it is another's.
+    """Return the version (subset) of `service` the entry sends to; ALL_VERSIONS without subset, None for others.
 
     namespace: of the object that holds the entry, for short host names.
     """
@@ -46,14 +46,16 @@ def entry_shares(entries: Sequence[Entry], where: str) -> list[Fraction]:
     return shares(weights)
 
 
-def shares_of(entries: Sequence[Entry], service: ServiceRef, namespace: str, where: str) -> tuple[dict[str, Fraction], dict[str, Fraction]]:
+def shares_of(
+    entries: Sequence[Entry], service: ServiceRef, namespace: str, where: str
+) -> tuple[dict[str, Fraction], dict[str, Fraction]]:
     """Return (version -> share within the service, other host[/subset] -> share of the route), both 0 to 1.
 
     Versions with weight 0 are in it. Within a service that gets nothing every share is 0.
     """
     own: dict[str, Fraction] = {}
     foreign: dict[str, Fraction] = {}
-    for entry, share in zip(entries, entry_shares(entries, where)):
+    for entry, share in zip(entries, entry_shares(entries, where), strict=True):
         version = version_of(entry, service, namespace)
         if version is not None:
             own[version] = own.get(version, Fraction(0)) + share
@@ -83,7 +85,7 @@ def split(
     dealt = _deal(entries, service, namespace, wanted, where)
     familiar = sum(int(entry.get("weight") or 0) for entry in entries)
     integers = as_integers([share for dummy, share in dealt], familiar, where)
-    return [_weighted(entry, weight) for (entry, dummy), weight in zip(dealt, integers)]
+    return [_weighted(entry, weight) for (entry, dummy), weight in zip(dealt, integers, strict=True)]
 
 
 def _deal(
@@ -91,23 +93,23 @@ def _deal(
 ) -> list[tuple[Entry, Fraction]]:
     versions = [version_of(entry, service, namespace) for entry in entries]
     old = entry_shares(entries, where)
-    part = sum((share for share, version in zip(old, versions) if version is not None), Fraction(0))
+    part = sum((share for share, version in zip(old, versions, strict=True) if version is not None), Fraction(0))
     if not part and all(version is not None for version in versions):
         part = Fraction(1)
     if not part:
         raise ForeignDestination(
-            f"{where}: {service.name} gets no request on this route, other hosts get them all, so there is nothing to split. "
-            "Give the service a share there first, or name the routes you mean."
+            f"{where}: {service.name} gets no request on this route, other hosts get them all. "
+            "There is nothing to split. Give the service a share there first, or name the routes you mean."
         )
     within: dict[str, Fraction] = {}
-    for share, version in zip(old, versions):
+    for share, version in zip(old, versions, strict=True):
         if version is not None:
             within[version] = within.get(version, Fraction(0)) + share
 
     dealt: list[tuple[Entry, Fraction]] = []
     seen: set[str] = set()
     end_of_ours = 0
-    for entry, share, version in zip(entries, old, versions):
+    for entry, share, version in zip(entries, old, versions, strict=True):
         if version is None:
             dealt.append((entry, share))
             continue
@@ -147,7 +149,10 @@ def cohort_entries(
     """Return the destinations of a route that belongs to the service alone, dealt out by `percents`."""
     wanted = {version: percent / HUNDRED for version, percent in percents.items() if percent}
     integers = as_integers(list(wanted.values()), 100, where)
-    return [_weighted(new_entry(version, entries, service, namespace), weight) for version, weight in zip(wanted, integers)]
+    return [
+        _weighted(new_entry(version, entries, service, namespace), weight)
+        for version, weight in zip(wanted, integers, strict=True)
+    ]
 
 
 def _weighted(entry: Entry, weight: int) -> Entry:

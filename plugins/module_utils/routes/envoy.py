@@ -44,7 +44,12 @@ class Held:
 
 def resources_needed(snapshot: Snapshot, service: ServiceRef) -> list[str]:
     """Return which parts of the config dump `holds` wants: `resource=` values of /config_dump."""
-    spoken = [protocol for obj in targets(snapshot, service, Scope()) for protocol in ("tcp", "tls") if obj["spec"].get(protocol)]
+    spoken = [
+        protocol
+        for obj in targets(snapshot, service, Scope())
+        for protocol in ("tcp", "tls")
+        if obj["spec"].get(protocol)
+    ]
     return ["dynamic_route_configs", "dynamic_listeners"] if spoken else ["dynamic_route_configs"]
 
 
@@ -52,7 +57,7 @@ def holds(dump: Dump, service: ServiceRef, snapshot: Snapshot, proxy: Proxy | No
     """Return what the proxy is still missing of the service's routes, a sentence each; empty when converged.
 
     dump: /config_dump, whole or with resource=dynamic_route_configs (see `resources_needed`).
-    snapshot: the routing objects as they are now. proxy: whose dump it is; what is not known of it is not held against it.
+    snapshot: the routing objects as they are now. proxy: whose dump it is; what is not known of it does not count.
     A route is compared by its place, its conditions and the share of every destination; routes that should be
     gone count as missing the change. A dump without any routes is never taken for converged.
     """
@@ -71,7 +76,9 @@ def holds(dump: Dump, service: ServiceRef, snapshot: Snapshot, proxy: Proxy | No
     return missing + list(_leftovers(held, service, snapshot))
 
 
-def _compare(owner: Object, held: Sequence[Held], service: ServiceRef, snapshot: Snapshot, proxy: Proxy) -> Iterator[str]:
+def _compare(
+    owner: Object, held: Sequence[Held], service: ServiceRef, snapshot: Snapshot, proxy: Proxy
+) -> Iterator[str]:
     wanted = [one for one in expected_routes(owner, snapshot, proxy, service.domain) if _concerns(one.shares, service)]
     mine: dict[str, list[Held]] = {}
     for route in held:
@@ -113,7 +120,9 @@ def _shown(shares: Shares) -> str:
 
 def _leftovers(held: Sequence[Held], service: ServiceRef, snapshot: Snapshot) -> Iterator[str]:
     known = {identity(one) for one in snapshot.need("virtual_services")}
-    for namespace, name in sorted({route.owner for route in held if route.owner and _concerns(route.shares, service)} - known):
+    for namespace, name in sorted(
+        {route.owner for route in held if route.owner and _concerns(route.shares, service)} - known
+    ):
         yield f"VirtualService {namespace}/{name}: the proxy still obeys it, although it is gone"
 
 

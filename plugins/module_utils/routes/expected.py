@@ -127,7 +127,7 @@ def _merged_block(root: Block, inner: Block) -> Block:
 def _shares(route: Object, namespace: str, domain: str, where: str) -> Shares:
     entries = route.get("route") or []
     shares: Shares = {}
-    for entry, share in zip(entries, entry_shares(entries, where)):
+    for entry, share in zip(entries, entry_shares(entries, where), strict=True):
         destination = entry.get("destination") or {}
         key = (expand(str(destination.get("host") or ""), namespace, domain), str(destination.get("subset") or ""))
         if share:

@@ -124,9 +124,12 @@ def refuse_two_claims(claimants: Sequence[Object], service: ServiceRef) -> None:
             names = f"{label(one)} and {label(other)}"
             reason = f"Both claim {service.fqdn} for the mesh, and proxies that see both obey only one."
             raise Refused(
-                f"{names} both claim {service.fqdn} for the mesh. A sidecar obeys only one of them, so the split would be "
-                "wrong for some callers. Merge them into one, or name the one you mean with virtual_services.",
-                [Finding("HOST_CLAIMED_TWICE", label(one), reason), Finding("HOST_CLAIMED_TWICE", label(other), reason)],
+                f"{names} both claim {service.fqdn} for the mesh. A sidecar obeys only one of them, "
+                "so the split would be wrong for some callers. Merge them into one, or name the one you mean with virtual_services.",
+                [
+                    Finding("HOST_CLAIMED_TWICE", label(one), reason),
+                    Finding("HOST_CLAIMED_TWICE", label(other), reason),
+                ],
             )
 
 
@@ -172,11 +175,22 @@ def require_subsets(snapshot: Snapshot, service: ServiceRef, versions: Iterable[
     if not missing:
         return
     listed = ", ".join(sorted(known)) or "none"
-    rules = ", ".join(label(rule) for rule in destination_rules(snapshot, service)) or f"no DestinationRule for {service.fqdn}"
+    rules = (
+        ", ".join(label(rule) for rule in destination_rules(snapshot, service))
+        or f"no DestinationRule for {service.fqdn}"
+    )
     raise UnknownSubset(
         f"{service.name} has no subset {', '.join(missing)}; there are: {listed} ({rules}). "
-        "Requests sent there would be answered 503. Add the subset first, for example with the role meshops.canary.routing.",
-        [Finding("SUBSET_UNKNOWN", f"DestinationRule of {service.fqdn}", f"There is no subset {one}; there are: {listed}.") for one in missing],
+        "Requests sent there would be answered 503. Add the subset first, for example with the role "
+        "meshops.canary.routing.",
+        [
+            Finding(
+                "SUBSET_UNKNOWN",
+                f"DestinationRule of {service.fqdn}",
+                f"There is no subset {one}; there are: {listed}.",
+            )
+            for one in missing
+        ],
         known=sorted(known),
     )
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import replace
 
 from ..errors import InvalidInput, Refused
-from .change import Plan, edit
 from .delegation import refuse_conflicts
-from .describe import describe, reference, text, weight_change
 from .destinations import sends_to, shares_of, split
 from .find import Scope, no_routes, require_subsets, selected, targets
 from .keys import cohort_of, is_general
 from .matches import istio_blocks
 from .mirror import mirrors_of
+from .outcome import finish
 from .render import bare, dressed
 from .snapshot import identity, label
 from .weights import closed_set, number, one_percent
@@ -26,6 +24,7 @@ from .weights import closed_set, number, one_percent
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from .change import Plan
     from .hosts import ServiceRef
     from .snapshot import Object, Snapshot
     from .state import State
@@ -141,7 +140,11 @@ def plan_mirror(snapshot: Snapshot, service: ServiceRef, version: str, percent: 
     wish = {"version": version, "percent": str(number(exact))}
 
     def operation(obj: Object, book: State) -> bool:
-        routes = [one for one in selected(obj, service, scope.routes) if one[1] == "http" and (scope.routes or is_general(one[2]))]
+        routes = [
+            one
+            for one in selected(obj, service, scope.routes)
+            if one[1] == "http" and (scope.routes or is_general(one[2]))
+        ]
         mine = book["services"].setdefault(service.fqdn, {})
         for key, _protocol, _route in routes:
             mine.setdefault("mirror", {})[key] = wish
@@ -208,7 +211,11 @@ def _plan(
         edited.append((obj, dressed(base, book, service.domain)))
     if needs_route and not applied:
         raise _nothing_selected(service, objects, scope, what)
-    if needs_route and cohort and not any(cohort in map(cohort_of, (after["spec"].get("http") or ())) for _obj, after in edited):
+    if (
+        needs_route
+        and cohort
+        and not any(cohort in map(cohort_of, (after["spec"].get("http") or ())) for _obj, after in edited)
+    ):
         raise Refused(
             f"Cohort {cohort}: every route to {service.name} selects requests that can never belong to the cohort, "
             "so it would get none. Compare its match with the routes' own."
@@ -253,62 +260,3 @@ def _live_versions(obj: Object, service: ServiceRef) -> set[str]:
                 if service.is_host(str(destination.get("host") or ""), namespace)
             }
     return live - {""}
-
-
-def finish(snapshot: Snapshot, service: ServiceRef, scope: Scope, edited: Sequence[tuple[Object, Object]]) -> Plan:
-    """Return the plan that writes `edited` = (before, after) of every object concerned."""
-    changes = [change for change in (edit(before, after) for before, after in edited) if change]
-    later = snapshot.after(changes)
-    was, now = describe(snapshot, service, scope), describe(later, service, scope)
-    summary = summarize(service, was, now)
-    written = {(change.namespace, change.name) for change in changes}
-    return Plan(
-        changes=tuple(replace(change, summary=tuple(summary)) for change in changes),
-        weights_before=was["weights"],
-        weights_after=now["weights"],
-        summary=tuple(summary),
-        diff_before=text(snapshot, service, scope),
-        diff_after=text(later, service, scope),
-        host=service.fqdn,
-        cohorts=now["cohorts"],
-        objects=tuple({**reference(before), "changed": identity(before) in written} for before, _after in edited),
-        notes=tuple(_notes(now)),
-    )
-
-
-def summarize(service: ServiceRef, was: dict[str, t.Any], now: dict[str, t.Any]) -> list[str]:
-    """Return what differs between two descriptions, a sentence each."""
-    lines = []
-    change = weight_change(service, was["weights"], now["weights"])
-    if change:
-        lines.append(change)
-    for name in [*was["cohorts"], *(name for name in now["cohorts"] if name not in was["cohorts"])]:
-        old, new = was["cohorts"].get(name), now["cohorts"].get(name)
-        if old != new:
-            lines.append(f"{service.name}: cohort {name}: {_cohort_sentence(old)} -> {_cohort_sentence(new)}")
-    for version in sorted({*was["mirrors"], *now["mirrors"]}):
-        old, new = was["mirrors"].get(version, 0), now["mirrors"].get(version, 0)
-        if old != new:
-            lines.append(f"{service.name}: mirror to {version}: {old}% -> {new}%")
-    if was["sticky"] != now["sticky"]:
-        cookie = (now["sticky"] or {}).get("cookie")
-        lines.append(f"{service.name}: users keep their version by cookie {cookie}" if cookie else f"{service.name}: users no longer keep their version")
-    return lines
-
-
-def _cohort_sentence(cohort: dict[str, t.Any] | None) -> str:
-    if cohort is None:
-        return "none"
-    shares = ", ".join(f"{version} {percent}%" for version, percent in cohort["weights"].items())
-    return f"{cohort['match']} gets {shares}"
-
-
-def _notes(now: dict[str, t.Any]) -> list[str]:
-    notes = [
-        f"{route['object']}: route {route['route']} is made for certain callers ({route['match']}) and is left alone unless named"
-        for route in now["routes"]
-        if not route["general"]
-    ]
-    if now["weights_differ"]:
-        notes.append("The routes of the service do not all have the same weights.")
-    return notes

@@ -70,7 +70,9 @@ def _add_header(block: Block, name: str, condition: t.Any) -> None:
     if lower in _NOT_HEADERS:
         raise InvalidInput(f"{option} is ignored by Istio. Use path for uri and methods for method.")
     if lower == "cookie":
-        raise InvalidInput(f"{option}: say which cookie with cookies, for example {{cookies: {{canary: {{exact: always}}}}}}.")
+        raise InvalidInput(
+            f"{option}: say which cookie with cookies, for example {{cookies: {{canary: {{exact: always}}}}}}."
+        )
     if not _HEADER_NAME.fullmatch(lower):
         raise InvalidInput(f"{option} is not a header name.")
     if lower in block.get("headers", {}) or lower in block.get("withoutHeaders", {}):
@@ -138,7 +140,11 @@ def _check_regex(text: str, option: str) -> None:
     if re.search(r"\(\?(=|!|<=|<!)|\\[1-9]", text):
         raise InvalidInput(f"{option}.regex uses a look-around or a back reference; Envoy's RE2 knows neither.")
     try:
-        re.compile(re.sub(r"\\p\{\w+\}|\\pL|\\C|\\z|\\Q.*?\\E|\[\[:\w+:\]\]|\(\?[imsU-]+[:)]", "x", text) if text != "*" else ".*")
+        re.compile(
+            re.sub(r"\\p\{\w+\}|\\pL|\\C|\\z|\\Q.*?\\E|\[\[:\w+:\]\]|\(\?[imsU-]+[:)]", "x", text)
+            if text != "*"
+            else ".*"
+        )
     except re.error as error:
         if not re.search(r"\\[pPQCz]|\[:|\(\?", text):
             raise InvalidInput(f"{option}.regex is not an expression: {error}.") from None
@@ -177,9 +183,16 @@ def _block_in_words(block: Block) -> str:
             parts.append(f"{word} {_says(block[field])}")
     for field, word in (("headers", "header"), ("queryParams", "query parameter")):
         parts += [f"{word} {name} {_says(value)}" for name, value in (block.get(field) or {}).items()]
-    parts += [f"header {name} {_says(value, negated=True)}" for name, value in (block.get("withoutHeaders") or {}).items()]
+    parts += [
+        f"header {name} {_says(value, negated=True)}" for name, value in (block.get("withoutHeaders") or {}).items()
+    ]
     parts += [f"caller's label {name} is {value}" for name, value in (block.get("sourceLabels") or {}).items()]
-    plain = (("port", "port"), ("sourceNamespace", "caller's namespace"), ("sniHosts", "SNI"), ("destinationSubnets", "address"))
+    plain = (
+        ("port", "port"),
+        ("sourceNamespace", "caller's namespace"),
+        ("sniHosts", "SNI"),
+        ("destinationSubnets", "address"),
+    )
     for field, word in plain:
         if block.get(field):
             value = block[field]

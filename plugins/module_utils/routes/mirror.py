@@ -33,15 +33,21 @@ def put_on(route: Route, service: ServiceRef, namespace: str, wish: dict[str, st
     destination = new_entry(wish["version"], route["route"], service, namespace)["destination"]
     percentage = {"value": number(Fraction(wish["percent"]))}
     if route.get("mirror"):
-        finding = Finding("MIRROR_NOT_OURS", where, f"It mirrors to {_target(route['mirror'])} in the form for one mirror.")
-        raise Refused(f"{where} already mirrors to {_target(route['mirror'])}; a second mirror has no room there.", [finding])
+        finding = Finding(
+            "MIRROR_NOT_OURS", where, f"It mirrors to {_target(route['mirror'])} in the form for one mirror."
+        )
+        raise Refused(
+            f"{where} already mirrors to {_target(route['mirror'])}; a second mirror has no room there.", [finding]
+        )
     if "mirrors" not in route:
         route["mirror"], route["mirrorPercentage"] = destination, percentage
         return
     for other in route["mirrors"]:
         if other.get("destination") == destination:
             finding = Finding("MIRROR_NOT_OURS", where, f"Somebody mirrors to {_target(destination)} there.")
-            raise Refused(f"{where} already mirrors to {_target(destination)}; its share is not ours to change.", [finding])
+            raise Refused(
+                f"{where} already mirrors to {_target(destination)}; its share is not ours to change.", [finding]
+            )
     route["mirrors"] = [*copy.deepcopy(route["mirrors"]), {"destination": destination, "percentage": percentage}]
 
 
@@ -62,7 +68,9 @@ def take_out(route: Route, before: dict[str, t.Any], ours: dict[str, t.Any]) -> 
 def mirrors_of(route: Route) -> Iterator[tuple[dict[str, t.Any], float]]:
     """Yield (destination, percent) of every mirror of the route that copies anything."""
     if route.get("mirror"):
-        value = (route.get("mirrorPercentage") or {}).get("value", 0) if route.get("mirrorPercentage") is not None else None
+        value = (
+            (route.get("mirrorPercentage") or {}).get("value", 0) if route.get("mirrorPercentage") is not None else None
+        )
         percent = float(value if value is not None else route.get("mirrorPercent", 100))
         if percent:
             yield route["mirror"], percent

@@ -108,7 +108,7 @@ def _list_difference(before: list[t.Any], after: list[t.Any], path: str) -> Iter
 
 
 def _signature(item: t.Any) -> str:
-    """Return what makes a list's item the same one although its weights differ: a route's name and match, a destination."""
+    """Return what makes an item the same one although its weights differ: a route's name and match, a destination."""
     if isinstance(item, dict):
         for keys in (("name", "match"), ("destination",), ("host", "subset")):
             if any(key in item for key in keys):

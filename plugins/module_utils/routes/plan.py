@@ -20,14 +20,15 @@ import typing as t
 from ..errors import InvalidInput
 from . import istio, routing
 from .describe import describe as describe_istio
-from .find import Scope
+from .find import Scope, claims, has_routes_to
+from .snapshot import identity
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .change import Plan
     from .hosts import ServiceRef
-    from .snapshot import Snapshot
+    from .snapshot import Object, Snapshot
 
 APIS: t.Final = ("auto", "istio", "gateway")
 EVERYTHING: t.Final = Scope()
@@ -40,7 +41,20 @@ def route_api(snapshot: Snapshot, service: ServiceRef, api: str = "auto") -> str
     """
     if api not in APIS:
         raise InvalidInput(f"route_api must be one of {', '.join(APIS)}, not {api!r}.")
-    return "istio" if api == "auto" else api
+    if api != "auto":
+        return api
+    routed = any(claims(one, service) or has_routes_to(one, service) for one in snapshot.virtual_services or ())
+    return "gateway" if not routed and any(_names(one, service) for one in snapshot.http_routes or ()) else "istio"
+
+
+def _names(http_route: Object, service: ServiceRef) -> bool:
+    """Return whether the HTTPRoute has the service as parent (mesh) or as a backend (gateway)."""
+    own, _name = identity(http_route)
+    spec = http_route.get("spec") or {}
+    backends = [backend for rule in spec.get("rules") or () for backend in rule.get("backendRefs") or ()]
+    parents = [parent for parent in spec.get("parentRefs") or () if parent.get("kind") == "Service"]
+    wanted = (service.namespace, service.name)
+    return any((one.get("namespace") or own, one.get("name")) == wanted for one in [*parents, *backends])
 
 
 def plan_weights(
@@ -57,8 +71,8 @@ def plan_weights(
     weights: version -> percent of the service's requests, a closed set: 0..100, sum 100, at most three decimals.
     Versions that are not named get 0. By default every route of the service is set (http, tls, tcp; VirtualServices of
     the mesh and of gateways, delegates), except those made for certain callers (matches on headers, query, labels).
-    Destinations of other hosts keep their share of the route. Destinations that were there stay in the list at weight 0;
-    those an earlier command added leave it.
+    Destinations of other hosts keep their share of the route. Destinations that were there stay in the list at
+    weight 0; those an earlier command added leave it.
     settle: make this the normal state: versions at 0 leave the route, and nothing earlier is given back any more.
     Raises UnknownSubset if a version has no subset, ForeignDestination if the rest cannot be kept.
     """
@@ -107,7 +121,13 @@ def plan_cohort_absent(
 
 
 def plan_mirror(
-    snapshot: Snapshot, service: ServiceRef, version: str, percent: t.Any, *, scope: Scope = EVERYTHING, api: str = "auto"
+    snapshot: Snapshot,
+    service: ServiceRef,
+    version: str,
+    percent: t.Any,
+    *,
+    scope: Scope = EVERYTHING,
+    api: str = "auto",
 ) -> Plan:
     """Plan that `percent` of the requests are copied to `version`, the answers discarded. Mirrors of others stay."""
     del api
@@ -138,7 +158,9 @@ def plan_sticky(
     Callers must keep cookies: browsers do; a service that calls another must pass them on.
     """
     del api
-    return istio.plan_sticky(snapshot, service, scope, cookie=cookie or f"canary-{service.name}", max_age=max_age, path=path)
+    return istio.plan_sticky(
+        snapshot, service, scope, cookie=cookie or f"canary-{service.name}", max_age=max_age, path=path
+    )
 
 
 def plan_sticky_absent(
@@ -160,7 +182,9 @@ def plan_routing(
     port: int | None = None,
 ) -> Plan:
     """Plan the subsets and the first VirtualService, all requests pinned to `stable`; see `routing.plan_routing`."""
-    return routing.plan_routing(snapshot, service, versions, stable, api_version=api_version, ingress=ingress, port=port)
+    return routing.plan_routing(
+        snapshot, service, versions, stable, api_version=api_version, ingress=ingress, port=port
+    )
 
 
 def plan_routing_absent(snapshot: Snapshot, service: ServiceRef, versions: Sequence[str] = ()) -> Plan:

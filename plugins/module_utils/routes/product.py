@@ -44,11 +44,15 @@ def product(base: Sequence[Block], cohort: Sequence[Block], *, rewritten: bool, 
             try:
                 block = _both(outer or {}, inner)
                 if rewritten and block.get("uri") != (outer or {}).get("uri"):
-                    raise Unanswerable("the route rewrites its path by what is matched of it, so a cohort cannot narrow the path")
+                    raise Unanswerable(
+                        "the route rewrites its path by what is matched of it, so a cohort cannot narrow the path"
+                    )
             except Never:
                 continue
             except Unanswerable as reason:
-                finding = Finding("COHORT_MATCH_UNANSWERABLE", where, f"The route and the cohort both look at one thing: {reason}.")
+                finding = Finding(
+                    "COHORT_MATCH_UNANSWERABLE", where, f"The route and the cohort both look at one thing: {reason}."
+                )
                 raise Refused(f"{where}: {reason}.", [finding]) from None
             if block not in blocks:
                 blocks.append(block)
@@ -70,7 +74,9 @@ def _both(outer: Block, inner: Block) -> Block:
             block.setdefault(field, {})[there] = both
     for name, condition in (inner.get("withoutHeaders") or {}).items():
         there = _find(outer.get("withoutHeaders"), name)
-        block.setdefault("withoutHeaders", {})[there] = _neither((outer.get("withoutHeaders") or {}).get(there), condition, name)
+        block.setdefault("withoutHeaders", {})[there] = _neither(
+            (outer.get("withoutHeaders") or {}).get(there), condition, name
+        )
     for name, value in (inner.get("sourceLabels") or {}).items():
         if (outer.get("sourceLabels") or {}).get(name, value) != value:
             raise Never
@@ -85,7 +91,9 @@ def _find(conditions: t.Mapping[str, t.Any] | None, name: str) -> str:
 
 
 def _check_presence(block: Block) -> None:
-    absent = {name.lower() for name, condition in (block.get("withoutHeaders") or {}).items() if _is_presence(condition)}
+    absent = {
+        name.lower() for name, condition in (block.get("withoutHeaders") or {}).items() if _is_presence(condition)
+    }
     if absent & {name.lower() for name in block.get("headers") or {}}:
         raise Never
 

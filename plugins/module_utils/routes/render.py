@@ -111,7 +111,9 @@ def dressed(obj: Object, book: State, domain: str) -> Object:
             inserted.append((route, before))
     if any(before for _route, before in inserted):
         spec["http"] = list(_interleave(spec["http"], inserted))
-    state.write(after, {"services": {fqdn: wanted for fqdn, wanted in book["services"].items() if wanted}, "routes": routes})
+    state.write(
+        after, {"services": {fqdn: wanted for fqdn, wanted in book["services"].items() if wanted}, "routes": routes}
+    )
     return after
 
 

@@ -45,7 +45,9 @@ def read(obj: Object) -> State:
         if not isinstance(services, dict) or not isinstance(routes, dict):
             raise TypeError
     except (ValueError, TypeError, KeyError):
-        finding = Finding("STATE_UNREADABLE", label(obj), f"The annotation {ANNOTATION} is not what this collection wrote.")
+        finding = Finding(
+            "STATE_UNREADABLE", label(obj), f"The annotation {ANNOTATION} is not what this collection wrote."
+        )
         raise Refused(f"{label(obj)}: the annotation {ANNOTATION} cannot be read.", [finding]) from None
     return {"services": services, "routes": routes}
 

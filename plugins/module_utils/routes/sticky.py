@@ -46,7 +46,9 @@ def dealt(entries: list[Entry], service: ServiceRef, namespace: str, where: str)
     return {version: f"{version}.{mark}" for version in sorted(positive, key=natural)}
 
 
-def with_cookies(entries: list[Entry], service: ServiceRef, namespace: str, wish: dict[str, t.Any], where: str) -> list[Entry]:
+def with_cookies(
+    entries: list[Entry], service: ServiceRef, namespace: str, wish: dict[str, t.Any], where: str
+) -> list[Entry]:
     """Return the destinations, each handing out its version's cookie."""
     values = dealt(entries, service, namespace, where)
     result = []

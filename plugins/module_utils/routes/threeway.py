@@ -58,7 +58,7 @@ def _without_ours(before: Entry, ours: Entry | None, current: Entry) -> Entry:
     """Return the entry with its present weight, and without what else we had put on it."""
     if ours is None:
         return copy.deepcopy(current)
-    kept = {key: current[key] for key in ("weight", "destination") if key in current}
+    kept: Entry = {key: current[key] for key in ("weight", "destination") if key in current}
     merged = t.cast("Entry", merge3(_plain(before), _plain(ours), _plain(current)))
     return {**merged, **copy.deepcopy(kept)}
 
@@ -101,7 +101,7 @@ def _in_one_unit(restored: list[Entry], added: list[Entry], ours: Sequence[Entry
     wanted = [share * ours_total / total for share in rest] + shares([*theirs, ours_total])[:-1]
     familiar = sum(int(entry.get("weight") or 0) for entry in restored) + sum(theirs)
     integers = as_integers(wanted, familiar, "route")
-    return [{**entry, "weight": weight} for entry, weight in zip(restored + added, integers)]
+    return [{**entry, "weight": weight} for entry, weight in zip(restored + added, integers, strict=True)]
 
 
 def _by_destination(entries: Sequence[Entry]) -> dict[str, Entry]:

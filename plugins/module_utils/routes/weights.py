@@ -34,7 +34,9 @@ def closed_set(weights: Mapping[str, t.Any], option: str = "weights") -> dict[st
     Versions come out in natural order (v2 before v10). Raises InvalidInput naming `option`.
     """
     if not weights:
-        raise InvalidInput(f"{option} is empty. Give every version its percent of requests, for example {{v1: 90, v2: 10}}.")
+        raise InvalidInput(
+            f"{option} is empty. Give every version its percent of requests, for example {{v1: 90, v2: 10}}."
+        )
     percents = {str(version): _percent(version, value, option) for version, value in weights.items()}
     total = sum(percents.values(), Fraction(0))
     if total != HUNDRED:

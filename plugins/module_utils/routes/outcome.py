@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From edited objects to a plan that people can read. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from .change import Plan, edit
+from .describe import describe, reference, text, weight_change
+from .snapshot import identity
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .find import Scope
+    from .hosts import ServiceRef
+    from .snapshot import Object, Snapshot
+
+
+def finish(snapshot: Snapshot, service: ServiceRef, scope: Scope, edited: Sequence[tuple[Object, Object]]) -> Plan:
+    """Return the plan that writes `edited` = (before, after) of every object concerned."""
+    changes = [change for change in (edit(before, after) for before, after in edited) if change]
+    later = snapshot.after(changes)
+    was, now = describe(snapshot, service, scope), describe(later, service, scope)
+    summary = summarize(service, was, now)
+    written = {(change.namespace, change.name) for change in changes}
+    return Plan(
+        changes=tuple(replace(change, summary=tuple(summary)) for change in changes),
+        weights_before=was["weights"],
+        weights_after=now["weights"],
+        summary=tuple(summary),
+        diff_before=text(snapshot, service, scope),
+        diff_after=text(later, service, scope),
+        host=service.fqdn,
+        cohorts=now["cohorts"],
+        objects=tuple({**reference(before), "changed": identity(before) in written} for before, _after in edited),
+        notes=tuple(_notes(now)),
+    )
+
+
+def summarize(service: ServiceRef, was: dict[str, t.Any], now: dict[str, t.Any]) -> list[str]:
+    """Return what differs between two descriptions, a sentence each."""
+    lines = []
+    change = weight_change(service, was["weights"], now["weights"])
+    if change:
+        lines.append(change)
+    for name in [*was["cohorts"], *(name for name in now["cohorts"] if name not in was["cohorts"])]:
+        old, new = was["cohorts"].get(name), now["cohorts"].get(name)
+        if old != new:
+            lines.append(f"{service.name}: cohort {name}: {_cohort_sentence(old)} -> {_cohort_sentence(new)}")
+    for version in sorted({*was["mirrors"], *now["mirrors"]}):
+        old, new = was["mirrors"].get(version, 0), now["mirrors"].get(version, 0)
+        if old != new:
+            lines.append(f"{service.name}: mirror to {version}: {old}% -> {new}%")
+    if was["sticky"] != now["sticky"]:
+        cookie = (now["sticky"] or {}).get("cookie")
+        lines.append(
+            f"{service.name}: users keep their version by cookie {cookie}"
+            if cookie
+            else f"{service.name}: users no longer keep their version"
+        )
+    return lines
+
+
+def _cohort_sentence(cohort: dict[str, t.Any] | None) -> str:
+    if cohort is None:
+        return "none"
+    shares = ", ".join(f"{version} {percent}%" for version, percent in cohort["weights"].items())
+    return f"{cohort['match']} gets {shares}"
+
+
+def _notes(now: dict[str, t.Any]) -> list[str]:
+    notes = [
+        f"{route['object']}: route {route['route']} is made for certain callers ({route['match']}) "
+        "and is left alone unless named"
+        for route in now["routes"]
+        if not route["general"]
+    ]
+    if now["weights_differ"]:
+        notes.append("The routes of the service do not all have the same weights.")
+    return notes
