@@ -97,7 +97,7 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
     "GATEWAY_NOT_COVERED": Kind(
         "warning",
         "Requests that come in by a gateway do not follow the mesh's split",
-        "Let the gateway's route name the versions too, as canary_weight does for every VirtualService with a route to it, "
+        "Let the gateway's route name the versions too, as canary_weight does for all it sees, "
         "or bind the mesh's VirtualService to the gateway.",
     ),
     "PORT_NOT_HTTP": Kind(

@@ -65,8 +65,8 @@ def _autoscaler(
         )
     for condition in (hpa.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "ScalingActive" and condition.get("status") == "False":
-            reason = f"{condition.get('reason')}: {condition.get('message')}"
-            yield Finding("HPA_NOT_SCALING", label(hpa), f"It says that it cannot scale. {reason}")
+            reason = f"{condition.get('reason')}: {str(condition.get('message')).rstrip('.')}"
+            yield Finding("HPA_NOT_SCALING", label(hpa), f"It says that it cannot scale: {reason}.")
 
 
 def _needs_all_requests(hpa: Object) -> bool:

@@ -1,0 +1,393 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Preflight by table: a healthy service with one thing broken gives exactly the findings of that thing."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE, Finding
+from ansible_collections.meshops.canary.plugins.module_utils.routes import preflight
+from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight import Evidence
+from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight_access import Right
+from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
+from support import reviews
+from support.reviews import NAMESPACE, changed, healthy, obj
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Lists = dict[str, t.Any]
+SERVICE = ServiceRef("reviews", NAMESPACE)
+
+
+def inspect(lists: Lists, **arguments: t.Any) -> list[Finding]:
+    return preflight.inspect(Snapshot(**{plural: found for plural, found in lists.items()}), SERVICE, **arguments)
+
+
+def codes(findings: list[Finding]) -> list[str]:
+    return [finding.code for finding in findings]
+
+
+def test_a_healthy_service_has_no_findings() -> None:
+    assert inspect(healthy()) == []
+
+
+def second_claim(lists: Lists) -> None:
+    lists["virtual_services"].append(reviews.virtual_service(weights={"v1": 100}, name="revews"))
+
+
+def private_second_claim(lists: Lists) -> None:
+    lists["virtual_services"].append(
+        reviews.virtual_service("other", {"v1": 100}, exportTo=["."], hosts=[SERVICE.fqdn])
+    )
+
+
+def http_route_for_the_mesh(lists: Lists) -> None:
+    parent = {"group": "", "kind": "Service", "name": "reviews", "port": 9080}
+    frame = obj("gateway.networking.k8s.io/v1", "HTTPRoute", "reviews", NAMESPACE)
+    lists["http_routes"].append({**frame, "spec": {"parentRefs": [parent], "rules": []}})
+
+
+def missing_subset(lists: Lists) -> None:
+    lists["virtual_services"] = [reviews.virtual_service(weights={"v1": 90, "v3": 10})]
+
+
+def unready_version(lists: Lists) -> None:
+    lists["pods"][3] = reviews.pod("reviews-v2-a", {"app": "reviews", "version": "v2"}, ready=False)
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    lists["pods"][3]["status"]["containerStatuses"] = [{"name": "app", "state": waiting}]
+
+
+def subset_before_its_pods(lists: Lists) -> None:
+    lists["destination_rules"] = [reviews.destination_rule(versions=("v1", "v2", "v3"))]
+
+
+def single_destination_at_zero(lists: Lists) -> None:
+    lists["virtual_services"] = [reviews.virtual_service(weights={"v2": 0})]
+
+
+def rule_of_the_callers_namespace(lists: Lists) -> None:
+    lists["destination_rules"].append(reviews.destination_rule("shop", ("v1",), host="*.bookinfo.svc.cluster.local"))
+
+
+def equal_rule_elsewhere(lists: Lists) -> None:
+    lists["destination_rules"].append(reviews.destination_rule("shop", host=SERVICE.fqdn))
+
+
+def rule_for_another_host_elsewhere(lists: Lists) -> None:
+    lists["destination_rules"].append(reviews.destination_rule("shop", host="reviews"))
+
+
+def gateway_without_versions(lists: Lists) -> None:
+    route = {"route": [reviews.destination(None)]}
+    lists["virtual_services"].append(
+        reviews.virtual_service(name="page", hosts=["shop.example.com"], gateways=["page"], http=[route])
+    )
+
+
+def http_route_of_a_gateway(lists: Lists) -> None:
+    frame = obj("gateway.networking.k8s.io/v1", "HTTPRoute", "page", NAMESPACE)
+    rules = [{"backendRefs": [{"name": "reviews", "port": 9080}]}]
+    lists["http_routes"].append({**frame, "spec": {"parentRefs": [{"name": "page"}], "rules": rules}})
+
+
+def tcp_port(lists: Lists) -> None:
+    lists["services"] = [reviews.service(name="tcp-reviews")]
+
+
+def unnamed_port(lists: Lists) -> None:
+    lists["services"] = [reviews.service(name="reviews")]
+
+
+def port_with_app_protocol(lists: Lists) -> None:
+    lists["services"] = [reviews.service(name="tcp-reviews", appProtocol="http")]
+
+
+def forgotten_sidecar(lists: Lists) -> None:
+    lists["pods"].append(reviews.pod("cart-a", {"app": "cart"}, sidecar=False))
+
+
+def finished_job_without_sidecar(lists: Lists) -> None:
+    job = reviews.pod("job-a", {"app": "job"}, sidecar=False, ready=False)
+    lists["pods"].append(changed(job, status={"phase": "Succeeded"}))
+
+
+def chosen_to_be_outside(lists: Lists) -> None:
+    lists["pods"].append(reviews.pod("cart-a", {"app": "cart", "sidecar.istio.io/inject": "false"}, sidecar=False))
+
+
+def native_sidecar(lists: Lists) -> None:
+    pod = reviews.pod("cart-a", {"app": "cart"}, sidecar=False)
+    pod["spec"]["initContainers"] = [{"name": "istio-proxy", "restartPolicy": "Always"}]
+    lists["pods"].append(pod)
+
+
+def ambient_without_waypoint(lists: Lists) -> None:
+    lists["namespaces"][0]["metadata"]["labels"] = {"istio.io/dataplane-mode": "ambient"}
+
+
+def ambient_with_waypoint(lists: Lists) -> None:
+    ambient_without_waypoint(lists)
+    lists["services"] = [changed(reviews.service(), metadata={"labels": {"istio.io/use-waypoint": "waypoint"}})]
+
+
+def of_virtual_service(**metadata: t.Any) -> Callable[[Lists], None]:
+    def break_it(lists: Lists) -> None:
+        lists["virtual_services"] = [changed(reviews.virtual_service(), metadata=metadata)]
+
+    return break_it
+
+
+def of_destination_rule(**metadata: t.Any) -> Callable[[Lists], None]:
+    def break_it(lists: Lists) -> None:
+        lists["destination_rules"] = [changed(reviews.destination_rule(), metadata=metadata)]
+
+    return break_it
+
+
+def subset_by_rollout_hash(lists: Lists) -> None:
+    lists["destination_rules"][0]["spec"]["subsets"].append(
+        {"name": "v9", "labels": {"rollouts-pod-template-hash": "6f"}}
+    )
+
+
+def owner(kind: str, version: str, *, controller: bool = True) -> Callable[[Lists], None]:
+    reference = {"apiVersion": version, "kind": kind, "name": "reviews", "controller": controller}
+    return of_virtual_service(ownerReferences=[reference])
+
+
+def managed_by(manager: str) -> Callable[[Lists], None]:
+    return of_virtual_service(managedFields=[{"manager": manager, "operation": "Update"}])
+
+
+FLUX = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+
+
+def sidecar_without_request(lists: Lists) -> None:
+    lists["pods"][0]["spec"]["containers"][1]["resources"] = {}
+
+
+def container_metric_needs_one_request(lists: Lists) -> None:
+    sidecar_without_request(lists)
+    target = {"averageUtilization": 50}
+    metric = {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "app", "target": target}}
+    lists["hpas"][0]["spec"]["metrics"] = [metric]
+
+
+def hpa_that_cannot_scale(lists: Lists) -> None:
+    condition = {
+        "type": "ScalingActive",
+        "status": "False",
+        "reason": "FailedGetResourceMetric",
+        "message": "no metrics",
+    }
+    lists["hpas"][1]["status"]["conditions"] = [condition]
+
+
+TABLE: tuple[tuple[Callable[[Lists], None], list[str]], ...] = (
+    (second_claim, ["HOST_CLAIMED_TWICE", "HOST_CLAIMED_TWICE"]),
+    (private_second_claim, ["HOST_CLAIMED_TWICE", "HOST_CLAIMED_TWICE"]),
+    (http_route_for_the_mesh, ["ROUTE_APIS_MIXED"]),
+    (missing_subset, ["SUBSET_UNKNOWN"]),
+    (unready_version, ["SUBSET_NOT_READY"]),
+    (subset_before_its_pods, ["SUBSET_SELECTS_NO_POD"]),
+    (single_destination_at_zero, ["SINGLE_DESTINATION_AT_ZERO"]),
+    (rule_of_the_callers_namespace, ["DESTINATION_RULE_SHADOWED"]),
+    (equal_rule_elsewhere, ["DESTINATION_RULE_ELSEWHERE"]),
+    (rule_for_another_host_elsewhere, []),
+    (gateway_without_versions, ["GATEWAY_NOT_COVERED"]),
+    (http_route_of_a_gateway, ["GATEWAY_NOT_COVERED"]),
+    (tcp_port, ["PORT_NOT_HTTP"]),
+    (unnamed_port, ["PORT_PROTOCOL_GUESSED"]),
+    (port_with_app_protocol, []),
+    (forgotten_sidecar, ["CALLER_WITHOUT_SIDECAR"]),
+    (finished_job_without_sidecar, []),
+    (chosen_to_be_outside, ["PODS_OUTSIDE_MESH"]),
+    (native_sidecar, []),
+    (ambient_without_waypoint, ["AMBIENT_WITHOUT_WAYPOINT"]),
+    (ambient_with_waypoint, []),
+    (owner("Canary", "flagger.app/v1beta1"), ["OWNED_BY_CONTROLLER"]),
+    (owner("Rollout", "argoproj.io/v1alpha1"), ["OWNED_BY_CONTROLLER"]),
+    (owner("Platform", "example.com/v1"), ["OWNED_BY_CONTROLLER"]),
+    (owner("Platform", "example.com/v1", controller=False), []),
+    (managed_by("rollouts-controller"), ["OWNED_BY_CONTROLLER"]),
+    (managed_by("flagger"), ["OWNED_BY_CONTROLLER"]),
+    (managed_by("kubectl-edit"), []),
+    (
+        of_destination_rule(annotations={"argo-rollouts.argoproj.io/managed-by-rollouts": "reviews"}),
+        ["OWNED_BY_CONTROLLER"],
+    ),
+    (subset_by_rollout_hash, ["OWNED_BY_CONTROLLER", "SUBSET_SELECTS_NO_POD"]),
+    (of_virtual_service(annotations={"argocd.argoproj.io/tracking-id": "shop:..."}), ["APPLIED_BY_TOOL"]),
+    (managed_by("argocd-controller"), ["APPLIED_BY_TOOL"]),
+    (of_virtual_service(labels=FLUX), ["REVERTED_BY_GITOPS"]),
+    (
+        of_virtual_service(labels=FLUX, annotations={"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}),
+        ["APPLIED_BY_TOOL"],
+    ),
+    (of_destination_rule(labels={"helm.toolkit.fluxcd.io/name": "shop"}), ["APPLIED_BY_TOOL"]),
+    (of_virtual_service(annotations={"meta.helm.sh/release-name": "shop"}), ["APPLIED_BY_TOOL"]),
+    (sidecar_without_request, ["HPA_WITHOUT_CPU_REQUEST"]),
+    (container_metric_needs_one_request, []),
+    (hpa_that_cannot_scale, ["HPA_NOT_SCALING"]),
+)
+
+
+@pytest.mark.parametrize(("break_it", "wanted"), TABLE)
+def test_each_broken_thing_is_named_and_nothing_else(break_it: Callable[[Lists], None], wanted: list[str]) -> None:
+    lists = healthy()
+    break_it(lists)
+    findings = inspect(lists)
+    assert codes(findings) == wanted
+    for finding in findings:
+        told = finding.as_dict()
+        assert told["object"]
+        assert told["reason"].endswith(".")
+        assert told["remedy"]
+
+
+def test_the_reason_says_what_was_seen_and_the_remedy_can_be_copied() -> None:
+    lists = healthy()
+    unready_version(lists)
+    (finding,) = inspect(lists)
+    assert finding.object == "DestinationRule bookinfo/reviews"
+    assert "v2 (version=v2) is to get 10% of requests and has 1 pods, none ready" in finding.reason
+    assert "(reviews-v2-a: app CrashLoopBackOff)" in finding.reason
+    assert "kubectl -n bookinfo get pods -l version=v2" in finding.remedy
+
+
+def test_two_claimants_are_both_named_with_the_command_that_removes_one() -> None:
+    lists = healthy()
+    second_claim(lists)
+    findings = inspect(lists)
+    assert {finding.object for finding in findings} == {
+        "VirtualService bookinfo/reviews",
+        "VirtualService bookinfo/revews",
+    }
+    assert "kubectl -n bookinfo delete virtualservice " in findings[0].remedy
+
+
+def test_a_tool_known_to_heal_itself_is_an_error() -> None:
+    lists = healthy()
+    of_virtual_service(annotations={"argocd.argoproj.io/tracking-id": "shop:..."})(lists)
+    evidence = Evidence(access={}, webhooks=[webhook()], self_healing=frozenset({"Argo CD"}))
+    assert codes(inspect(lists, evidence=evidence)) == ["REVERTED_BY_GITOPS"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "wanted"),
+    [
+        ({"v1": 80, "v2": 20}, ["SUBSET_NOT_READY"]),
+        ({"v1": 90, "v2": 10}, []),
+        ({"v1": 95, "v2": 5}, []),
+        ({"v1": 100}, []),
+    ],
+)
+def test_only_versions_that_get_more_are_judged(weights: Mapping[str, float], wanted: list[str]) -> None:
+    lists = healthy()
+    unready_version(lists)
+    assert codes(inspect(lists, weights=weights)) == wanted
+
+
+def test_a_planned_cohort_is_judged_too() -> None:
+    lists, later = healthy(), healthy()
+    unready_version(lists)
+    unready_version(later)
+    cohort = {"name": "canary-cohort.testers", "match": [{"headers": {"end-user": {"exact": "testuser"}}}]}
+    routes = later["virtual_services"][0]["spec"]["http"]
+    routes.insert(0, {**cohort, "route": [reviews.destination("v2")]})
+    findings = inspect(lists, planned=Snapshot(**later))
+    assert codes(findings) == ["SUBSET_NOT_READY"]
+    assert "is to get 100% of requests" in findings[0].reason
+    assert inspect(lists, planned=Snapshot(**lists)) == []
+
+
+def capacity(lists: Lists, cpu: int | None, maximum: int = 10) -> None:
+    lists["hpas"] = [reviews.hpa("reviews-v1", cpu=cpu), reviews.hpa("reviews-v2", cpu=cpu, maximum=maximum)]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "maximum", "percent", "wanted"),
+    [
+        (20, 10, 50, []),  # 3 pods * 20/50 for 90 %: 0.67 pods for 50 %
+        (50, 10, 50, ["CAPACITY_NOT_YET"]),  # 1.67 pods, 1 is ready
+        (50, 1, 50, ["CAPACITY_BELOW_SHARE"]),
+        (None, 10, 50, []),  # 50 % on a pod, 30 % is proven
+        (None, 10, 100, ["CAPACITY_NOT_YET"]),  # 100 % on a pod
+        (None, 1, 100, ["CAPACITY_BELOW_SHARE"]),
+        (None, 1, 5, []),  # less than now
+    ],
+)
+def test_capacity(cpu: int | None, maximum: int, percent: int, wanted: list[str]) -> None:
+    lists = healthy()
+    capacity(lists, cpu, maximum)
+    assert codes(inspect(lists, weights={"v1": 100 - percent, "v2": percent})) == wanted
+
+
+def webhook(policy: str = "Fail") -> dict[str, t.Any]:
+    rule = {"apiGroups": ["networking.istio.io"], "resources": ["*"]}
+    frame = obj("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "istio-validator", "")
+    return {**frame, "webhooks": [{"name": "rev.validation.istio.io", "failurePolicy": policy, "rules": [rule]}]}
+
+
+def test_webhook_and_rights() -> None:
+    weight = Right("patch", "networking.istio.io", "virtualservices", NAMESPACE, purpose="set weights")
+    forward = Right("create", "", "pods", NAMESPACE, "portforward", optional=True, purpose="read the proxies")
+    rights = {weight: True, forward: True}
+    assert inspect(healthy(), evidence=Evidence(rights, [webhook()])) == []
+    off = inspect(healthy(), evidence=Evidence(rights, []))
+    open_ = inspect(healthy(), evidence=Evidence(rights, [webhook("Ignore")]))
+    assert codes(off) == codes(open_) == ["VALIDATION_WEBHOOK_OFF"]
+    findings = inspect(healthy(), evidence=Evidence({weight: False, forward: False}, [webhook()]))
+    assert codes(findings) == ["RIGHT_MISSING", "RIGHT_MISSING_OPTIONAL"]
+    assert findings[0].object == "patch virtualservices.networking.istio.io"
+    assert "needed to set weights" in findings[0].reason
+    assert "kubectl auth can-i patch virtualservices.networking.istio.io -n bookinfo" in findings[0].remedy
+    assert findings[1].object == "create pods/portforward"
+
+
+@pytest.mark.parametrize(
+    "plural", ["virtual_services", "destination_rules", "services", "pods", "deployments", "hpas", "namespaces"]
+)
+def test_what_was_not_read_is_said_and_not_guessed(plural: str) -> None:
+    lists = healthy()
+    del lists[plural]
+    findings = inspect(lists)
+    assert codes(findings) == ["NOT_CHECKED"]
+    assert findings[0].severity == "note"
+
+
+def test_an_empty_list_is_not_an_unread_one() -> None:
+    lists = healthy()
+    lists["pods"] = []
+    assert codes(inspect(lists)) == ["SUBSET_NOT_READY", "SUBSET_NOT_READY"]
+
+
+def test_asked_for_evidence_that_could_not_be_had_is_said() -> None:
+    assert [finding.object for finding in inspect(healthy(), evidence=Evidence())] == [
+        "SelfSubjectAccessReview",
+        "ValidatingWebhookConfiguration",
+    ]
+
+
+def test_errors_come_first() -> None:
+    lists = healthy()
+    for break_it in (unnamed_port, second_claim, hpa_that_cannot_scale, unready_version):
+        break_it(lists)
+    severities = [finding.severity for finding in inspect(lists)]
+    assert severities == sorted(severities)
+    assert severities[0] == "error"
+    assert severities[-1] == "warning"
+
+
+def test_the_catalogue_is_complete_prose() -> None:
+    for code, kind in CATALOGUE.items():
+        assert code == code.upper()
+        assert kind.severity in ("error", "warning", "note")
+        assert kind.title[0].isupper() and not kind.title.endswith(".")
+        assert kind.remedy.endswith(".")
