@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A healthy `reviews` with v1 at 90 and v2 at 10, as the API server would return it, for tests to break one thing in."""
+"""A healthy `reviews` with v1 at 90 and v2 at 10, as the API server returns it, for tests to break one thing."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def _single_zero(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
                     yield Finding(
                         "SINGLE_DESTINATION_AT_ZERO",
                         label(one),
-                        f"Route {route.get('name') or protocol} has one destination, at weight 0: it gets all requests.",
+                        f"Route {route.get('name') or protocol} has one destination, at weight 0: it gets all.",
                     )
 
 

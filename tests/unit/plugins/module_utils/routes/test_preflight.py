@@ -26,7 +26,7 @@ SERVICE = ServiceRef("reviews", NAMESPACE)
 
 
 def inspect(lists: Lists, **arguments: t.Any) -> list[Finding]:
-    return preflight.inspect(Snapshot(**{plural: found for plural, found in lists.items()}), SERVICE, **arguments)
+    return preflight.inspect(Snapshot(**lists), SERVICE, **arguments)
 
 
 def codes(findings: list[Finding]) -> list[str]:
@@ -389,5 +389,6 @@ def test_the_catalogue_is_complete_prose() -> None:
     for code, kind in CATALOGUE.items():
         assert code == code.upper()
         assert kind.severity in ("error", "warning", "note")
-        assert kind.title[0].isupper() and not kind.title.endswith(".")
+        assert kind.title[0].isupper()
+        assert not kind.title.endswith(".")
         assert kind.remedy.endswith(".")
