@@ -18,14 +18,6 @@ options:
     description: Namespace of O(service) and of its routing objects.
     type: str
     required: true
-  route_api:
-    description:
-      - Which API routes the service.
-      - V(istio) is VirtualService and DestinationRule, V(gateway) is HTTPRoute.
-      - V(auto) takes the one that has an object for the service, and refuses if both have.
-    type: str
-    choices: [auto, istio, gateway]
-    default: auto
   cluster_domain:
     description: DNS domain of the cluster, by which short host names are completed.
     type: str
@@ -34,4 +26,17 @@ options:
     description: Namespace where istiod runs.
     type: str
     default: istio-system
+"""
+
+    # For modules that route by one of two APIs
+    ROUTE_API = r"""
+options:
+  route_api:
+    description:
+      - Which API routes the service.
+      - V(istio) is VirtualService and DestinationRule, V(gateway) is HTTPRoute.
+      - V(auto) takes the one that has an object for the service, and refuses if both have.
+    type: str
+    choices: [auto, istio, gateway]
+    default: auto
 """

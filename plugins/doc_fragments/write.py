@@ -10,12 +10,6 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
-  virtual_service:
-    description:
-      - Name of the VirtualService (or HTTPRoute) to edit. It is found by its host; the name is only needed to choose
-        where several route the service and that is meant so.
-    type: str
-    aliases: [http_route]
   preflight:
     description:
       - Whether to look for what would harm traffic before writing, such as a subset without ready pods or two objects

@@ -167,7 +167,7 @@ class Cluster:
     def port_forward(self, namespace: str, pod: str, port: int, path: str, *, timeout: float = 10.0) -> bytes:
         """Return the body of `GET path` at a pod's port, asked from the pod's own loopback.
 
-        Right: create on pods/portforward. timeout: seconds for each wait on the connection.
+        Rights: get and create on pods/portforward. timeout: seconds for each wait on the connection.
         Raises ApiError if forwarding is refused or the port does not answer with status 200.
         """
         attempt = Attempt("create", POD, namespace, pod, subresource="portforward")

@@ -57,6 +57,8 @@ class Attempt:
     def grant(self) -> str:
         """Return the missing right as a sentence with the exact verb, resource and API group."""
         resource = f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
+        if self.subresource == "portforward":  # over a websocket, which is a GET; Kubernetes 1.35 asks for create too
+            return f'Grant the verbs "get" and "create" on "{resource}" (API group "") in namespace {self.namespace}.'
         where = f"in namespace {self.namespace}" if self.namespace else "in a ClusterRole"
         return f'Grant the verb "{self.verb}" on "{resource}" (API group "{self.resource.group}") {where}.'
 

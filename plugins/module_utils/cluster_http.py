@@ -54,6 +54,7 @@ def bounded_retry() -> BoundedRetry:
         read=2,
         status=3,
         redirect=0,
+        other=0,  # a certificate does not become valid by asking again
         backoff_factor=0.2,
         status_forcelist=(429, 500, 502, 503, 504),
         allowed_methods=None,
@@ -149,7 +150,7 @@ class Transport:
         with self._lock:
             self.warnings += [text for text in dict.fromkeys(texts) if text and text not in self.warnings]
             if headers.get("Date"):
-                self._server_time = email.utils.parsedate_to_datetime(headers["Date"])
+                self.server_time = email.utils.parsedate_to_datetime(headers["Date"])
 
 
 def _warning_text(value: str) -> str:

@@ -50,8 +50,19 @@ SERVICE: t.Final[Options] = {
     "istio_namespace": {"type": "str", "default": "istio-system"},
 }
 
+SCOPE: t.Final[Options] = {
+    "virtual_services": {
+        "type": "list",
+        "elements": "str",
+        "default": [],
+        "aliases": ["virtual_service", "http_routes", "http_route"],
+    },
+    "routes": {"type": "list", "elements": "str", "default": []},
+}
+
+STATE: t.Final[Options] = {"state": {"type": "str", "default": "present", "choices": ["present", "absent"]}}
+
 WRITE: t.Final[Options] = {
-    "virtual_service": {"type": "str", "aliases": ["http_route"]},
     "preflight": {"type": "bool", "default": True},
     "force": {"type": "list", "elements": "str", "default": []},
     "return_object": {"type": "bool", "default": False},

@@ -1,0 +1,219 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one way a plan becomes a change: plan, refuse, (check mode stops here) write, wait.
+
+With `preflight: false` and `wait: false` nothing to do costs one GET and a change one GET and one PATCH; a plan that
+needs further lists reads those too. Several objects are all dry-run before the first is written, written in the
+plan's order, and undone if one fails. Between writes that depend on each other (a subset, then the weight on it) the
+proxies are waited for, whatever `wait` says: a weight must not arrive before its subset.
+"""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ..errors import CanaryError, Conflict, InvalidInput, NotConverged, Refused
+from ..findings import CATALOGUE
+from ..routes import preflight
+from ..routes.snapshot import PLURALS, identity
+from .convergence import Convergence, settle, wait_for_proxies
+from .outcome import Outcome
+from .reading import Reader
+from .writing import Writer
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from ..cluster import Cluster
+    from ..findings import Finding
+    from ..routes.change import Change, Plan
+    from ..routes.hosts import ServiceRef
+    from ..routes.snapshot import Snapshot
+
+    Decide = Callable[[Snapshot], Plan]
+    Log = Callable[[str], None]
+
+SETTLED: t.Final = datetime.timedelta(seconds=60)
+"""An object written longer ago is taken as held by the proxies: Istio's pushes take seconds."""
+
+
+class Application:
+    """One task's change of one service's routes."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        service: ServiceRef,
+        decide: Decide,
+        params: Mapping[str, t.Any],
+        log: Log,
+        reads: Collection[str],
+    ) -> None:
+        self._cluster, self._service, self._decide, self._params, self._log = cluster, service, decide, params, log
+        self._reads = reads
+        self._writer = Writer(cluster, log)
+        self._outcome = Outcome(service, params)
+        self._name = f"{service.name} in {service.namespace}"
+        _check_force(params["force"])
+
+    def run(self, *, check_mode: bool) -> dict[str, t.Any]:
+        """Return the task's result. Raises CanaryError, with what was done and undone in its details."""
+        try:
+            snapshot, plan = self._plan()
+            if check_mode:
+                self._writer.dry_run(plan.changes)
+                self._outcome.converged(Convergence("none", note="Check mode: nothing was written."))
+            else:
+                self._write(snapshot, plan)
+        except CanaryError as error:
+            error.details.update(self._outcome.of_failure(self._cluster, changed=bool(self._writer.written)))
+            raise
+        changed = plan.changed if check_mode else bool(self._writer.written)
+        return self._outcome.result(self._cluster, self._writer, changed=changed)
+
+    def _plan(self) -> tuple[Snapshot, Plan]:
+        """Read and compute; refuse what would do harm. A plan without changes needs no inspection."""
+        looks = self._params["preflight"]
+        reader = Reader(self._cluster, self._service, wide=looks, also=_namespaces(self._params))
+        snapshot, plan = reader.decide(self._decide, self._reads)
+        self._outcome.planned(plan)
+        if looks and plan.changed:
+            snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
+            evidence = preflight.Evidence(istio_namespace=self._params["istio_namespace"])
+            self._refuse(preflight.inspect(snapshot, self._service, weights=plan.weights_after, evidence=evidence))
+            self._outcome.warn(reader.notes)
+        return snapshot, plan
+
+    def _refuse(self, findings: list[Finding]) -> None:
+        """Raise Refused for errors that are not forced, say warnings; notes on rights and webhooks are left out."""
+        findings = [one for one in findings if one.severity != "note" or one.object in PLURALS]
+        self._outcome.found(findings)
+        errors = [one for one in findings if one.severity == "error" and one.code not in self._params["force"]]
+        spoken = [one for one in findings if one.severity != "note" and one not in errors]
+        self._outcome.warn(f"{one.code}: {one.object}: {one.reason}" for one in spoken)
+        if not errors:
+            return
+        shown = " ".join(f"[{one.code}] {one.object}: {one.reason} {one.as_dict()['remedy']}" for one in errors)
+        codes = ", ".join(dict.fromkeys(one.code for one in errors))
+        raise Refused(
+            f"Refused to change the routes of {self._name}, nothing was written: {shown} To do "
+            f"it nevertheless: force: [{codes}]",
+            errors,
+        )
+
+    def _write(self, snapshot: Snapshot, plan: Plan) -> None:
+        try:
+            self._write_in_order(snapshot, plan)
+        except Conflict as first:
+            self._log(f"{first.msg} Reading and planning again.")
+            snapshot, plan = self._plan()
+            try:
+                self._write_in_order(snapshot, plan)
+            except Conflict as second:
+                raise self._writer.undone(
+                    Conflict(
+                        f"Somebody else keeps changing the routes of {self._name}: planned twice, and both times the "
+                        f"object had changed before it was written. {second.msg}",
+                        **second.details,
+                    )
+                ) from second
+        self._finish(snapshot, plan)
+
+    def _write_in_order(self, snapshot: Snapshot, plan: Plan) -> None:
+        changes = plan.changes
+        try:
+            if len(changes) > 1:
+                self._writer.dry_run(changes)
+            for index, change in enumerate(changes):
+                self._writer.write(change)
+                following = changes[index + 1 :]
+                if following and following[0].kind != change.kind:
+                    self._must_converge(snapshot, changes[: index + 1], f"before {following[0].object} is written")
+        except (Conflict, NotConverged):
+            raise
+        except CanaryError as error:
+            raise self._writer.undone(error) from error
+
+    def _finish(self, snapshot: Snapshot, plan: Plan) -> None:
+        self._outcome.warn(self._writer.surprises)
+        if not self._params["wait"]:
+            self._outcome.converged(Convergence("none", note="Not waited for (wait: false)."))
+        elif plan.route_api != "istio":
+            self._outcome.converged(settle(self._params, f"Proxies are not read for route_api {plan.route_api}."))
+        elif not self._writer.written and self._is_settled(snapshot, plan):
+            self._outcome.converged(
+                Convergence("skipped", note=f"Nothing changed, and last written over {SETTLED.seconds} s ago.")
+            )
+        else:
+            self._must_converge(snapshot, plan.changes)
+
+    def _must_converge(self, before: Snapshot, changes: Sequence[Change], purpose: str = "") -> None:
+        """Wait for what was written so far; raise NotConverged if a proxy is behind at the deadline."""
+        convergence = wait_for_proxies(
+            self._cluster, self._service, (before, before.after(changes)), self._params, self._log, _subsets_in(changes)
+        )
+        self._outcome.converged(convergence)
+        if not convergence.pending:
+            return
+        raise NotConverged(
+            f"{len(convergence.pending)} of {convergence.proxies} proxies do not hold the routes of {self._name} after "
+            f"{self._params['wait_timeout']:g} s{' ' + purpose if purpose else ''}: "
+            f"{' | '.join(convergence.pending[:3])}. What was written stays written; run the task again to go on, or "
+            "look at istiod (istioctl proxy-status)."
+        )
+
+    def _is_settled(self, snapshot: Snapshot, plan: Plan) -> bool:
+        """Return whether all objects were written long ago; a killed run may have left before waiting."""
+        now = self._cluster.server_time
+        times = [_last_write(obj) for obj in _concerned(snapshot, plan)]
+        return now is not None and all(time is not None and now - time > SETTLED for time in times)
+
+
+def apply(
+    cluster: Cluster,
+    service: ServiceRef,
+    decide: Decide,
+    params: Mapping[str, t.Any],
+    *,
+    check_mode: bool,
+    log: Log,
+    reads: Collection[str] = (),
+) -> dict[str, t.Any]:
+    """Return the result of making what `decide` plans true.
+
+    decide: Snapshot -> Plan, called again on a conflict. reads: lists it wants beside those it cannot do without.
+    """
+    return Application(cluster, service, decide, params, log, reads).run(check_mode=check_mode)
+
+
+def _check_force(codes: list[str]) -> None:
+    unknown = sorted(set(codes) - set(CATALOGUE))
+    if unknown:
+        raise InvalidInput(
+            f"force: there is no finding {', '.join(unknown)}. Known are: {', '.join(sorted(CATALOGUE))}."
+        )
+
+
+def _namespaces(params: Mapping[str, t.Any]) -> list[str]:
+    return [name.split("/", 1)[0] for name in params.get("virtual_services") or () if "/" in name]
+
+
+def _subsets_in(changes: Sequence[Change]) -> set[str]:
+    """Return the subsets that the written DestinationRules define."""
+    rules = [change.after for change in changes if change.kind == "DestinationRule" and change.after]
+    return {str(subset["name"]) for rule in rules for subset in rule["spec"].get("subsets") or ()}
+
+
+def _concerned(snapshot: Snapshot, plan: Plan) -> list[dict[str, t.Any]]:
+    keys = {(one["kind"], one["namespace"], one["name"]) for one in plan.objects}
+    lists = (getattr(snapshot, plural) or () for plural in PLURALS.values())
+    return [obj for objects in lists for obj in objects if (obj["kind"], *identity(obj)) in keys]
+
+
+def _last_write(obj: dict[str, t.Any]) -> datetime.datetime | None:
+    entries = (obj.get("metadata") or {}).get("managedFields") or ()
+    times = [entry["time"] for entry in entries if entry.get("time") and entry.get("subresource") != "status"]
+    return datetime.datetime.fromisoformat(max(times).replace("Z", "+00:00")) if times else None

@@ -1,0 +1,196 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Wait on evidence: read the proxies until each holds what was written. `routes/envoy.py` says what is missing."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+import typing as t
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ..errors import ApiError
+from ..proxies import CLUSTERS, ROUTES, Proxies, Proxy, in_parallel
+from ..routes import envoy
+from . import concerned
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from ..cluster import Cluster
+    from ..routes.hosts import ServiceRef
+    from ..routes.snapshot import Snapshot
+
+    Log = Callable[[str], None]
+
+FIRST_PAUSE: t.Final = 0.1  # istiod waits as long for more changes before it pushes
+LONGEST_PAUSE: t.Final = 2.0
+REPORT_EVERY: t.Final = 5.0
+SHOWN: t.Final = 10
+TRIES: t.Final = 3
+
+
+@dataclass
+class Convergence:
+    """What is known about the proxies.
+
+    method: proxies (read), settle (waited only), skipped, none. converged: True if every proxy concerned was read and
+    holds the routes, False if one does not, None if it is not known. pending: what each one behind still lacks.
+    """
+
+    method: str
+    converged: bool | None = None
+    proxies: int = 0
+    checked: int = 0
+    seconds: float = 0.0
+    pending: list[str] = field(default_factory=list)
+    note: str = ""
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return the key `convergence` of a task's result."""
+        return {
+            "method": self.method,
+            "converged": self.converged,
+            "proxies": self.proxies,
+            "checked": self.checked,
+            "seconds": round(self.seconds, 3),
+            "pending": self.pending[:SHOWN],
+            "note": self.note,
+        }
+
+
+def wait_for_proxies(
+    cluster: Cluster,
+    service: ServiceRef,
+    snapshots: tuple[Snapshot, Snapshot],
+    params: Mapping[str, t.Any],
+    log: Log,
+    subsets: Collection[str] = (),
+) -> Convergence:
+    """Read proxies until all hold the new routes and know the `subsets`, at most `wait_timeout` seconds.
+
+    snapshots: before and after the change; gateways that only the old routes were bound to must let go of them.
+    Waits `wait_settle` seconds more where some proxies could not be read, and says so in the note.
+    """
+    started = time.monotonic()
+    door = Proxies(cluster, params["istio_namespace"])
+    found = concerned.find(cluster, door, service, snapshots)
+    complete, notes = not found.notes, list(found.notes)
+    chosen = _sample(list(found.proxies), params["wait_sample"])
+    if len(chosen) < len(found.proxies):
+        notes.append(f"{len(chosen)} of {len(found.proxies)} proxies were read, chosen at random (wait_sample).")
+    watch = _Watch(_Question(door, service, snapshots[1], frozenset(subsets), found.proxies), log)
+    watch.run(chosen, started + params["wait_timeout"])
+    if watch.unreadable:
+        complete = False
+        proxy, error = next(iter(sorted(watch.unreadable.items())))
+        notes.append(f"{len(watch.unreadable)} proxies could not be read, the first is {proxy}: {error.msg}")
+    if not complete:
+        notes.append(f"Waited {params['wait_settle']:g} s for the proxies that were not read.")
+        time.sleep(params["wait_settle"])
+    return Convergence(
+        method="proxies" if watch.checked else "settle",
+        converged=False if watch.pending else (True if complete else None),
+        proxies=len(found.proxies) - watch.gone,
+        checked=watch.checked,
+        seconds=time.monotonic() - started,
+        pending=[f"{proxy}: {'; '.join(missing)}" for proxy, missing in sorted(watch.pending.items())],
+        note=" ".join(notes),
+    )
+
+
+def settle(params: Mapping[str, t.Any], reason: str) -> Convergence:
+    """Wait `wait_settle` seconds, for routes that cannot be read from the proxies."""
+    time.sleep(params["wait_settle"])
+    return Convergence("settle", None, seconds=params["wait_settle"], note=reason)
+
+
+@dataclass
+class _Question:
+    """What every proxy is asked."""
+
+    door: Proxies
+    service: ServiceRef
+    snapshot: Snapshot
+    subsets: frozenset[str]
+    known: Mapping[Proxy, envoy.Proxy]
+
+    def missing(self, proxy: Proxy) -> list[str]:
+        """Return what the proxy still lacks.
+
+        A sidecar without any cluster of the service cannot send it a request (a Sidecar resource limits what it
+        sees), so nothing is missing there. Knowing the service's ports keeps the dump of routes small.
+        """
+        service = self.service
+        dump = self.door.config_dump(proxy, (CLUSTERS,), rf"^outbound\|.*\|{re.escape(service.fqdn)}$")
+        clusters = [str((one.get("cluster") or {}).get("name")).split("|") for one in dump["configs"]]
+        if not clusters and not proxy.is_gateway:
+            return []
+        there = {name[2] for name in clusters}
+        lacking = [f"no cluster of subset {one} yet" for one in sorted(self.subsets - there)] if clusters else []
+        resources = envoy.resources_needed(self.snapshot, service)
+        ports = "|".join(sorted({name[1] for name in clusters}))
+        pattern = "" if proxy.is_gateway or resources != [ROUTES] else f"^(.*:)?({ports})$"
+        routes = self.door.config_dump(proxy, resources, pattern)
+        return lacking + list(envoy.holds(routes, service, self.snapshot, self.known[proxy]))
+
+
+class _Watch:
+    """Reads the chosen proxies again and again until none is behind."""
+
+    def __init__(self, question: _Question, log: Log) -> None:
+        self._question, self._log = question, log
+        self._failures: Counter[Proxy] = Counter()
+        self.pending: dict[Proxy, list[str]] = {}
+        self.unreadable: dict[Proxy, ApiError] = {}
+        self.checked = 0
+        self.gone = 0
+
+    def run(self, chosen: Sequence[Proxy], deadline: float) -> None:
+        """Fill pending, unreadable and checked; return when nobody is behind or the deadline (monotonic) is over."""
+        waiting, pause, reported = list(chosen), FIRST_PAUSE, time.monotonic()
+        while waiting:
+            waiting = self._look(waiting)
+            now = time.monotonic()
+            if not waiting or now >= deadline:
+                return
+            if now - reported >= REPORT_EVERY:
+                self._log(f"{self._question.service.name}: {len(waiting)} of {len(chosen)} proxies are still behind")
+                reported = now
+            time.sleep(min(pause, max(deadline - now, 0)))
+            pause = min(pause * 1.6, LONGEST_PAUSE)
+
+    def _look(self, waiting: Sequence[Proxy]) -> list[Proxy]:
+        """Return those that must be read again."""
+        again = []
+        for proxy, missing in in_parallel(self._question.missing, waiting):
+            self.pending.pop(proxy, None)
+            if isinstance(missing, ApiError):
+                again += [proxy] if self._may_answer_later(proxy, missing) else []
+            elif missing:
+                self.pending[proxy] = missing
+                again.append(proxy)
+            else:
+                self.checked += 1
+        return again
+
+    def _may_answer_later(self, proxy: Proxy, error: ApiError) -> bool:
+        """A pod that is gone sends nothing; a pod that starts or ends may fail to answer once or twice."""
+        if error.status == 404:
+            self.gone += 1
+            return False
+        self._failures[proxy] += 1
+        if error.status != 403 and self._failures[proxy] < TRIES:
+            return True
+        self.unreadable[proxy] = error
+        return False
+
+
+def _sample(proxies: Sequence[Proxy], size: int) -> list[Proxy]:
+    if size <= 0 or len(proxies) <= size:
+        return list(proxies)
+    return random.sample(list(proxies), size)

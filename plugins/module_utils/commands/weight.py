@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""canary_weight: the shares of a service's versions."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..cluster import Cluster
+from ..routes import plan
+from .apply import apply
+from .argspec import CONNECTION, SCOPE, SERVICE, STATE, WAIT, WRITE, ArgSpec
+from .reading import scope_of, service_of
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..routes.change import Plan
+    from ..routes.snapshot import Snapshot
+
+SPEC: t.Final = ArgSpec(
+    {
+        **CONNECTION,
+        **SERVICE,
+        **SCOPE,
+        **WRITE,
+        **WAIT,
+        **STATE,
+        "weights": {"type": "dict"},
+        "settle": {"type": "bool", "default": False},
+    },
+    required_if=[("state", "present", ["weights"])],
+)
+
+
+def run(
+    params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str], log: Callable[[str], None]
+) -> dict[str, t.Any]:
+    """Set the weights, or give the route back. Raises CanaryError."""
+    cluster, service, scope = Cluster.connect(params, env), service_of(params), scope_of(params)
+
+    def decide(snapshot: Snapshot) -> Plan:
+        api = params["route_api"]
+        if params["state"] == "absent":
+            return plan.plan_weights_absent(snapshot, service, scope=scope, api=api)
+        return plan.plan_weights(snapshot, service, params["weights"], scope=scope, settle=params["settle"], api=api)
+
+    return apply(cluster, service, decide, params, check_mode=check_mode, log=log)
