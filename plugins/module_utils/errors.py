@@ -85,3 +85,12 @@ class ApiError(CanaryError):
     def __init__(self, msg: str, status: int | None = None, **details: t.Any) -> None:
         super().__init__(msg, status=status, **details)
         self.status = status
+
+
+class MetricsError(CanaryError):
+    """Prometheus gave no answer to a question. Never evidence of anything: the verdict is `inconclusive`.
+
+    details: status (HTTP, or None) and reason: `unreachable`, `refused`, `not_prometheus`, `query` or `unexpected`.
+    """
+
+    code = "metrics_error"

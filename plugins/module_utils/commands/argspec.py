@@ -75,6 +75,17 @@ WAIT: t.Final[Options] = {
     "wait_sample": {"type": "int", "default": 50},
 }
 
+PROMETHEUS: t.Final[Options] = {
+    "prometheus_url": {"type": "str"},
+    "prometheus_token": {"type": "str", "no_log": True},
+    "prometheus_username": {"type": "str"},
+    "prometheus_password": {"type": "str", "no_log": True},
+    "prometheus_ca_cert": {"type": "path"},
+    "prometheus_validate_certs": {"type": "bool", "default": True},
+    "prometheus_timeout": {"type": "float", "default": 10.0},
+    "prometheus_headers": {"type": "dict"},
+}
+
 _SECRET_LEAVES: t.Final = frozenset(
     {"token", "password", "client-key-data", "access-token", "id-token", "refresh-token", "client-secret"}
 )

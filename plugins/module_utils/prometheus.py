@@ -1,0 +1,219 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The only door to Prometheus (or to what speaks its HTTP API: Thanos, Mimir, VictoriaMetrics). It decides nothing.
+
+An empty answer is an empty list and NaN stays NaN: what that means is judged elsewhere. Everything that keeps an
+answer from coming is a MetricsError whose `reason` says which kind of trouble it is.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+
+from .errors import InvalidInput, MetricsError
+
+try:
+    import urllib3
+    from urllib3.util import make_headers
+
+    IMPORT_ERROR: ImportError | None = None
+except ImportError as error:
+    IMPORT_ERROR = error
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_URL: t.Final = 4000
+SHOWN: t.Final = 300
+
+
+class Series(t.NamedTuple):
+    """One line of an answer. values: (Unix time in seconds, value) in order; a value may be NaN or infinite."""
+
+    labels: Mapping[str, str]
+    values: tuple[tuple[float, float], ...]
+
+    @property
+    def value(self) -> float:
+        """Return the latest value."""
+        return self.values[-1][1]
+
+
+class Prometheus:
+    """One server, as one user.
+
+    url: its address, with a path if it has one; the API is below it. token: bearer token; or username and password.
+    ca_cert: file with the authorities to trust. timeout: seconds for each answer. headers: further ones, such as
+    X-Scope-OrgID. warnings: what the server warned of, each sentence once. requests: how many were sent.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        ca_cert: str | None = None,
+        validate_certs: bool = True,
+        timeout: float = 10.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.url = _checked(url)
+        self.warnings: list[str] = []
+        self.requests = 0
+        self._timeout = timeout
+        self._headers = {"Accept": "application/json", "User-Agent": "meshops.canary", **(headers or {})}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        elif username:
+            self._headers.update(make_headers(basic_auth=f"{username}:{password or ''}"))
+        self._pool = _pool(self.url, ca_cert, validate_certs)
+
+    @classmethod
+    def of_task(cls, params: Mapping[str, t.Any]) -> Prometheus | None:
+        """Return the server that the `prometheus_*` options describe, None if no URL is given."""
+        if not params.get("prometheus_url"):
+            return None
+        return cls(
+            params["prometheus_url"],
+            token=params.get("prometheus_token"),
+            username=params.get("prometheus_username"),
+            password=params.get("prometheus_password"),
+            ca_cert=params.get("prometheus_ca_cert"),
+            validate_certs=params.get("prometheus_validate_certs", True),
+            timeout=params.get("prometheus_timeout", 10.0),
+            headers=params.get("prometheus_headers"),
+        )
+
+    def query(self, promql: str, at: float | None = None) -> list[Series]:
+        """Return the value of each series at one moment. at: Unix time, None for the server's now.
+
+        A scalar is one series without labels; nothing found is an empty list. Raises MetricsError.
+        """
+        data = self._ask("query", {"query": promql, **({} if at is None else {"time": f"{at:.3f}"})})
+        kind, result = data.get("resultType"), data.get("result")
+        if kind == "scalar":
+            return [Series({}, (_point(result),))]
+        if kind != "vector":
+            raise self._failed("query", "unexpected", f"a {kind} where a vector or a scalar was expected: {promql}")
+        return [Series(one.get("metric") or {}, (_point(one["value"]),)) for one in result or () if "value" in one]
+
+    def query_range(self, promql: str, start: float, end: float, step: float) -> list[Series]:
+        """Return the values of each series from `start` to `end` (Unix times), every `step` seconds.
+
+        Moments without a value are left out; nothing found is an empty list. Raises MetricsError.
+        """
+        span = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        data = self._ask("query_range", {"query": promql, **span})
+        if data.get("resultType") != "matrix":
+            raise self._failed("query_range", "unexpected", f"a {data.get('resultType')} where a matrix was expected")
+        series = ((one.get("metric") or {}, one.get("values") or ()) for one in data["result"])
+        return [Series(labels, tuple(_point(value) for value in values)) for labels, values in series if values]
+
+    def _ask(self, endpoint: str, fields: Mapping[str, str]) -> dict[str, t.Any]:
+        url = f"{self.url}/api/v1/{endpoint}"
+        content = urlencode({**fields, "timeout": f"{self._timeout:g}"})
+        self.requests += 1
+        try:
+            if len(url) + len(content) < LONGEST_URL:
+                answer = self._request("GET", f"{url}?{content}", None)
+            else:
+                answer = self._request("POST", url, content)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._failed(endpoint, "unreachable", _cause(error)) from error
+        return self._read(endpoint, answer.status, answer.data, answer.headers.get("Location"))
+
+    def _request(self, method: str, url: str, body: str | None) -> t.Any:
+        form = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+        timeout = urllib3.Timeout(connect=min(5.0, self._timeout), read=self._timeout)
+        return self._pool.request(
+            method, url, body=body, headers={**self._headers, **form}, redirect=False, timeout=timeout
+        )
+
+    def _read(self, endpoint: str, status: int, body: bytes, location: str | None) -> dict[str, t.Any]:
+        if location:
+            raise self._failed(
+                endpoint, "refused", f"{status}, a redirection to {location}; is there a login page?", status
+            )
+        text = body[:SHOWN].decode(errors="replace").strip()
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict) or "status" not in answer:
+            reason = "refused" if status >= 400 else "not_prometheus"
+            raise self._failed(endpoint, reason, f"{status} and not Prometheus' JSON: {text!r}", status)
+        self.warnings += [str(one) for one in answer.get("warnings") or () if str(one) not in self.warnings]
+        if answer["status"] != "success" or not isinstance(answer.get("data"), dict):
+            kind = str(answer.get("errorType") or "error")
+            raise self._failed(endpoint, "query", f"{kind}: {answer.get('error') or text}", status)
+        return t.cast("dict[str, t.Any]", answer["data"])
+
+    def _failed(self, endpoint: str, reason: str, said: str, status: int | None = None) -> MetricsError:
+        way_out = {
+            "unreachable": "Check prometheus_url and prometheus_ca_cert; it is asked from where the task runs.",
+            "refused": "Check prometheus_token, or prometheus_username and prometheus_password.",
+            "not_prometheus": "prometheus_url must be the address below which api/v1/query is found.",
+            "query": "Check the query; ask it by hand with promtool query instant.",
+            "unexpected": "Check the query.",
+        }[reason]
+        return MetricsError(
+            f"Prometheus at {self.url} answered {endpoint} with {said}. {way_out}", reason=reason, status=status
+        )
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidInput(f"prometheus_url: {url!r} is not an address such as http://prometheus.example.com:9090.")
+    if parts.username or parts.password:
+        raise InvalidInput("prometheus_url: give the credentials as prometheus_username and prometheus_password.")
+    if parts.query or parts.fragment:
+        raise InvalidInput(f"prometheus_url: {url!r} must end before `?` and `#`; api/v1/query is appended to it.")
+    return url.rstrip("/").removesuffix("/api/v1")
+
+
+def _pool(url: str, ca_cert: str | None, validate_certs: bool) -> t.Any:
+    """Questions change nothing, so they may be repeated; a proxy of the environment is used as by curl."""
+    retries = urllib3.Retry(
+        total=3,
+        connect=2,
+        read=1,
+        status=2,
+        redirect=0,
+        other=0,
+        backoff_factor=0.2,
+        status_forcelist=(429, 502, 503, 504),
+        allowed_methods=None,
+        raise_on_status=False,
+        respect_retry_after_header=False,
+    )
+    options: dict[str, t.Any] = {"retries": retries}
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        options.update(cert_reqs="CERT_REQUIRED" if validate_certs else "CERT_NONE", ca_certs=ca_cert)
+        if not validate_certs:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    proxies = getproxies_environment()
+    proxy = proxies.get(parts.scheme)
+    if proxy and not proxy_bypass_environment(parts.netloc, proxies):
+        return urllib3.ProxyManager(proxy, **options)
+    return urllib3.PoolManager(**options)
+
+
+def _cause(error: Exception) -> str:
+    """Return the innermost reason: urllib3 wraps the same failure several times."""
+    reason: t.Any = error
+    while isinstance(getattr(reason, "reason", None), Exception):
+        reason = reason.reason
+    return f"no answer ({type(reason).__name__}: {reason})"
+
+
+def _point(pair: t.Any) -> tuple[float, float]:
+    return float(pair[0]), float(pair[1])
