@@ -13,11 +13,11 @@ venv:  ## make or find the virtual environment, linked as .venv
 
 .PHONY: check
 check: venv  ## lint, sanity, types, unit and property tests, build and install; needs no cluster
-	@$(python) tests/run check $(if $(TIERS),--only $(TIERS))
+	@$(python) tests/run.py check $(if $(TIERS),--only $(TIERS))
 
 .PHONY: test
 test: venv  ## everything: check, then API server, mesh and Molecule tests on the lab (TIERS="api mesh": these alone)
-	@$(python) tests/run test $(if $(TIERS),--only $(TIERS))
+	@$(python) tests/run.py test $(if $(TIERS),--only $(TIERS))
 
 .PHONY: format
 format: venv  ## lay the Python code out

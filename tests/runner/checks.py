@@ -36,28 +36,26 @@ def lint_steps(root: Path, workspace: Path, home: Path) -> list[Step]:
 
     return [
         step("sanity", ("ansible-test", "sanity", "--venv", "--python", PYTHON, "--color", "no")),
-        step("mypy", *mypy_commands(root, copy), folder=workspace),
+        step("mypy", *mypy_commands(root), folder=workspace),
         step("ansible-lint", ("ansible-lint", "--offline", "--profile", "production")),
         step("build", *package_commands(copy, workspace / "installed")),
         step(
             "docs",
             ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "dependent", "."),
         ),
-        step("ruff", ("ruff", "check", "--no-cache", ".")),
-        step("format", ("ruff", "format", "--no-cache", "--check", "--diff", ".")),
-        step("yamllint", ("yamllint", "--strict", ".")),
+        step("ruff", ("ruff", "check", "--no-cache", "."), folder=root),
+        step("format", ("ruff", "format", "--no-cache", "--check", "--diff", "."), folder=root),
+        step("yamllint", ("yamllint", "--strict", "."), folder=root),
         step("changelog", ("antsibull-changelog", "lint")),
     ]
 
 
-def mypy_commands(root: Path, copy: Path) -> list[tuple[str, ...]]:
-    """Type-check the plugins, as parts of the collection, and whatever package of the lab has Python in it."""
-    settings = ("--config-file", str(copy / "pyproject.toml"), "--cache-dir", str(root / ".mypy_cache"))
+def mypy_commands(root: Path) -> list[tuple[str, ...]]:
+    """Type-check the plugins, as parts of the collection, and every package of the lab."""
+    settings = ("--config-file", str(root / "pyproject.toml"), "--cache-dir", str(root / ".mypy_cache"))
+    lab = sorted({str(path.parent) for path in (root / "lab").glob("*/*.py")})
     commands = [("mypy", *settings, "ansible_collections/meshops/canary/plugins")]
-    packages = sorted({path.parent.name for path in (copy / "lab").glob("*/*.py")})
-    if packages:
-        commands.append(("mypy", *settings, *(str(copy / "lab" / name) for name in packages)))
-    return commands
+    return commands + ([("mypy", *settings, *lab)] if lab else [])
 
 
 def package_commands(copy: Path, installed: Path) -> list[tuple[str, ...]]:

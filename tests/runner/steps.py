@@ -14,11 +14,11 @@ import sys
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from xml.etree import ElementTree
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 LOG_TAIL = 60  # lines of a failed step's log that are shown; the whole log stays in out/logs
 

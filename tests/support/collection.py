@@ -26,7 +26,7 @@ def tree() -> Path:
 
 
 def install_loader() -> None:
-    """Import `ansible_collections.*` as ansible-playbook does: the checkout first, then what is installed beside Ansible."""
+    """Import `ansible_collections.*` as ansible-playbook does: the checkout, then what is beside Ansible."""
     from ansible.utils.collection_loader import AnsibleCollectionConfig
     from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 

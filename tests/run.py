@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, the meshops.canary authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -102,7 +101,7 @@ def report(name: str, outcomes: dict[str, list[Outcome]], seconds: float) -> boo
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="tests/run", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tests/run.py", description=__doc__)
     parser.add_argument("what", choices=["check", "test"], help="check: lint, unit, property. test: all tiers")
     parser.add_argument("--only", metavar="TIER", nargs="+", choices=CHECK + MESH, help="run these tiers alone")
     options = parser.parse_args()
