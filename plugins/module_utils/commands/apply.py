@@ -82,14 +82,12 @@ class Application:
         self._outcome.planned(plan)
         if looks and plan.changed:
             snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
-            evidence = preflight.Evidence(istio_namespace=self._params["istio_namespace"])
-            self._refuse(preflight.inspect(snapshot, self._service, weights=plan.weights_after, evidence=evidence))
+            self._refuse(preflight.inspect(snapshot, self._service, planned=snapshot.after(plan.changes)))
             self._outcome.warn(reader.notes)
         return snapshot, plan
 
     def _refuse(self, findings: list[Finding]) -> None:
-        """Raise Refused for errors that are not forced, say warnings; notes on rights and webhooks are left out."""
-        findings = [one for one in findings if one.severity != "note" or one.object in PLURALS]
+        """Raise Refused for errors that are not forced; say warnings, and errors that are."""
         self._outcome.found(findings)
         errors = [one for one in findings if one.severity == "error" and one.code not in self._params["force"]]
         spoken = [one for one in findings if one.severity != "note" and one not in errors]

@@ -41,9 +41,7 @@ def find(cluster: Cluster, door: Proxies, service: ServiceRef, snapshots: Iterab
         connected = door.connected()
     except ApiError as error:
         found.notes.append(f"istiod could not be asked which proxies there are: {error.msg}")
-        found.notes.append(
-            f"Only sidecars of namespace {service.namespace} were read, no gateway, no caller elsewhere."
-        )
+        found.notes.append(f"Only sidecars of {service.namespace} were read, no gateway and no caller elsewhere.")
         connected = _sidecars(cluster, service.namespace, found)
     routers = [proxy for proxy in connected if proxy.is_gateway]
     found.proxies = {proxy: envoy.Proxy(proxy.namespace) for proxy in connected if not proxy.is_gateway}

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from ..errors import ApiError
 from ..proxies import CLUSTERS, ROUTES, Proxies, Proxy, in_parallel
 from ..routes import envoy
+from ..routes.snapshot import identity
 from . import concerned
 
 if t.TYPE_CHECKING:
@@ -123,20 +124,28 @@ class _Question:
         """Return what the proxy still lacks.
 
         A sidecar without any cluster of the service cannot send it a request (a Sidecar resource limits what it
-        sees), so nothing is missing there. Knowing the service's ports keeps the dump of routes small.
+        sees), so nothing is missing there.
         """
-        service = self.service
-        dump = self.door.config_dump(proxy, (CLUSTERS,), rf"^outbound\|.*\|{re.escape(service.fqdn)}$")
-        clusters = [str((one.get("cluster") or {}).get("name")).split("|") for one in dump["configs"]]
-        if not clusters and not proxy.is_gateway:
+        routes = self.door.config_dump(proxy, self._resources(), "" if proxy.is_gateway else self._names())
+        lacking = list(envoy.holds(routes, self.service, self.snapshot, self.known[proxy]))
+        if not lacking and not self.subsets:
             return []
-        there = {name[2] for name in clusters}
-        lacking = [f"no cluster of subset {one} yet" for one in sorted(self.subsets - there)] if clusters else []
-        resources = envoy.resources_needed(self.snapshot, service)
-        ports = "|".join(sorted({name[1] for name in clusters}))
-        pattern = "" if proxy.is_gateway or resources != [ROUTES] else f"^(.*:)?({ports})$"
-        routes = self.door.config_dump(proxy, resources, pattern)
-        return lacking + list(envoy.holds(routes, service, self.snapshot, self.known[proxy]))
+        clusters = self.door.config_dump(proxy, (CLUSTERS,), rf"^outbound\|.*\|{re.escape(self.service.fqdn)}$")
+        names = [str((one.get("cluster") or {}).get("name")).split("|") for one in clusters["configs"]]
+        if not names and not proxy.is_gateway:
+            return []
+        unknown = sorted(self.subsets - {name[2] for name in names}) if names else []
+        return [*(f"no cluster of subset {one} yet" for one in unknown), *lacking]
+
+    def _resources(self) -> list[str]:
+        return envoy.resources_needed(self.snapshot, self.service)
+
+    def _names(self) -> str:
+        """Return the pattern of a sidecar's route configurations for the service: its ports. Keeps the dump small."""
+        own = (self.service.namespace, self.service.name)
+        services = [one for one in self.snapshot.services or () if identity(one) == own]
+        ports = [str(port["port"]) for one in services for port in one["spec"].get("ports") or ()]
+        return f"^(.*:)?({'|'.join(ports)})$" if ports and self._resources() == [ROUTES] else ""
 
 
 class _Watch:
