@@ -98,7 +98,7 @@ def clean(*, everything: bool) -> list[pathlib.Path]:
         if folder.is_dir():
             # Go makes its module folders read-only.
             for inner, _folders, _files in os.walk(folder):
-                os.chmod(inner, 0o700)
+                pathlib.Path(inner).chmod(0o700)
             shutil.rmtree(folder)
             removed.append(folder)
     return removed

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import typing as t
 
-from . import cache, cluster, progress
+from . import cache, cluster, programs, progress
 from .errors import LabError
 from .lab import DEFAULT, Lab, known
 
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"What to do: {error.way_out}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted. The same command can be repeated; lab/cluster down clears everything away.", file=sys.stderr)
+        print("Interrupted. The same can be repeated; lab/cluster down clears everything away.", file=sys.stderr)
         return 130
 
 
@@ -77,13 +77,15 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--all", action="store_true")
             continue
         verb.add_argument("name", nargs="?", default=None if name == "status" else DEFAULT, metavar="NAME")
+        if name == "up":
+            verb.add_argument("--bare", action="store_true", help="Kubernetes alone, without the mesh")
         if name == "status":
             verb.add_argument("--json", action="store_true", help="one cluster's facts as JSON")
     return parser
 
 
 def _up(options: argparse.Namespace) -> None:
-    lab = cluster.up(options.name)
+    lab = cluster.up(options.name, bare=options.bare)
     progress.say(f"Cluster {lab.name} is ready.")
     print(f"export KUBECONFIG={lab.kubeconfig}")
     for title, url in (("ingress gateway", lab.ingress_url), ("Prometheus", lab.prometheus_url)):
@@ -106,7 +108,8 @@ def _status(options: argparse.Namespace) -> int:
     for lab in labs:
         facts = cluster.status(lab)
         state = "ready" if facts["ready"] else "not ready" if lab.known else "not there"
-        print(f"{lab.name:12} {state:10} {facts['source'] or '-':9} {facts['kubeconfig'] or '-'}  {facts['ingress_url'] or ''}")
+        where = f"{facts['kubeconfig'] or '-'}  {facts['ingress_url'] or ''}"
+        print(f"{lab.name:12} {state:10} {facts['source'] or '-':9} {where}".rstrip())
     return 0
 
 
@@ -116,11 +119,22 @@ def _exec(lab: Lab, command: t.Sequence[str]) -> int:
     _must_be_known(lab)
     prefix = lab.inside()
     argv = [*prefix, *command]
-    if shutil.which(argv[0]) is None:
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(lab.kubeconfig_internal if prefix else lab.kubeconfig),
+        "PATH": os.pathsep.join([*_program_folders(lab), os.environ.get("PATH", os.defpath)]),
+    }
+    if shutil.which(argv[0], path=environment["PATH"]) is None:
         raise LabError(f"There is no program {argv[0]}.")
     sys.stdout.flush()
-    kubeconfig = lab.kubeconfig_internal if prefix else lab.kubeconfig
-    os.execvpe(argv[0], argv, {**os.environ, "KUBECONFIG": str(kubeconfig)})
+    os.execvpe(argv[0], argv, environment)
+
+
+def _program_folders(lab: Lab) -> list[str]:
+    """Where the cluster's own kubectl, istioctl and kind are, so that nobody needs to install them."""
+    if lab.images_mode == "pull":
+        return []
+    return [str(programs.program(name).parent) for name in ("kubectl", "istioctl", "kind")]
 
 
 def _kubeconfig(options: argparse.Namespace) -> None:

@@ -18,7 +18,20 @@ import sys
 import time
 import typing as t
 
-from . import addons, cache, dockerd, host, images, kindconfig, mesh, netns, nodeimage, processes, programs, progress, sources
+from . import (
+    addons,
+    cache,
+    dockerd,
+    host,
+    images,
+    kindconfig,
+    mesh,
+    nodeimage,
+    processes,
+    programs,
+    progress,
+    sources,
+)
 from .errors import LabError
 from .lab import Lab, known
 
@@ -27,8 +40,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 RECIPES = ("manifests", "kindlab/mesh.py", "kindlab/addons.py")
 
 
-def up(name: str) -> Lab:
-    """Have the cluster `name` running with its mesh. What is there already is left alone; safe to repeat after a kill."""
+def up(name: str, *, bare: bool = False) -> Lab:
+    """Have the cluster `name` running with its mesh. What is there already is left alone; safe to repeat after a kill.
+
+    bare: Kubernetes is enough; a mesh that is there stays.
+    """
     lab = Lab(name)
     with _alone(lab):
         source = _source_of(lab)
@@ -45,8 +61,9 @@ def up(name: str) -> Lab:
             dockerd.start()
         _forward(lab)
         if not lab.answers():
-            _create(lab)
-        if lab.installed != _fingerprint(lab):
+            _create(lab, bare=bare)
+        lab.remember(bare=bare and not lab.installed)
+        if not bare and lab.installed != _fingerprint(lab):
             _install(lab)
     return lab
 
@@ -89,8 +106,8 @@ def status(lab: Lab) -> dict[str, t.Any]:
 
 
 def is_ready(lab: Lab) -> bool:
-    """Whether everything was installed and the API server answers now."""
-    return bool(lab.installed) and lab.answers()
+    """Whether everything asked for was installed and the API server answers now."""
+    return (bool(lab.installed) or lab.bare) and lab.answers()
 
 
 def audit_command(lab: Lab) -> list[str]:
@@ -102,6 +119,8 @@ def audit_command(lab: Lab) -> list[str]:
 def _alone(lab: Lab) -> t.Iterator[None]:
     """One `up` or `down` of a cluster at a time; the state may have changed while we waited."""
     with cache.locked(lab.folder.with_name(f"{lab.name}.lock")):
+        # What a killed one had started, say kind, must not go on beside us.
+        processes.take_over(f"{dockerd.instance()}/work/{lab.name}")
         lab.reload()
         yield
 
@@ -140,7 +159,7 @@ def _adopt(lab: Lab, source: sources.Source) -> None:
     progress.say("Nothing is created in it and nothing will be deleted: Istio and the rest are its owner's matter.")
 
 
-def _create(lab: Lab) -> None:
+def _create(lab: Lab, *, bare: bool) -> None:
     """Make the kind cluster anew; what a killed `up` may have left of it goes first."""
     lab.remember(installed="")
     _note_network(lab)
@@ -150,17 +169,22 @@ def _create(lab: Lab) -> None:
     policy.write_text(json.dumps(kindconfig.AUDIT_POLICY, indent=2))
     config = kindconfig.render(lab.ports, policy, own_pod_network=lab.images_mode == "build")
     title = "Create the Kubernetes cluster (about 20 s)"
-    with progress.step(title, lab.logs, f"Run it again; lab/cluster down {lab.name} clears everything away.") as step:
+    with progress.step(title, lab.logs, _look_at_node(lab)) as step:
         _delete(lab, step)
         argv = [programs.program("kind"), "create", "cluster", f"--name={lab.kind_name}", f"--image={node_image}"]
         argv += [f"--kubeconfig={lab.kubeconfig}", "--config=-", "--retain"]
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
-            loading = beside.submit(_load_images, lab) if lab.images_mode == "build" else None
+            loading = beside.submit(_load_images, lab) if lab.images_mode == "build" and not bare else None
             step.run(argv, input=config, env=lab.docker_environment, timeout=300)
             if loading:
                 loading.result()
         _write_internal_kubeconfig(lab)
         lab.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
+
+
+def _look_at_node(lab: Lab) -> str:
+    look = " ".join([*lab.docker, "exec", lab.node, "journalctl", "--no-pager", "-u", "kubelet"])
+    return f"The node is kept for a look: {look}. Then lab/cluster up {lab.name} tries anew."
 
 
 def _node_image(lab: Lab) -> str:
@@ -187,7 +211,8 @@ def _install(lab: Lab) -> None:
     wanted = _fingerprint(lab)
     lab.remember(installed="")
     if lab.images_mode == "build":
-        _load_images(lab)
+        with progress.step("Bring the images into the node", lab.logs):
+            _load_images(lab)
     with concurrent.futures.ThreadPoolExecutor(1) as beside:
         other = beside.submit(addons.install, lab)
         mesh.install(lab)
@@ -197,7 +222,8 @@ def _install(lab: Lab) -> None:
 
 def _fingerprint(lab: Lab) -> str:
     """What the installed inside was made from; another fingerprint means that `up` has something to do."""
-    files = [file for part in RECIPES for file in sorted([HERE.parent / part, *(HERE.parent / part).rglob("*")]) if file.is_file()]
+    found = [path for part in RECIPES for path in sorted([HERE.parent / part, *(HERE.parent / part).rglob("*")])]
+    files = [path for path in found if path.is_file()]
     built = [str(images.infrastructure()), str(images.application())] if lab.images_mode == "build" else []
     return cache.digest([*files, *built])
 
@@ -224,7 +250,7 @@ def _forward(lab: Lab) -> None:
     while not all(_is_listening(port) for port in lab.ports.values()):
         if running.poll() is not None or time.monotonic() > until:
             raise LabError(
-                f"The forwarder for the ports {sorted(lab.ports.values())} did not start: {log.read_text().strip()[-300:]}",
+                f"The forwarder for {sorted(lab.ports.values())} did not start: {log.read_text().strip()[-300:]}",
                 f"If another program has a port: lab/cluster down {lab.name}, then up, which chooses free ones.",
             )
         time.sleep(0.05)
@@ -239,7 +265,9 @@ def _delete(lab: Lab, step: progress.Step) -> None:
     kind = programs.program("kind")
     unused = lab.folder / "kubeconfig"  # kind would edit the user's own otherwise
     step.run(
-        [kind, "delete", "cluster", f"--name={lab.kind_name}", f"--kubeconfig={unused}"], env=lab.docker_environment, timeout=120
+        [kind, "delete", "cluster", f"--name={lab.kind_name}", f"--kubeconfig={unused}"],
+        env=lab.docker_environment,
+        timeout=120,
     )
     if lab.made_network:
         # Docker refuses while another cluster, of ours or not, is in it.
@@ -255,7 +283,7 @@ def _note_network(lab: Lab) -> None:
 
 def _leave_nothing() -> None:
     """End the private daemon when no cluster needs it any more."""
-    if not any(lab.source == sources.PRIVATE for lab in known()):
-        if netns.path(dockerd.instance()).exists() or processes.find(f"{dockerd.instance()}/dockerd"):
-            with progress.step("End the private Docker daemon", cache.root() / "logs"):
-                dockerd.stop()
+    needed = any(lab.source == sources.PRIVATE for lab in known())
+    if not needed and dockerd.has_left_something():
+        with progress.step("End the private Docker daemon", cache.root() / "logs"):
+            dockerd.stop()

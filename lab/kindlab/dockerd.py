@@ -81,6 +81,11 @@ def stop() -> None:
         _clear()
 
 
+def has_left_something() -> bool:
+    """Whether anything of the daemon is there, in whatever state."""
+    return netns.path(instance()).exists() or _run_folder().exists() or bool(processes.find(_mark("dockerd")))
+
+
 def _mark(name: str) -> str:
     return f"{instance()}/{name}"
 
@@ -134,9 +139,9 @@ def _clear() -> None:
     netns.delete(instance())
     shutil.rmtree(_run_folder(), ignore_errors=True)
     # Shims keep their sockets here whatever containerd's settings say; a folder in use is not empty.
-    for folder in ("/run/containerd/s", "/run/containerd", str(netns.FOLDER)):
+    for folder in (pathlib.Path("/run/containerd/s"), pathlib.Path("/run/containerd"), netns.FOLDER):
         try:
-            os.rmdir(folder)
+            folder.rmdir()
         except OSError:
             continue
 
@@ -177,5 +182,6 @@ def _remove_control_groups() -> None:
 
 
 def _mounts_below(*folders: pathlib.Path) -> list[str]:
-    mounted = [line.split()[1].encode().decode("unicode_escape") for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()]
+    lines = pathlib.Path("/proc/self/mounts").read_text().splitlines()
+    mounted = [line.split()[1].encode().decode("unicode_escape") for line in lines]
     return [path for path in reversed(mounted) if any(path.startswith(f"{folder}/") for folder in folders)]

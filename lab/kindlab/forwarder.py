@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 import sys
 
@@ -22,10 +23,7 @@ LOOPBACK = "127.0.0.1"
 async def forward(namespace: str, ports: list[int]) -> None:
     """Listen on `ports` until the process is ended."""
     connector = netns.Connector(namespace)
-    servers = [
-        await asyncio.start_server(lambda reader, writer, port=port: _serve(connector, port, reader, writer), LOOPBACK, port)
-        for port in ports
-    ]
+    servers = [await asyncio.start_server(functools.partial(_serve, connector, port), LOOPBACK, port) for port in ports]
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 

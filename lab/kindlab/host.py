@@ -50,7 +50,7 @@ def docker_problem(seconds: float = 10) -> str:
     if said.returncode == 0 and facts.get("ServerVersion"):
         return ""
     trouble = "; ".join(facts.get("ServerErrors") or []) or said.stderr.strip() or "no daemon answers"
-    return trouble.splitlines()[0]
+    return trouble.splitlines()[0].partition(". ")[0].rstrip(".")
 
 
 def lacks_sys_resource(status: str | None = None) -> bool:
@@ -83,7 +83,8 @@ def install(packages: Iterable[str], reason: str) -> None:
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
     try:
-        for argv in (["apt-get", "update", "-q"], ["apt-get", "install", "-q", "-y", "--no-install-recommends", *names.split()]):
+        for words in ("update -q", f"install -q -y --no-install-recommends {names}"):
+            argv = ["apt-get", *words.split()]
             done = subprocess.run(
                 argv,
                 stdin=subprocess.DEVNULL,

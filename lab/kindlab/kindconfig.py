@@ -13,8 +13,10 @@ import typing as t
 from . import ports
 
 AUDIT_LOG = "/var/log/kubernetes/audit.log"
+_LOG_FOLDER = str(pathlib.PurePosixPath(AUDIT_LOG).parent)
 _POLICY_IN_NODE = "/etc/kubernetes/audit-policy.json"
 _WRITES = ["create", "update", "patch", "delete", "deletecollection"]
+_CONTROL_PLANE = ["system:kube-controller-manager", "system:kube-scheduler", "system:apiserver"]
 _ROUTING = ["networking.istio.io", "gateway.networking.k8s.io"]
 
 # Who wrote what, and who read routing objects, so that requests can be counted. Left out: the node and the control
@@ -26,7 +28,7 @@ AUDIT_POLICY: dict[str, t.Any] = {
     "rules": [
         {"level": "Metadata", "resources": [{"group": group} for group in _ROUTING]},
         {"level": "None", "userGroups": ["system:nodes"]},
-        {"level": "None", "users": [f"system:{name}" for name in ("kube-controller-manager", "kube-scheduler", "apiserver")]},
+        {"level": "None", "users": _CONTROL_PLANE},
         {"level": "Metadata", "verbs": _WRITES},
         {"level": "None"},
     ],
@@ -71,7 +73,7 @@ def _cluster_configuration() -> dict[str, t.Any]:
             "extraArgs": {"audit-policy-file": _POLICY_IN_NODE, "audit-log-path": AUDIT_LOG},
             "extraVolumes": [
                 _volume("audit-policy", _POLICY_IN_NODE, "File", read_only=True),
-                _volume("audit-log", str(pathlib.PurePosixPath(AUDIT_LOG).parent), "DirectoryOrCreate", read_only=False),
+                _volume("audit-log", _LOG_FOLDER, "DirectoryOrCreate", read_only=False),
             ],
         },
         # An HPA that a test can watch: the defaults take minutes.

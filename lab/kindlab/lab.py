@@ -72,6 +72,11 @@ class Lab:
         return str(self._state.get("installed", ""))
 
     @property
+    def bare(self) -> bool:
+        """Whether Kubernetes without a mesh is all that was asked for."""
+        return bool(self._state.get("bare", False))
+
+    @property
     def made_network(self) -> bool:
         """Whether the user's Docker had no network named kind before this cluster."""
         return bool(self._state.get("made_network", False))
@@ -145,13 +150,13 @@ class Lab:
         here = shutil.which("kubectl")
         return here if here and self.images_mode == "pull" else str(programs.program("kubectl"))
 
-    def kubectl(self, *arguments: str, input: str | None = None, timeout: float = 120) -> str:
+    def kubectl(self, *arguments: str, input: str | None = None, timeout: float = 120) -> str:  # noqa: A002
         """Run kubectl on this cluster and return what it prints. Raises LabError with kubectl's own words."""
         argv = [self.kubectl_program, f"--kubeconfig={self.kubeconfig}", *arguments]
         try:
             done = subprocess.run(
                 argv,
-                **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}),
+                input=input or "",
                 capture_output=True,
                 text=True,
                 timeout=timeout,
@@ -186,15 +191,16 @@ class Lab:
 
     def run_in_net(self, argv: t.Sequence[t.Any], **options: t.Any) -> subprocess.CompletedProcess[t.Any]:
         """subprocess.run in the cluster's network, with KUBECONFIG set to one that works there."""
-        environment = {**os.environ, **(options.pop("env", None) or {}), "KUBECONFIG": str(self.kubeconfig_internal)}
-        return subprocess.run([*self.inside(), *map(str, argv)], env=environment, check=options.pop("check", True), **options)
+        options["env"] = {**os.environ, **(options.get("env") or {}), "KUBECONFIG": str(self.kubeconfig_internal)}
+        return subprocess.run([*self.inside(), *map(str, argv)], **{"check": True, **options})
 
     def inspect(self, template: str) -> str:
         """One fact about the node's container, by a template of docker inspect."""
         argv = [*self.docker, "inspect", "--format", template, self.node]
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise LabError(f"The node {self.node} is not there: {done.stderr.strip()}", f"Run: lab/cluster up {self.name}")
+            message = f"The node {self.node} is not there: {done.stderr.strip()}"
+            raise LabError(message, f"Run: lab/cluster up {self.name}")
         return done.stdout.strip()
 
     def load_image_archive(self, path: pathlib.Path) -> None:

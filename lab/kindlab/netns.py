@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import ctypes
-import os
 import pathlib
 import socket
 import subprocess

@@ -26,10 +26,11 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
 FILES = pathlib.Path(__file__).resolve().parent / "files"
-PACKAGES = (
-    "systemd systemd-sysv dbus containerd runc containernetworking-plugins iptables iproute2 conntrack ethtool socat "
-    "kmod procps jq curl ca-certificates hostname mount util-linux libseccomp2 busybox-static"
-).split()
+PACKAGES = [
+    *("systemd", "systemd-sysv", "dbus", "containerd", "runc", "containernetworking-plugins"),
+    *("iptables", "iproute2", "conntrack", "ethtool", "socat", "kmod", "procps", "jq", "curl", "ca-certificates"),
+    *("hostname", "mount", "util-linux", "libseccomp2", "busybox-static"),
+]
 CNI_PLUGINS = ("host-local", "loopback", "ptp", "portmap")
 UNITS = ("kubelet.service", "containerd.service", "undo-mount-hacks.service")
 CONTAINERD_PROGRAMS = ("containerd", "ctr", "containerd-shim-runc-v2")
@@ -38,7 +39,8 @@ TIDY = r"""
 cd "$1"
 rm -f etc/systemd/system/*.wants/*
 cd usr/lib/systemd/system
-rm -f multi-user.target.wants/* local-fs.target.wants/* basic.target.wants/* sysinit.target.wants/systemd-tmpfiles-setup.service
+rm -f multi-user.target.wants/* local-fs.target.wants/* basic.target.wants/*
+rm -f sysinit.target.wants/systemd-tmpfiles-setup.service
 rm -f sockets.target.wants/*udev* sockets.target.wants/*initctl*
 echo ReadKMsg=no >>"$1/etc/systemd/journald.conf"
 """
@@ -75,22 +77,24 @@ def _build_base(folder: pathlib.Path) -> None:
 
 def _build_node(folder: pathlib.Path, name: str, restricted: bool) -> None:
     host.require(host.IMAGES, "making images")
-    with progress.step("Make the node image", cache.root() / "logs") as step:
-        with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as temporary:
-            work = pathlib.Path(temporary)
-            names = step.run([programs.program("kubeadm"), "config", "images", "list", _VERSION_OPTION]).split()
-            archive.write(work / "control-plane.tar", [_control_plane_image(work, image) for image in names])
-            pause = next(image for image in names if "/pause:" in image)
-            files = [
-                *_kind_files(pause, restricted),
-                *_programs(),
-                _container_settings(step),
-                *_tree("var/lib/containerd", _image_store(work, work / "control-plane.tar", step)),
-            ]
-            if restricted:
-                files.append(File("usr/local/sbin/runc", FILES / "runc-without-sys-resource"))
-            layers = [archive.layer(base()), archive.layer_of_files(work / "node.layer", files)]
-            archive.write(folder / "node.tar", [Image(name, layers, _CONFIG)])
+    with (
+        progress.step("Make the node image", cache.root() / "logs") as step,
+        tempfile.TemporaryDirectory(dir=folder, prefix="work-") as temporary,
+    ):
+        work = pathlib.Path(temporary)
+        names = step.run([programs.program("kubeadm"), "config", "images", "list", _VERSION_OPTION]).split()
+        archive.write(work / "control-plane.tar", [_control_plane_image(work, image) for image in names])
+        pause = next(image for image in names if "/pause:" in image)
+        files = [
+            *_kind_files(pause, restricted),
+            *_programs(),
+            _container_settings(step),
+            *_tree("var/lib/containerd", _image_store(work, work / "control-plane.tar", step)),
+        ]
+        if restricted:
+            files.append(File("usr/local/sbin/runc", FILES / "runc-without-sys-resource"))
+        layers = [archive.layer(base()), archive.layer_of_files(work / "node.layer", files)]
+        archive.write(folder / "node.tar", [Image(name, layers, _CONFIG)])
 
 
 _VERSION_OPTION = f"--kubernetes-version={programs.KUBERNETES}"
@@ -197,7 +201,7 @@ def _tree(path: str, source: pathlib.Path) -> list[File]:
 
 def _replaced(text: str, old: str, new: str) -> str:
     if old not in text:
-        raise LabError(f"kind's containerd settings no longer say {old!r}", "Adapt lab/kindlab/nodeimage.py to this kind.")
+        raise LabError(f"kind's containerd settings no longer say {old!r}", "Adapt nodeimage.py to this kind.")
     return text.replace(old, new)
 
 

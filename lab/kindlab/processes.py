@@ -38,12 +38,21 @@ def start(mark: str, argv: Sequence[t.Any], log: pathlib.Path) -> subprocess.Pop
         )
 
 
+def take_over(mark: str) -> None:
+    """Put all programs that this process runs from now on under `mark`, and end those that a killed process left."""
+    stop(mark, patience=2)
+    os.environ[_MARK] = mark
+
+
 def find(mark: str) -> list[int]:
-    """The pids of all processes that carry the mark, oldest first; those that have ended do not count."""
+    """The pids of all other processes that carry the mark, oldest first; those that have ended do not count.
+
+    Where there is no /proc there are no marked processes either: the lab starts none in the background there.
+    """
     wanted = f"{_MARK}={mark}".encode()
     found = []
-    for folder in pathlib.Path("/proc").iterdir():
-        if folder.name.isdigit():
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        if int(folder.name) != os.getpid():
             try:
                 if wanted in (folder / "environ").read_bytes().split(b"\0"):
                     found.append(int(folder.name))
@@ -70,18 +79,8 @@ def _gone(mark: str, seconds: float) -> bool:
     while find(mark):
         if time.monotonic() > until:
             return False
-        _reap()
         time.sleep(0.05)
     return True
-
-
-def _reap() -> None:
-    """Collect children of ours that have ended, which would otherwise stay as zombies until we end."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
 
 
 def _signal(pids: list[int], number: int) -> None:

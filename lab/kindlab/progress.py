@@ -48,7 +48,7 @@ class Step:
         self,
         argv: Sequence[t.Any],
         *,
-        input: bytes | str | None = None,
+        input: bytes | str | None = None,  # noqa: A002 - subprocess.run's word
         env: Mapping[str, str] | None = None,
         cwd: pathlib.Path | None = None,
         timeout: float | None = None,
@@ -64,9 +64,9 @@ class Step:
         data = input.encode() if isinstance(input, str) else input
         with self.log.open("ab") as log:
             try:
-                done = subprocess.run(
+                done: subprocess.CompletedProcess[bytes] = subprocess.run(
                     words,
-                    **({"stdin": subprocess.DEVNULL} if data is None else {"input": data}),
+                    input=b"" if data is None else data,
                     stdout=subprocess.PIPE,
                     stderr=log,
                     env={**os.environ, **(env or {})},

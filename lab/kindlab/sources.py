@@ -47,8 +47,9 @@ def find() -> Source:
         return Source(DOCKER, "docker info works")
     if host.is_root_on_linux():
         return Source(PRIVATE, f"docker info does not work ({problem}) and this is Linux as root")
+    private = "a private Docker daemon needs root on Linux"
     raise LabError(
-        f"There is no cluster to use: docker info does not work ({problem}), and a private Docker daemon needs root on Linux.",
+        f"There is no cluster to use: docker info does not work ({problem}), and {private}.",
         "Start Docker, or run as root, or name a cluster by CANARY_LAB_KUBECONFIG (and CANARY_LAB_CONTEXT).",
     )
 
