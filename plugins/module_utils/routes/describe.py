@@ -157,6 +157,9 @@ def text(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None) ->
         lines.append(label(obj))
         for route in _routes(obj, service):
             lines += [f"  {line}" for line in _lines(route, service)]
+        kept = (state.read(obj)["services"].get(service.fqdn) or {}).get("sticky")
+        if kept:
+            lines.append(f"  users keep their version for {kept['max_age']} s by cookie {kept['cookie']}")
     return "".join(f"{line}\n" for line in lines)
 
 
