@@ -27,7 +27,7 @@ HOPELESS = frozenset(
     }
 )
 # A container may fail once or twice while the node's network is still being set up.
-PATIENCE_RESTARTS = 3
+PATIENCE_RESTARTS = 2
 POLL_SECONDS = 0.5
 
 

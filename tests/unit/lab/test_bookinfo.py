@@ -292,7 +292,7 @@ def test_a_start_that_fails_says_why(arguments, environment, status: int, said: 
 def test_sigterm_finishes_what_is_in_flight_and_refuses_what_is_new(start) -> None:
     details = start("details", DRAIN_SECONDS="0")
     with ThreadPoolExecutor() as pool:
-        slow = [pool.submit(details.get, "/details/0", x_fault_delay_ms="600") for _ in range(5)]
+        slow = [pool.submit(details.get, "/details/0", x_fault_delay_ms="600") for _turn in range(5)]
         time.sleep(0.3)
         details.process.send_signal(signal.SIGTERM)
         time.sleep(0.15)
