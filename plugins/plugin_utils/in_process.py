@@ -38,7 +38,7 @@ display = Display()
 class InProcessAction(ActionBase):
     """Subclasses name their command, a file of `module_utils/commands`."""
 
-    command: t.ClassVar[Command]
+    command: Command
     _supports_check_mode = True
     _supports_async = True
 

@@ -58,7 +58,7 @@ def hypergeometric_tail(k: int, total: int, marked: int, drawn: int) -> float:
     """
     support = hypergeometric_support(total, marked, drawn)
     weights = log_hypergeometric_weights(total, marked, drawn)
-    tail = log_sum(weight for value, weight in zip(support, weights) if value >= k)
+    tail = log_sum(weight for value, weight in zip(support, weights, strict=True) if value >= k)
     return min(1.0, math.exp(tail - log_sum(weights)))
 
 
@@ -72,5 +72,5 @@ def log_noncentral_ratio(k: int, total: int, marked: int, drawn: int, odds: floa
     support = hypergeometric_support(total, marked, drawn)
     weights = log_hypergeometric_weights(total, marked, drawn)
     log_odds = math.log(odds)
-    tilted = log_sum(weight + value * log_odds for value, weight in zip(support, weights))
+    tilted = log_sum(weight + value * log_odds for value, weight in zip(support, weights, strict=True))
     return k * log_odds + log_sum(weights) - tilted

@@ -4,7 +4,7 @@
 
 """From the numbers of one metric to one judgement. Pure.
 
-Three kinds: errors (counts of requests), latency (samples or histograms), value (one number from any source). Whatever is
+Three kinds: errors (counts of requests), latency (samples or histograms), value (one number, any source). Whatever is
 missing, not a number or too little is `inconclusive`, never `pass`.
 """
 
@@ -49,7 +49,9 @@ class Metric:
     weight: float = 1.0
     critical: bool = False
 
-    def says(self, outcome: t.Literal["pass", "fail", "inconclusive"], reason: str, strength: float = 0.0, **numbers: t.Any) -> Judgement:
+    def says(
+        self, outcome: t.Literal["pass", "fail", "inconclusive"], reason: str, strength: float = 0.0, **numbers: t.Any
+    ) -> Judgement:
         """Return the judgement with this metric's name, weight and criticality."""
         return Judgement(self.name, outcome, reason, self.weight, self.critical, strength, numbers)
 
@@ -59,7 +61,7 @@ def judge_errors(metric: Metric, canary: Tally | None, stable: Tally | None) -> 
     if canary is None:
         return metric.says("inconclusive", "there are no numbers for the canary")
     seen = f"{canary.errors} of {canary.requests} canary requests failed"
-    numbers = {"canary": {"requests": canary.requests, "errors": canary.errors}}
+    numbers: dict[str, t.Any] = {"canary": {"requests": canary.requests, "errors": canary.errors}}
     if canary.requests < metric.min_requests:
         return metric.says("inconclusive", f"{seen}; {metric.min_requests} requests are needed to judge", **numbers)
     if metric.limit is not None:
@@ -72,10 +74,13 @@ def judge_errors(metric: Metric, canary: Tally | None, stable: Tally | None) -> 
         return metric.says("pass", f"{seen}, {canary.rate:.2%}; at most {metric.limit:g}% may", **numbers)
     if stable is None or stable.requests < metric.min_requests:
         had = "no numbers" if stable is None else f"{stable.requests} requests"
-        return metric.says("inconclusive", f"stable has {had}; {metric.min_requests} requests are needed to compare", **numbers)
+        return metric.says(
+            "inconclusive", f"stable has {had}; {metric.min_requests} requests are needed to compare", **numbers
+        )
     numbers["stable"] = {"requests": stable.requests, "errors": stable.errors}
     p_value = worse_p_value(canary, stable)
-    told = f"{seen} ({canary.rate:.2%}), stable's {stable.errors} of {stable.requests} ({stable.rate:.2%}); p = {p_value:.2g}"
+    compared = f"stable's {stable.errors} of {stable.requests} ({stable.rate:.2%})"
+    told = f"{seen} ({canary.rate:.2%}), {compared}; p = {p_value:.2g}"
     strength = metric.alpha / max(p_value, 1e-300)
     return metric.says("fail" if p_value < metric.alpha else "pass", told, strength, p_value=p_value, **numbers)
 
@@ -92,7 +97,9 @@ def judge_latency(metric: Metric, canary: Buckets | None, stable: Buckets | None
     except histogram.BrokenHistogram as broken:
         return metric.says("inconclusive", f"the histogram cannot be read: {broken}")
     if canary is None or sum(mine.values()) < metric.min_requests:
-        return metric.says("inconclusive", f"{sum(mine.values())} canary requests; {metric.min_requests} are needed to judge")
+        return metric.says(
+            "inconclusive", f"{sum(mine.values())} canary requests; {metric.min_requests} are needed to judge"
+        )
     at = f"p{metric.quantile * 100:g}"
     value = histogram.quantile(canary, metric.quantile)
     numbers: dict[str, t.Any] = {"canary": {"requests": sum(mine.values()), at: value}}
@@ -103,19 +110,40 @@ def judge_latency(metric: Metric, canary: Buckets | None, stable: Buckets | None
             return metric.says("inconclusive", "neither a limit nor a comparison with stable was asked for", **numbers)
         return metric.says("pass", f"{at} is {value:.0f} ms; at most {metric.limit:g} ms is allowed", **numbers)
     if stable is None or sum(theirs.values()) < metric.min_requests:
-        return metric.says("inconclusive", f"{sum(theirs.values())} requests on stable; {metric.min_requests} are needed to compare", **numbers)
+        return metric.says(
+            "inconclusive",
+            f"{sum(theirs.values())} requests on stable; {metric.min_requests} are needed to compare",
+            **numbers,
+        )
     return _compare_latency(metric, mine, theirs, value, histogram.quantile(stable, metric.quantile), numbers)
 
 
 def _compare_latency(
-    metric: Metric, mine: Mapping[float, int], theirs: Mapping[float, int], value: float, base: float, numbers: dict[str, t.Any]
+    metric: Metric,
+    mine: Mapping[float, int],
+    theirs: Mapping[float, int],
+    value: float,
+    base: float,
+    numbers: dict[str, t.Any],
 ) -> Judgement:
     at = f"p{metric.quantile * 100:g}"
     ranks = grouped_rank_test(mine, theirs)
-    numbers = {**numbers, "stable": {"requests": ranks.stable, at: base}, "p_value": ranks.p_value, "effect": ranks.effect}
-    told = f"{at} {value:.0f} ms, stable's {base:.0f} ms; effect {ranks.effect:.2f} (0.5 is none), p = {ranks.p_value:.2g}"
+    numbers = {
+        **numbers,
+        "stable": {"requests": ranks.stable, at: base},
+        "p_value": ranks.p_value,
+        "effect": ranks.effect,
+    }
+    told = (
+        f"{at} {value:.0f} ms, stable's {base:.0f} ms; effect {ranks.effect:.2f} (0.5 is none), p = {ranks.p_value:.2g}"
+    )
     if metric.max_ratio is not None and base > 0 and value > metric.max_ratio * base:
-        return metric.says("fail", f"{told}; at most {metric.max_ratio:g} times stable's is allowed", value / base / metric.max_ratio, **numbers)
+        return metric.says(
+            "fail",
+            f"{told}; at most {metric.max_ratio:g} times stable's is allowed",
+            value / base / metric.max_ratio,
+            **numbers,
+        )
     if ranks.p_value < metric.alpha and ranks.effect >= metric.effect:
         return metric.says("fail", told, metric.alpha / max(ranks.p_value, 1e-300), **numbers)
     return metric.says("pass", told, **numbers)
@@ -135,8 +163,15 @@ def judge_value(metric: Metric, canary: float | None, stable: float | None = Non
     if metric.max_ratio is None:
         return metric.says("pass", f"{canary:g} is within its bounds", **numbers)
     if stable is None or not math.isfinite(stable) or stable <= 0:
-        return metric.says("inconclusive", f"stable's value is {'missing' if stable is None else stable}, so no ratio", **numbers)
+        return metric.says(
+            "inconclusive", f"stable's value is {'missing' if stable is None else stable}, so no ratio", **numbers
+        )
     numbers["stable"] = stable
     if canary > metric.max_ratio * stable:
-        return metric.says("fail", f"{canary:g} is {canary / stable:.2f} times stable's; {metric.max_ratio:g} is allowed", 1.0, **numbers)
+        return metric.says(
+            "fail",
+            f"{canary:g} is {canary / stable:.2f} times stable's; {metric.max_ratio:g} is allowed",
+            1.0,
+            **numbers,
+        )
     return metric.says("pass", f"{canary:g} is {canary / stable:.2f} times stable's", **numbers)

@@ -26,7 +26,7 @@ class RankTest:
 
     u: Mann-Whitney's U of the canary. p_value: one-sided, of "the canary's values are not larger".
     effect: P(canary > stable) + P(equal) / 2, 0..1; 0.5 is no difference.
-    Source of the effect size: A. Vargha, H. D. Delaney, J. Educ. Behav. Stat. 25 (2000); their words for |effect - 0.5|:
+    Source of the effect size: A. Vargha, H. D. Delaney, J. Educ. Behav. Stat. 25, 2000; their words for |effect - 0.5|:
     small 0.06, medium 0.14, large 0.21.
     """
 
@@ -38,7 +38,7 @@ class RankTest:
 
 
 def rank_test(canary: Iterable[float], stable: Iterable[float]) -> RankTest:
-    """Compare two samples (any unit, the same for both). Raises ValueError for an empty one or a value that is no number."""
+    """Compare two samples (any unit, the same for both). Raises ValueError for an empty one or one with a NaN."""
     return grouped_rank_test(Counter(canary), Counter(stable))
 
 
@@ -60,10 +60,8 @@ def grouped_rank_test(canary: Mapping[float, int], stable: Mapping[float, int]) 
         u += mine * (below + theirs / 2.0)
         below += theirs
         ties += (mine + theirs) ** 3 - (mine + theirs)
-    if not ties and min(n, m) <= EXACT_UP_TO:
-        p_value = _exact_tail(int(u), n, m)
-    else:
-        p_value = _normal_tail(u, n, m, ties)
+    exact = not ties and min(n, m) <= EXACT_UP_TO
+    p_value = _exact_tail(int(u), n, m) if exact else _normal_tail(u, n, m, ties)
     return RankTest(u=u, p_value=p_value, effect=u / (n * m), canary=n, stable=m)
 
 

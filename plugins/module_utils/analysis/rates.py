@@ -4,7 +4,7 @@
 
 """Are the canary's requests failing more often than stable's? Tests for two counts of errors. Pure.
 
-One look: Fisher's exact test while numbers are small, the score test above. Many looks (after every few seconds): a test
+One look: Fisher's exact test while numbers are small, the score test above. Many looks (every few seconds): a test
 martingale, whose false-alarm rate holds however often one looks.
 """
 

@@ -34,7 +34,7 @@ class Ratio(t.NamedTuple):
 
 
 def for_stable(wanted: float, stable: int) -> Ratio:
-    """Return the canary count beside `stable` pods, as it is or as its HPA sets it, that comes nearest to `wanted` percent.
+    """Return the canary count beside `stable` pods, as it is or as its HPA sets it, nearest to `wanted` percent.
 
     A share above 0 gets at least one pod. Of two equally near ones the smaller share is taken, the careful one.
     Raises InvalidInput for a share outside 0 (included) to 100 (excluded), or fewer than one stable pod.
@@ -83,9 +83,10 @@ def within(wanted: float, points: float, stable: int = 1) -> Ratio:
 
 
 def advice(wanted: float, ratio: Ratio) -> str:
-    """Return one sentence for the user: what is reached, how far off it is, what it costs; and the mesh way when it is dear."""
+    """Return one sentence for the user: what is reached, how far off, what it costs; the mesh way when it is dear."""
     pods = "1 pod" if ratio.canary == 1 else f"{ratio.canary} pods"
-    told = f"{wanted:g}% wanted, {ratio.share:.1f}% reached: {pods} beside {ratio.stable} stable ({ratio.error(wanted):+.1f} points)"
+    reached = f"{ratio.share:.1f}% reached: {pods} beside {ratio.stable} stable"
+    told = f"{wanted:g}% wanted, {reached} ({ratio.error(wanted):+.1f} points)"
     exact = within(wanted, 0.5) if wanted else ratio
     if abs(ratio.error(wanted)) <= 0.5 or not wanted:
         return told
@@ -98,7 +99,9 @@ def advice(wanted: float, ratio: Ratio) -> str:
 def _share(wanted: float) -> Fraction:
     exact = Fraction(str(wanted)) / 100 if math.isfinite(wanted) else Fraction(-1)
     if not 0 <= exact < 1:
-        raise InvalidInput(f"share must be a percent from 0 to below 100, not {wanted}; promote takes the canary to all")
+        raise InvalidInput(
+            f"share must be a percent from 0 to below 100, not {wanted}; promote takes the canary to all"
+        )
     return exact
 
 

@@ -45,5 +45,7 @@ def move(steps: Sequence[Step], at: int, verdict: Verdict, *, calm: int, back: i
     failures = [one for one in verdict.judgements if one.outcome == "fail"]
     strong = any(one.critical or one.strength >= STRONG_FAILURE for one in failures)
     if adapt and not strong and at > 0 and back < 2:
-        return Move(at - 1, f"{steps[at].weight:g}% -> {steps[at - 1].weight:g}%: a weak bad sign: {'; '.join(verdict.reasons)}")
+        return Move(
+            at - 1, f"{steps[at].weight:g}% -> {steps[at - 1].weight:g}%: a weak bad sign: {'; '.join(verdict.reasons)}"
+        )
     return Move(None, f"back to stable: {'; '.join(verdict.reasons)}")

@@ -22,7 +22,7 @@ class Load(t.NamedTuple):
 def pods_needed(share: float, stable_share: float, stable: Load, target: float, *, headroom: float = 1.2) -> int:
     """Return the pods that carry `share` percent of the service at the HPA's target utilisation.
 
-    From what stable's pods do for `stable_share` percent: pods * utilisation / target is what that share needs, the rest is
+    From what stable's pods do for `stable_share` percent: pods * utilisation / target is what it needs, the rest is
     proportion (source: the HPA's own formula, Kubernetes documentation, Horizontal Pod Autoscaling, algorithm details).
     Without a measured utilisation stable's pods are taken as fully used, the careful guess. At least 1 for any share.
     headroom: factor on top, >= 1. Raises InvalidInput for a target that is no percent above 0.

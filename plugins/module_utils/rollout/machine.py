@@ -42,7 +42,10 @@ _TABLE: t.Final[dict[Phase, dict[Event, Phase]]] = {
     # A proxy that never confirms may still send to the canary: going back is written through the same routes.
     "shifting": {**_BACK, "shifted": "observing", "deadline": "rolling_back", "drift": "stopped"},
     # Without evidence the share stays; at the deadline, back: no evidence is never success.
-    "observing": {**_BACK, "pass": "gated", "inconclusive": "observing", "deadline": "rolling_back", "drift": "stopped"},
+    "observing": {
+        **_BACK,
+        "pass": "gated", "inconclusive": "observing", "deadline": "rolling_back", "drift": "stopped",
+    },
     # The analysis goes on while somebody decides, so a verdict of `fail` still counts here.
     "gated": {
         **_BACK,
@@ -53,8 +56,10 @@ _TABLE: t.Final[dict[Phase, dict[Event, Phase]]] = {
     "promoting": {"done": "promoted", "fail": "rolling_back", "abort": "rolling_back", "error": "stopped",
                   "pass": "promoting", "inconclusive": "promoting", "deadline": "stopped", "drift": "stopped"},
     # Going back is tried until done; somebody's edit does not stop it, and whoever is in doubt gets stable.
-    "rolling_back": {"done": "rolled_back", "deadline": "rolling_back", "error": "rolling_back", "drift": "rolling_back",
-                     "abort": "rolling_back", "fail": "rolling_back", "pass": "rolling_back", "inconclusive": "rolling_back"},
+    "rolling_back": {
+        "done": "rolled_back", "deadline": "rolling_back", "error": "rolling_back", "drift": "rolling_back",
+        "abort": "rolling_back", "fail": "rolling_back", "pass": "rolling_back", "inconclusive": "rolling_back",
+    },
     "promoted": {},
     "rolled_back": {},
     "stopped": {"abort": "rolling_back"},

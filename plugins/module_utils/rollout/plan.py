@@ -53,7 +53,7 @@ class Rollout:
     keep: Mapping[str, float] = field(default_factory=dict)
 
     def weights(self, share: float) -> dict[str, float]:
-        """Return version -> percent when the canary has `share` percent; `keep` versions keep theirs, stable the rest."""
+        """Return version -> percent when the canary has `share` percent; `keep` keep theirs, stable has the rest."""
         kept = sum(self.keep.values())
         canary = min(share, 100.0 - kept)
         return {**self.keep, self.stable: _tidy(100.0 - kept - canary), self.canary: _tidy(canary)}
@@ -66,7 +66,9 @@ def steps_from(options: Mapping[str, t.Any]) -> tuple[Step, ...]:
     exponential) with `start`, `stop` (percent) and `by` (percent added, or factor), plus defaults for every step.
     The last step is always 100. Raises InvalidInput naming the option and the step.
     """
-    defaults = {key: options[key] for key in ("pause", "deadline", "gate", "gate_seconds", "analysis") if key in options}
+    defaults = {
+        key: options[key] for key in ("pause", "deadline", "gate", "gate_seconds", "analysis") if key in options
+    }
     listed = options.get("steps")
     if listed is not None and options.get("shape") is not None:
         raise InvalidInput("steps and shape exclude each other: list the steps, or name a shape with start and by")
@@ -119,7 +121,7 @@ def _checked(steps: Sequence[Step], defaults: Mapping[str, t.Any]) -> tuple[Step
             raise InvalidInput(f"steps[{index}].weight is {step.weight:g}; it must be above {before:g} and at most 100")
         if step.pause < 0 or step.deadline <= step.pause:
             raise InvalidInput(
-                f"steps[{index}] waits {step.pause:g} s and ends at {step.deadline:g} s; deadline must be the larger one"
+                f"steps[{index}] waits {step.pause:g} s and ends at {step.deadline:g} s; deadline must be larger"
             )
         if step.gate not in t.get_args(Gate):
             raise InvalidInput(f"steps[{index}].gate is {step.gate!r}; it must be one of {', '.join(t.get_args(Gate))}")

@@ -51,7 +51,7 @@ def inspect(snapshot: Snapshot, service: ServiceRef, self_healing: frozenset[str
 def controller_of(obj: Object) -> str | None:
     """Return the controller that writes the object for its own purposes, None if there is no sign of one."""
     for reference in (obj.get("metadata") or {}).get("ownerReferences") or ():
-        group = str(reference.get("apiVersion") or "").split("/")[0]
+        group = str(reference.get("apiVersion") or "").partition("/")[0]
         named = f"{reference.get('kind')} {reference.get('name')}"
         if group == "flagger.app":
             return f"Flagger ({named})"

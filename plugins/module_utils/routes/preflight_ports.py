@@ -58,7 +58,7 @@ def protocol_of(port: Object) -> str:
     name = str(port.get("name") or "").lower()
     if name == "grpc-web" or name.startswith("grpc-web-"):
         return "grpc-web"
-    prefix = name.split("-")[0]
+    prefix = name.partition("-")[0]
     return prefix if prefix in _HTTP | _OTHER else ""
 
 

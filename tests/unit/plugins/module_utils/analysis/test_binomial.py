@@ -42,7 +42,7 @@ def test_p_values_are_those_of_scipy(n: int, share: float) -> None:
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("n", [10, 1000, 1_000_000])
 def test_tails_are_those_of_scipy_and_complete_each_other(n: int, share: float) -> None:
-    for count in {0, int(n * share * 0.97), int(n * share), min(n, int(n * share * 1.03) + 1), n - 1}:
+    for count in sorted({0, int(n * share * 0.97), int(n * share), min(n, int(n * share * 1.03) + 1), n - 1}):
         lower = binomial.lower_tail(count, n, share)
         assert lower == pytest.approx(stats.binom.cdf(count, n, share), rel=1e-9, abs=1e-12)
         assert lower + binomial.upper_tail(count + 1, n, share) == pytest.approx(1.0, abs=1e-12)
@@ -72,8 +72,8 @@ def test_certain_shares_leave_no_room() -> None:
 
 
 def test_a_million_requests_take_no_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     p = binomial.p_value(101_000, 1_000_000, 0.1)
     binomial.interval(1_000_000, 0.1, 0.001)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert p == pytest.approx(stats.binomtest(101_000, 1_000_000, 0.1).pvalue, rel=1e-9)

@@ -172,7 +172,7 @@ def test_it_stays_fast(n: int, shares: list[float]) -> None:
     versions = [f"v{number}" for number in range(len(shares))]
     counts = {version: int(n * share) for version, share in zip(versions, shares, strict=True)}
     counts["v0"] += round(2 * math.sqrt(n * 0.2))
-    started = time.perf_counter()
+    started = time.process_time()
     verdict = split.test_split(counts, dict(zip(versions, shares, strict=True)))
     assert verdict.p_value is not None
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0

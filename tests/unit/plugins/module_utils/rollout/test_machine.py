@@ -67,6 +67,17 @@ def test_promotion_needs_a_pass() -> None:
 
 def test_the_good_way() -> None:
     phase = "preparing"
-    for event in ("ready", "shifted", "inconclusive", "pass", "approved", "ready", "shifted", "pass", "last_step", "done"):
+    for event in (
+        "ready",
+        "shifted",
+        "inconclusive",
+        "pass",
+        "approved",
+        "ready",
+        "shifted",
+        "pass",
+        "last_step",
+        "done",
+    ):
         phase = follow(phase, event)
     assert phase == "promoted"

@@ -41,7 +41,7 @@ WRONG = [
     ({"steps": ["x"]}, r"steps\[0\] needs a weight"),
     ({"steps": [{"pause": 3}]}, r"steps\[0\] needs a weight"),
     ({"steps": [{"weight": 1, "wait": 3}]}, "wait, which is none of weight, pause"),
-    ({"steps": [{"weight": 1, "pause": 60, "deadline": 60}]}, "deadline must be the larger one"),
+    ({"steps": [{"weight": 1, "pause": 60, "deadline": 60}]}, "deadline must be larger"),
     ({"steps": [{"weight": 1, "gate": "maybe"}]}, "must be one of none, timed, manual"),
     ({"steps": [1], "shape": "linear"}, "exclude each other"),
     ({"shape": "round"}, "linear or exponential"),
