@@ -15,6 +15,8 @@ import typing as t
 import kubernetes
 import urllib3
 
+from lab.traffic import bookinfo_variables
+
 from .player import ROOT
 
 if t.TYPE_CHECKING:
@@ -31,14 +33,14 @@ class ClusterError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """A cluster that is ready. mine: the demo has started it. image: the role bookinfo's variables for its images."""
+    """A cluster that is ready. mine: the demo has started it. bookinfo: variables of the role."""
 
     name: str
     kubeconfig: str
     ingress_url: str
     mine: bool
     from_lab: bool
-    image: dict[str, t.Any]
+    bookinfo: dict[str, t.Any]
     facts: dict[str, str]
 
     @classmethod
@@ -66,15 +68,14 @@ class Cluster:
         versions = _versions(kubeconfig)
         kind = "kind cluster" if from_lab else "cluster"
         name = ", ".join([f"{kind} {status['name']}", *(f"{what} {version}" for what, version in versions.items())])
-        image = status.get("images", {}).get("bookinfo")
         return cls(
             name=name,
             kubeconfig=kubeconfig,
             ingress_url=str(status["ingress_url"]),
             mine=mine and from_lab,
             from_lab=from_lab,
-            image={"bookinfo_image": image} if image else {},
-            facts={"Cluster": name, "Images": "built by the lab" if image else "Istio's published Bookinfo"},
+            bookinfo=bookinfo_variables(status),
+            facts={"Cluster": name, "Images": status.get("images_mode") or "pull"},
         )
 
     def has_namespace(self, name: str) -> bool:

@@ -61,6 +61,9 @@ def main() -> int:
     except ClusterError as problem:
         terminal.line(str(problem), "bad")
         return 1
+    except KeyboardInterrupt:
+        terminal.line("Stopped.", "bad")
+        return 130
     return 0 if story.passed and story.failed == 0 else 1
 
 
@@ -68,7 +71,7 @@ def _tell(cluster: Cluster, ansible: Ansible, terminal: Terminal, began: float) 
     story = Story(cluster.name, began, facts=cluster.facts)
     sidecar, gateway = Sidecar(cluster.kubeconfig, NAMESPACE), Gateway(cluster.ingress_url)
     with Watch(cluster.kubeconfig, NAMESPACE, "reviews", [USER]) as watch:
-        Show(story, ansible, watch, sidecar, gateway, terminal).run(steps(NAMESPACE, cluster.image))
+        Show(story, ansible, watch, sidecar, gateway, terminal).run(steps(NAMESPACE, cluster.bookinfo))
     story.ended = time.time()
     return story
 

@@ -68,7 +68,7 @@ class Show:
                 stage = Stage(step.name, step.purpose, [play.command for play in step.plays], began=time.time())
                 self.story.stages.append(stage)
                 self._terminal.stage(number, stage)
-                going_on = self._stage(step, stage)
+                going_on = self._stage(step, stage, last=number == len(steps))
                 self._terminal.readings(stage)
                 if not going_on:
                     return
@@ -76,7 +76,7 @@ class Show:
             for running in self._running:
                 running.stop()
 
-    def _stage(self, step: Step, stage: Stage) -> bool:
+    def _stage(self, step: Step, stage: Stage, *, last: bool) -> bool:
         """Run one stage and judge it. False: the story cannot go on."""
         going_on = True
         try:
@@ -87,7 +87,7 @@ class Show:
                 if step.watch_scaling:
                     self._scale(step, stage, step.watch_scaling)
                 self._measure(step, stage)
-                self._count_background(stage)
+                self._count_background(stage, last=last)
         except TrafficError as problem:
             stage.troubles.append(str(problem))
             going_on = False
@@ -136,9 +136,9 @@ class Show:
         else:
             stage.troubles.append(f"{version} still has {before} ready pods after {took:.0f} s of load")
 
-    def _count_background(self, stage: Stage) -> None:
-        """Close the stage's background load, the next one's already running, and write down what it saw."""
-        following = [flow.start() for flow in self._flows]
+    def _count_background(self, stage: Stage, *, last: bool) -> None:
+        """Close the stage's background load, with the next one's already running, and write down what it saw."""
+        following = [] if last else [flow.start() for flow in self._flows]
         for flow, running in zip(self._flows, self._running, strict=True):
             running.stop()
             seen = running.result()

@@ -37,8 +37,8 @@ class Step:
     show_all: bool = False
 
 
-def steps(namespace: str, image: Mapping[str, t.Any]) -> list[Step]:
-    """Return the stages. image: variables of the role bookinfo that say where its images come from."""
+def steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
+    """Return the stages. variables: what the role bookinfo needs to know on this cluster."""
 
     def shift(**weights: int) -> Play:
         return Play("meshops.canary.shift", {"service": "reviews", "namespace": namespace, "weights": weights})
@@ -46,7 +46,7 @@ def steps(namespace: str, image: Mapping[str, t.Any]) -> list[Step]:
     def on_reviews(verb: str, **variables: t.Any) -> Play:
         return Play(f"meshops.canary.{verb}", {"service": "reviews", "namespace": namespace, **variables})
 
-    deploy = Play("meshops.canary.bookinfo", {"namespace": namespace}, {**image, "bookinfo_autoscale": False})
+    deploy = Play("meshops.canary.bookinfo", {"namespace": namespace}, {**variables, "bookinfo_autoscale": False})
     autoscale = Play(str((ROOT / "lab" / "demo" / "autoscale.yml").relative_to(ROOT)), {"namespace": namespace})
     cohort = {"v2": 10, "v3": 90}
     return [

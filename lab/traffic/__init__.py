@@ -18,5 +18,16 @@ from __future__ import annotations
 
 from .measurement import Measurement, pooled
 from .places import Gateway, Load, Place, Running, Sidecar, TrafficError
+from .sample import bookinfo_variables
 
-__all__ = ["Gateway", "Load", "Measurement", "Place", "Running", "Sidecar", "TrafficError", "pooled"]
+__all__ = [
+    "Gateway",
+    "Load",
+    "Measurement",
+    "Place",
+    "Running",
+    "Sidecar",
+    "TrafficError",
+    "bookinfo_variables",
+    "pooled",
+]

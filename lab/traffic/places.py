@@ -17,6 +17,7 @@ import typing as t
 
 import kubernetes
 import kubernetes.stream
+import urllib3
 import websocket
 
 from .measurement import Measurement
@@ -144,7 +145,10 @@ class Sidecar(Place):
     def _start(self) -> _Process:
         # A client of its own: opening a stream rewires the API client it is given, for every thread that uses it.
         core = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(config_file=self._kubeconfig))
-        pod, container = self._find_pod(core)
+        try:
+            pod, container = self._find_pod(core)
+        except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as problem:
+            raise TrafficError(f"could not look for a pod in namespace {self._namespace}: {problem}") from problem
         return _PodProcess(core, self._namespace, pod, container, ["python3", "-c", BOOT])
 
     def _find_pod(self, core: kubernetes.client.CoreV1Api) -> tuple[str, str]:
@@ -213,8 +217,8 @@ class _PodProcess:
             self._stream = kubernetes.stream.stream(
                 core.connect_get_namespaced_pod_exec, pod, namespace, container=container, command=command, **streams
             )
-        except kubernetes.client.ApiException as problem:
-            raise TrafficError(f"{self._name}: could not run the measuring client: {problem.reason}") from problem
+        except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as problem:
+            raise TrafficError(f"{self._name}: could not run the measuring client: {problem}") from problem
 
     def say(self, text: bytes) -> None:
         if self._stream.is_open():

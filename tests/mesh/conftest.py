@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bookinfo on the lab's mesh, one for each file of tests, and the bounds its traffic must keep."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import typing as t
+
+import pytest
+from scipy import stats
+from support.play import Played, Player
+
+from lab.traffic import Gateway, Load, Measurement, Place, Sidecar, bookinfo_variables
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from support.kube import Kube
+    from support.lab import Lab
+
+# How often a right split may fail a test: with some forty comparisons a run, once in more than 200 runs.
+ALPHA = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Shop:
+    """A Bookinfo of a test file's own. host: the name its Gateway answers to."""
+
+    namespace: str
+    host: str
+    ingress_url: str
+    sidecar: Sidecar
+    gateway: Gateway
+    player: Player
+
+    @property
+    def places(self) -> tuple[Place, Place]:
+        return self.sidecar, self.gateway
+
+    def play(self, verb: str, **variables: t.Any) -> Played:
+        """Run a playbook of the collection on reviews."""
+        return self.player(f"meshops.canary.{verb}", service="reviews", namespace=self.namespace, **variables)
+
+    def shift(self, **weights: int) -> Played:
+        """Set the weights; `shift(v1=90, v2=10)`."""
+        return self.play("shift", weights=weights)
+
+    def cohort(self, **weights: int) -> Played:
+        """Send testuser elsewhere; without weights, where everybody goes."""
+        return self.play("header_test", **({"weights": weights} if weights else {"state": "absent"}))
+
+
+@pytest.fixture(scope="module")
+def shop(lab: Lab, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Bookinfo as the playbook deploys it: three versions of reviews, all traffic on v1, no autoscalers."""
+    namespace = f"mesh-{secrets.token_hex(4)}"
+    host = f"{namespace}.test"
+    player = Player(tmp_path_factory.mktemp("shop"), kubeconfig=lab.kubeconfig)
+    variables = {"bookinfo_hosts": [host], "bookinfo_autoscale": False, **bookinfo_variables(lab.facts)}
+    kube.create_namespace(namespace, labels={"istio-injection": "enabled"})
+    try:
+        player("meshops.canary.bookinfo", namespace=namespace, **variables)
+        url = str(lab.facts["ingress_url"])
+        sidecar, gateway = Sidecar(lab.kubeconfig, namespace), Gateway(url, host=host)
+        yield Shop(namespace, host, url, sidecar, gateway, player)
+    finally:
+        kube.delete_namespace(namespace)
+
+
+@pytest.fixture
+def everybody_on_v1(shop: Shop) -> Shop:
+    """The shop as it was deployed, whatever the test before has done to it."""
+    shop.cohort()
+    shop.shift(v1=100)
+    return shop
+
+
+def measure(place: Place, number: int, user: str = "") -> Measurement:
+    """Send `number` requests, all of which must be answered."""
+    seen = place.measure(Load(requests=number, user=user))
+    assert seen.requests == number, f"{place.name}: {seen.requests} of {number} requests were sent ({seen.ended_by})"
+    assert seen.failed == 0, f"{place.name}: {seen.failed} requests failed: {seen.reasons}"
+    return seen
+
+
+def assert_split(seen: Measurement, weights: Mapping[str, int], what: str) -> None:
+    """Every version's count lies within the exact binomial bounds of its weight; nobody else answers."""
+    strangers = set(seen.counts) - {version for version, weight in weights.items() if weight}
+    assert not strangers, f"{what}: {strangers} should get nothing, got {seen.counts}"
+    for version, weight in weights.items():
+        low, high = stats.binom.interval(1 - ALPHA, seen.answered, weight / 100)
+        count = seen.counts.get(version, 0)
+        assert low <= count <= high, (
+            f"{what}: {version} got {count} of {seen.answered}, {low:.0f} to {high:.0f} would fit"
+        )

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The page as a real browser shows it: headless Chromium, through the ingress gateway."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import typing as t
+import urllib.parse
+
+import pytest
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Shop
+
+pytestmark = pytest.mark.mesh
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+# Chromium as root and in containers has no sandbox; the rest keeps it from talking to anybody but the page.
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--no-pings"),
+)
+MILLISECONDS_OF_PAGE_TIME = 4000
+SIGN_IN = """<form id=f method=post action="{url}/login">
+<input name=username value={user}><input name=passwd value=x></form>
+<script>document.getElementById("f").submit()</script>"""
+
+
+def see(shop: Shop, folder: Path, user: str = "") -> list[str]:
+    """Return the colours of the stars that the browser's page shows, one for each review; signs in before if asked."""
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    assert program, f"this test needs a browser: install one of {', '.join(PROGRAMS)}"
+    ingress = urllib.parse.urlsplit(shop.ingress_url)
+    url = f"http://{shop.host}:{ingress.port or 80}"
+    start = f"{url}/productpage"
+    if user:
+        page = folder / "sign-in.html"
+        page.write_text(SIGN_IN.format(url=url, user=user), encoding="utf-8")
+        start = page.as_uri()
+    own = (
+        f"--user-data-dir={folder / 'profile'}",
+        f"--host-resolver-rules=MAP {shop.host} {ingress.hostname}",
+        f"--virtual-time-budget={MILLISECONDS_OF_PAGE_TIME}",
+        "--dump-dom",
+    )
+    done = subprocess.run([program, *OPTIONS, *own, start], capture_output=True, text=True, timeout=90, check=False)
+    page_text = done.stdout
+    assert "Book Reviews" in page_text, f"the browser shows no reviews:\n{page_text[-3000:]}\n{done.stderr[-2000:]}"
+    assert (user in page_text) == bool(user), f"signed in as {user or 'nobody'}, but the page shows something else"
+    assert page_text.count("<blockquote") == 2
+    return re.findall(r'<div class="stars"[^>]*data-color="(\w+)"', page_text)
+
+
+def test_v1_shows_no_stars(everybody_on_v1: Shop, tmp_path: Path) -> None:
+    assert see(everybody_on_v1, tmp_path) == []
+
+
+def test_v2_shows_black_stars(everybody_on_v1: Shop, tmp_path: Path) -> None:
+    everybody_on_v1.shift(v2=100)
+    assert see(everybody_on_v1, tmp_path) == ["black", "black"]
+
+
+def test_testuser_sees_red_stars_and_nobody_else_does(everybody_on_v1: Shop, tmp_path: Path) -> None:
+    everybody_on_v1.cohort(v3=100)
+    assert see(everybody_on_v1, tmp_path / "testuser", "testuser") == ["red", "red"]
+    assert see(everybody_on_v1, tmp_path / "jason", "jason") == []
+    assert see(everybody_on_v1, tmp_path / "nobody") == []
