@@ -150,11 +150,15 @@ def _adopt(lab: Lab, source: sources.Source) -> None:
     if context := os.environ.get("CANARY_LAB_CONTEXT"):
         argv.append(f"--context={context}")
     lab.remember(name=lab.name, source=source.kind, reason=source.reason, images_mode="pull", ports={})
-    with progress.step("Read the named cluster's kubeconfig", lab.logs) as step:
-        lab.kubeconfig.touch(mode=0o600)
-        lab.kubeconfig.write_text(step.run(argv))
-        if not lab.answers():
-            raise LabError("its API server does not say that it is ready")
+    try:
+        with progress.step("Read the named cluster's kubeconfig", cache.root() / "logs") as step:
+            lab.kubeconfig.touch(mode=0o600)
+            lab.kubeconfig.write_text(step.run(argv))
+            if not lab.answers():
+                raise LabError("its API server does not say that it is ready")
+    except LabError:
+        lab.forget()
+        raise
     lab.remember(installed="by its owner")
     progress.say("Nothing is created in it and nothing will be deleted: Istio and the rest are its owner's matter.")
 
@@ -197,7 +201,16 @@ def _node_image(lab: Lab) -> str:
     if not present:
         with progress.step("Bring the node image into Docker", cache.root() / "logs") as step:
             step.run([*lab.docker, "load", "--input", archive])
+            _remove_older_images(lab, name, step)
     return name
+
+
+def _remove_older_images(lab: Lab, newest: str, step: progress.Step) -> None:
+    """A gigabyte each; Docker refuses to remove one that a cluster uses."""
+    listed = step.run([*lab.docker, "images", "--format={{.Repository}}:{{.Tag}}", newest.partition(":")[0]])
+    for name in listed.split():
+        if name != newest:
+            step.run([*lab.docker, "image", "rm", name], check=False)
 
 
 def _load_images(lab: Lab) -> None:
