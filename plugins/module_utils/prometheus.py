@@ -30,6 +30,7 @@ if t.TYPE_CHECKING:
 
 LONGEST_URL: t.Final = 4000
 SHOWN: t.Final = 300
+_KINDS: t.Final = {401: "refused", 403: "refused", 407: "refused"}
 
 
 class Series(t.NamedTuple):
@@ -147,7 +148,7 @@ class Prometheus:
         except ValueError:
             answer = None
         if not isinstance(answer, dict) or "status" not in answer:
-            reason = "refused" if status >= 400 else "not_prometheus"
+            reason = _KINDS.get(status, "unreachable" if status >= 500 else "not_prometheus")
             raise self._failed(endpoint, reason, f"{status} and not Prometheus' JSON: {text!r}", status)
         self.warnings += [str(one) for one in answer.get("warnings") or () if str(one) not in self.warnings]
         if answer["status"] != "success" or not isinstance(answer.get("data"), dict):

@@ -1,0 +1,165 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""canary_info: who gets which share, which pods are ready, what the proxies hold, what is wrong."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..cluster import Cluster
+from ..errors import ApiError, CanaryError, InvalidInput
+from ..prometheus import Prometheus
+from ..routes import overview, plan, preflight
+from ..routes.hosts import ServiceRef
+from ..routes.snapshot import PLURALS, identity
+from . import measuring, rights
+from .argspec import CONNECTION, PROMETHEUS, SERVICE, ArgSpec
+from .convergence import wait_for_proxies
+from .reading import Reader
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..routes.preflight import Evidence
+    from ..routes.snapshot import Snapshot
+
+    Log = Callable[[str], None]
+
+SPEC: t.Final = ArgSpec(
+    {
+        **CONNECTION,
+        **SERVICE,
+        "service": {"type": "str"},
+        **PROMETHEUS,
+        "measure": {"type": "str", "default": "auto", "choices": ["auto", "prometheus", "proxies", "none"]},
+        "window": {"type": "float", "default": 300.0},
+        "sample_seconds": {"type": "float", "default": 0.0},
+        "proxies": {"type": "bool", "default": True},
+        "preflight": {"type": "bool", "default": True},
+        "proxy_sample": {"type": "int", "default": 50},
+    },
+    required_if=[("measure", "prometheus", ["prometheus_url"])],
+)
+
+
+def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str], log: Log) -> dict[str, t.Any]:
+    """Return everything there is to say about one service, or about all routed services of a namespace."""
+    del check_mode
+    _check(params)
+    cluster = Cluster.connect(params, env)
+    reader = Reader(cluster, _named(params, params["service"] or "*"), wide=True)
+    snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
+    server = None if params["measure"] in ("none", "proxies") else Prometheus.of_task(params)
+    evidence = rights.ask(cluster, params["namespace"], params["istio_namespace"]) if params["preflight"] else None
+    told = [
+        _Told(cluster, snapshot, service, params, log).service(server, evidence)
+        for service in _services(snapshot, params)
+    ]
+    return {
+        "changed": False,
+        "msg": _sentence(told, params),
+        "namespace": params["namespace"],
+        "services": told,
+        "notes": list(dict.fromkeys(reader.notes)),
+        "api_requests": cluster.requests,
+        "warnings": [*cluster.warnings, *(server.warnings if server else ())],
+    }
+
+
+class _Told:
+    """One service, told step by step; what cannot be had is None and has a note."""
+
+    def __init__(
+        self, cluster: Cluster, snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any], log: Log
+    ) -> None:
+        self._cluster, self._snapshot, self._service = cluster, snapshot, service
+        self._params, self._log = params, log
+        self._notes: list[str] = []
+
+    def service(self, server: Prometheus | None, evidence: Evidence | None) -> dict[str, t.Any]:
+        """Return the service's entry of the result."""
+        description = self._description()
+        names = overview.names(self._service, description)
+        measured = measuring.measure(
+            self._cluster, self._snapshot, self._service, names, server, self._params, self._notes
+        )
+        findings = (
+            preflight.inspect(self._snapshot, self._service, evidence=evidence) if self._params["preflight"] else []
+        )
+        return {
+            "service": self._service.name,
+            "namespace": self._service.namespace,
+            "host": self._service.fqdn,
+            "route_api": description["route_api"],
+            "weights": description["weights"],
+            "weights_differ": description["weights_differ"],
+            "routes": description["routes"],
+            "cohorts": description["cohorts"],
+            "sticky": description["sticky"],
+            "mirrors": description["mirrors"],
+            "objects": description["objects"],
+            "versions": overview.versions(self._snapshot, self._service, description, measured),
+            "measured": measured,
+            "proxies": self._proxies(),
+            "findings": [finding.as_dict() for finding in findings],
+            "notes": self._notes,
+        }
+
+    def _description(self) -> dict[str, t.Any]:
+        try:
+            return plan.describe(self._snapshot, self._service, api=self._params["route_api"])
+        except CanaryError as error:
+            self._notes.append(f"The routes cannot be told: {error.msg}")
+            return overview.untold(self._snapshot, self._service)
+
+    def _proxies(self) -> dict[str, t.Any] | None:
+        """Look once whether the proxies hold the routes as they are; nothing is waited for."""
+        if not self._params["proxies"]:
+            return None
+        once = {**self._params, "wait_timeout": 0.0, "wait_settle": 0.0, "wait_sample": self._params["proxy_sample"]}
+        try:
+            return wait_for_proxies(self._cluster, self._service, (self._snapshot, self._snapshot), once, self._log).as_dict()
+        except CanaryError as error:
+            self._notes.append(f"Whether the proxies hold the routes is not known: {error.msg}")
+            return None
+
+
+def _check(params: Mapping[str, t.Any]) -> None:
+    for option, least in (("window", 1.0), ("sample_seconds", 0.0), ("proxy_sample", 0)):
+        if params[option] < least:
+            raise InvalidInput(f"{option} must be {least:g} or more, not {params[option]:g}.")
+
+
+def _named(params: Mapping[str, t.Any], name: str) -> ServiceRef:
+    return ServiceRef(name, params["namespace"], params["cluster_domain"])
+
+
+def _services(snapshot: Snapshot, params: Mapping[str, t.Any]) -> list[ServiceRef]:
+    """Return the service that is named, or every service of the namespace that has routes or subsets."""
+    if params["service"]:
+        known = snapshot.services is None or any(
+            identity(one) == (params["namespace"], params["service"]) for one in snapshot.services
+        )
+        if not known:
+            raise ApiError(
+                f"There is no Service {params['service']} in namespace {params['namespace']}. "
+                f"Look with: kubectl -n {params['namespace']} get services",
+                404,
+                reason="NotFound",
+            )
+        return [_named(params, params["service"])]
+    names = sorted(identity(one)[1] for one in snapshot.need("services") if identity(one)[0] == params["namespace"])
+    return [one for one in (_named(params, name) for name in names) if overview.is_routed(snapshot, one)]
+
+
+def _sentence(told: list[dict[str, t.Any]], params: Mapping[str, t.Any]) -> str:
+    if not told:
+        return f"No service of namespace {params['namespace']} has routes or subsets."
+    lines = []
+    for one in told:
+        shares = ", ".join(f"{version or 'all pods'} {percent}%" for version, percent in one["weights"].items())
+        wrong = sum(finding["severity"] == "error" for finding in one["findings"])
+        lines.append(f"{one['service']}: {shares or 'no routes'}{f', {wrong} errors found' if wrong else ''}")
+    return "; ".join(lines)

@@ -1,0 +1,266 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: canary_info
+short_description: Tell who gets which share of a service, and what is wrong
+version_added: 1.0.0
+author:
+  - The meshops.canary authors (@meshops)
+description:
+  - Reads in one call what there is to know about a service's versions, their weights and cohorts, ready pods, autoscaling,
+    the requests they really answered, whether the proxies hold the routes, and everything that preflight finds.
+  - Changes nothing and fails only when the cluster cannot be read. What could not be read or measured is V(null) with a
+    sentence in RV(services[].notes), never V(0).
+options:
+  service:
+    description:
+      - Name of the Kubernetes Service that callers use.
+      - Without it, all services of O(namespace) that have routes or subsets are told.
+    type: str
+  measure:
+    description:
+      - Where the numbers of RV(services[].measured) come from.
+      - V(prometheus) asks Prometheus for the requests of the last O(window) seconds.
+      - V(proxies) reads the counters of the callers' proxies through the API server (right C(get) on C(pods/proxy)), of
+        the next O(sample_seconds) seconds, or since each proxy started.
+      - V(auto) is V(prometheus) if O(prometheus_url) is given, else V(proxies).
+    type: str
+    choices: [auto, prometheus, proxies, none]
+    default: auto
+  window:
+    description: Span in seconds that is asked of Prometheus.
+    type: float
+    default: 300.0
+  sample_seconds:
+    description:
+      - Seconds to count at the proxies. The task takes that long.
+      - V(0) tells what they counted since each of them started, which may be long ago and before the present weights.
+    type: float
+    default: 0.0
+  proxies:
+    description: Whether to look once whether the proxies hold the routes as they are, without waiting.
+    type: bool
+    default: true
+  proxy_sample:
+    description: How many proxies are read at most, those nearest to the service first. V(0) reads all.
+    type: int
+    default: 50
+  preflight:
+    description: Whether to look for what is wrong, the user's rights and Istio's webhook included.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - meshops.canary.connection
+  - meshops.canary.attributes
+  - meshops.canary.attributes.reads
+  - meshops.canary.service.reads
+  - meshops.canary.service.route_api
+  - meshops.canary.prometheus
+seealso:
+  - module: meshops.canary.canary_weight
+  - module: meshops.canary.canary_verify
+  - plugin: meshops.canary.status_table
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Look at one service
+  meshops.canary.canary_info:
+    service: reviews
+    namespace: bookinfo
+  register: status
+
+- name: Show it as a table
+  ansible.builtin.debug:
+    msg: "{{ status.services | meshops.canary.status_table }}"
+
+- name: Count the requests of the last ten minutes by Prometheus, for all services of the namespace
+  meshops.canary.canary_info:
+    namespace: bookinfo
+    prometheus_url: http://prometheus.example.com:9090
+    window: 600
+
+- name: Count for ten seconds at the proxies, where there is no Prometheus
+  meshops.canary.canary_info:
+    service: reviews
+    namespace: bookinfo
+    measure: proxies
+    sample_seconds: 10
+
+- name: Only the weights, as quickly as possible
+  meshops.canary.canary_info:
+    service: reviews
+    namespace: bookinfo
+    measure: none
+    proxies: false
+    preflight: false
+  register: status
+
+- name: Stop if something would go wrong
+  ansible.builtin.assert:
+    that: status.services[0].findings | selectattr('severity', 'eq', 'error') | length == 0
+"""
+
+RETURN = r"""
+msg:
+  description: The shares in a sentence.
+  returned: always
+  type: str
+  sample: "reviews: v1 90%, v2 10%"
+namespace:
+  description: The namespace looked at.
+  returned: success
+  type: str
+  sample: bookinfo
+services:
+  description: One entry for each service.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: Name of the service.
+      type: str
+      sample: reviews
+    namespace:
+      description: Namespace of the service.
+      type: str
+      sample: bookinfo
+    host:
+      description: Full host name of the service.
+      type: str
+      sample: reviews.bookinfo.svc.cluster.local
+    route_api:
+      description: Which API routes the service, V(istio) or V(gateway); V(null) if the routes contradict each other.
+      type: str
+      sample: istio
+    weights:
+      description: Percent of the service's requests by version, cohorts apart. Empty without routes.
+      type: dict
+      sample: {v1: 90, v2: 10}
+    weights_differ:
+      description: Whether the service has several routes with different weights; see RV(services[].routes).
+      type: bool
+    routes:
+      description: Every route to the service with its match and weights.
+      type: list
+      elements: dict
+    cohorts:
+      description: Cohorts by name, each with match, weights and order.
+      type: dict
+    sticky:
+      description: The cookie by which users keep their version, V(null) without.
+      type: dict
+    mirrors:
+      description: Percent of requests copied, by version.
+      type: dict
+    objects:
+      description: The routing objects.
+      type: list
+      elements: dict
+      sample: [{api_version: networking.istio.io/v1, kind: VirtualService, namespace: bookinfo, name: reviews}]
+    versions:
+      description: The versions in natural order.
+      type: list
+      elements: dict
+      contains:
+        version:
+          description: Name of the version. Empty stands for routes that name no version, so that any pod may answer.
+          type: str
+          sample: v2
+        labels:
+          description: Labels of the version's subset, V(null) if there is none.
+          type: dict
+          sample: {version: v2}
+        weight:
+          description: Percent of the service's requests, cohorts apart. V(null) without routes.
+          type: float
+          sample: 10
+        cohorts:
+          description: Percent within each cohort that has the version.
+          type: dict
+          sample: {testers: 90}
+        mirror:
+          description: Percent of requests copied to the version, V(null) if none are.
+          type: float
+        ready:
+          description: Pods that are ready, V(null) if pods were not read.
+          type: int
+          sample: 3
+        pods:
+          description: Pods that there are, V(null) if pods were not read.
+          type: int
+          sample: 3
+        desired:
+          description: Pods the version's Deployments shall have, V(null) if Deployments were not read.
+          type: int
+          sample: 3
+        deployments:
+          description: Names of the version's Deployments.
+          type: list
+          elements: str
+          sample: [reviews-v2]
+        hpa:
+          description: The version's HPA, with CPU in percent of the request as last measured. V(null) without HPA.
+          type: dict
+          sample: {name: reviews-v2, current: 3, desired: 3, minimum: 1, maximum: 10, cpu: 41, cpu_target: 50}
+        measured:
+          description: Requests, errors (answers of 500 and above) and share in percent. V(null) if not measured.
+          type: dict
+          sample: {requests: 317, errors: 0, share: 10.567}
+    measured:
+      description:
+        - What was counted in all, V(null) if it could not be.
+        - C(source) is V(prometheus) or V(proxies), C(seconds) the span, V(null) for since each proxy started.
+      type: dict
+      sample: {source: prometheus, seconds: 300, callers: 0, requests: 3000, errors: 0, by_version: {}}
+    proxies:
+      description: Whether the proxies hold the routes, as RV(ignore:convergence) of M(meshops.canary.canary_weight).
+      type: dict
+      sample: {method: proxies, converged: true, proxies: 6, checked: 6, seconds: 0.2, pending: [], note: ""}
+    findings:
+      description:
+        - What is wrong, errors first. C(severity) is V(error), V(warning), or V(note) for what was not checked.
+      type: list
+      elements: dict
+      sample:
+        - code: SUBSET_NOT_READY
+          severity: error
+          object: DestinationRule bookinfo/reviews
+          reason: "Subset v2 (version=v2) is to get 10% of requests and has no pod: they would get 503."
+          remedy: "Look at them: kubectl -n bookinfo get pods -l version=v2; go on when one is ready."
+    notes:
+      description: What could not be read or measured, and why.
+      type: list
+      elements: str
+notes:
+  description: What could not be read in general.
+  returned: success
+  type: list
+  elements: str
+api_requests:
+  description: Requests sent to the API server by method.
+  returned: success
+  type: dict
+  sample: {get: 14, patch: 0, post: 22, delete: 0}
+error_code:
+  description: Kind of failure, such as V(api_error) or V(invalid_input).
+  returned: failure
+  type: str
+"""
+
+from ansible_collections.meshops.canary.plugins.module_utils.commands import entry, info
+
+
+def main() -> None:
+    """Run the command as a module."""
+    entry.main(info)
+
+
+if __name__ == "__main__":
+    main()
