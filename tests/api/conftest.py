@@ -16,6 +16,11 @@ if t.TYPE_CHECKING:
     from support.lab import Lab
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Rounds of the race with another writer; fewer while developing: `pytest tests/api --race-rounds 20`."""
+    parser.addoption("--race-rounds", type=int, default=500, help="rounds of the race with another writer")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here needs the API server."""
     for item in items:

@@ -25,6 +25,8 @@ if t.TYPE_CHECKING:
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
 
+TRIES: t.Final = 3
+
 
 @dataclass
 class Concerned:
@@ -38,7 +40,7 @@ def find(cluster: Cluster, door: Proxies, service: ServiceRef, snapshots: Iterab
     """Ask istiod for the proxies; without the right to, take the sidecars of the service's namespace."""
     found = Concerned()
     try:
-        connected = door.connected()
+        connected = _connected(door)
     except ApiError as error:
         found.notes.append(f"istiod could not be asked which proxies there are: {error.msg}")
         found.notes.append(f"Only sidecars of {service.namespace} were read, no gateway and no caller elsewhere.")
@@ -52,6 +54,17 @@ def find(cluster: Cluster, door: Proxies, service: ServiceRef, snapshots: Iterab
         except ApiError as error:
             found.notes.append(f"The gateways {', '.join(sorted(bound))} were not read: {error.msg}")
     return found
+
+
+def _connected(door: Proxies) -> list[Proxy]:
+    """Ask again if istiod does not answer: without its list there is less evidence. A missing right stays missing."""
+    for _again in range(TRIES - 1):
+        try:
+            return door.connected()
+        except ApiError as error:
+            if error.details.get("reason") != "portforward":
+                raise
+    return door.connected()
 
 
 def _sidecars(cluster: Cluster, namespace: str, found: Concerned) -> list[Proxy]:
