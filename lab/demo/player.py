@@ -14,12 +14,16 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import time
 import typing as t
 
+import yaml
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECAP = re.compile(r"^localhost\s+:\s+ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)", re.MULTILINE)
-MESSAGE = re.compile(r"^ +msg: ?(?P<first>.*)\n(?P<rest>(?: {6,}.*\n| {4}- .*\n)*)", re.MULTILINE)
+# What debug prints with results as YAML: "ok: [localhost] => " and a mapping with `msg` alone.
+RESULT = re.compile(r"^ok: \[localhost\] => *\n((?: {4}msg:.*\n)(?: {4}.*\n|\n(?= {4}))*)", re.MULTILINE)
 SECONDS_FOR_A_PLAYBOOK = 300
 
 
@@ -100,13 +104,9 @@ class Ansible:
 
 
 def messages(output: str) -> list[str]:
-    """Return what `msg` held, of every task that printed one, as single lines; lists give one line an item."""
+    """Return what `msg` held, of every task that printed one; lists give one text an item."""
     found: list[str] = []
-    for match in MESSAGE.finditer(output):
-        rest = match["rest"].splitlines()
-        if any(line.lstrip().startswith("- ") for line in rest) and not match["first"].strip():
-            found += [line.strip().removeprefix("- ").strip("'\"") for line in rest]
-        else:
-            words = [match["first"].strip(">|-' \""), *(line.strip() for line in rest)]
-            found.append(" ".join(word for word in words if word).strip("'\""))
+    for block in RESULT.findall(output):
+        said = yaml.safe_load(textwrap.dedent(block))["msg"]
+        found += [" ".join(str(item).split()) for item in (said if isinstance(said, list) else [said])]
     return [text for text in found if text]

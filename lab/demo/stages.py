@@ -79,7 +79,18 @@ def steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
             cohort,
             watch_scaling="v2",
         ),
-        Step("promote v2", "v2 replaces v1 for everybody.", (on_reviews("promote", version="v2"),), {"v2": 100}),
-        Step("roll back to v1", "And back again, at once.", (on_reviews("rollback", version="v1"),), {"v1": 100}),
+        Step(
+            "promote v2",
+            "v2 replaces v1 for everybody, with the pods that takes.",
+            (on_reviews("promote", version="v2"),),
+            {"v2": 100},
+        ),
+        Step(
+            "roll back to v1",
+            f"And back again at once, {USER} too.",
+            (on_reviews("rollback", version="v1", cohorts="true"),),
+            {"v1": 100},
+            {"v1": 100},
+        ),
         Step("status", "What the cluster says of itself.", (on_reviews("status"),), {"v1": 100}, show_all=True),
     ]

@@ -174,7 +174,8 @@ def test_messages_are_found_in_what_ansible_prints() -> None:
         "TASK [Say more] ****\n"
         "ok: [localhost] => \n"
         "    msg:\n"
-        "    - first line\n"
+        "    - first line, which is so long that Ansible has\n"
+        "        folded it\n"
         "    - second line\n\n"
         "TASK [Say it at length] ****\n"
         "ok: [localhost] => \n"
@@ -184,4 +185,9 @@ def test_messages_are_found_in_what_ansible_prints() -> None:
         "PLAY RECAP\n"
         "localhost                  : ok=4    changed=1    unreachable=0\n"
     )
-    assert messages(output) == ["reviews: v1 90% -> 75%", "first line", "second line", "a long sentence"]
+    assert messages(output) == [
+        "reviews: v1 90% -> 75%",
+        "first line, which is so long that Ansible has folded it",
+        "second line",
+        "a long sentence",
+    ]
