@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import json
 import os
 import pathlib
 import shutil
 import socket
-import subprocess
 import sys
 import time
 import typing as t
@@ -22,11 +20,10 @@ from . import (
     addons,
     cache,
     dockerd,
-    host,
     images,
+    kindcluster,
     kindconfig,
     mesh,
-    nodeimage,
     processes,
     programs,
     progress,
@@ -61,7 +58,7 @@ def up(name: str, *, bare: bool = False) -> Lab:
             dockerd.start()
         _forward(lab)
         if not lab.answers():
-            _create(lab, bare=bare)
+            kindcluster.create(lab, bare=bare)
         lab.remember(bare=bare and not lab.installed)
         if not bare and lab.installed != _fingerprint(lab):
             _install(lab)
@@ -82,7 +79,7 @@ def down(name: str) -> None:
             with progress.step(f"Delete cluster {name}", cache.root() / "logs") as step:
                 if lab.source == sources.PRIVATE:
                     dockerd.start()
-                _delete(lab, step)
+                kindcluster.delete(lab, step)
                 processes.stop(_forwarder_mark(lab), patience=2)
                 lab.forget()
         _leave_nothing()
@@ -163,69 +160,13 @@ def _adopt(lab: Lab, source: sources.Source) -> None:
     progress.say("Nothing is created in it and nothing will be deleted: Istio and the rest are its owner's matter.")
 
 
-def _create(lab: Lab, *, bare: bool) -> None:
-    """Make the kind cluster anew; what a killed `up` may have left of it goes first."""
-    lab.remember(installed="")
-    _note_network(lab)
-    (lab.folder / "loaded-images").unlink(missing_ok=True)
-    node_image = _node_image(lab)
-    policy = lab.folder / "audit-policy.json"
-    policy.write_text(json.dumps(kindconfig.AUDIT_POLICY, indent=2))
-    config = kindconfig.render(lab.ports, policy, own_pod_network=lab.images_mode == "build")
-    title = "Create the Kubernetes cluster (about 20 s)"
-    with progress.step(title, lab.logs, _look_at_node(lab)) as step:
-        _delete(lab, step)
-        argv = [programs.program("kind"), "create", "cluster", f"--name={lab.kind_name}", f"--image={node_image}"]
-        argv += [f"--kubeconfig={lab.kubeconfig}", "--config=-", "--retain"]
-        with concurrent.futures.ThreadPoolExecutor(1) as beside:
-            loading = beside.submit(_load_images, lab) if lab.images_mode == "build" and not bare else None
-            step.run(argv, input=config, env=lab.docker_environment, timeout=300)
-            if loading:
-                loading.result()
-        _write_internal_kubeconfig(lab)
-        lab.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
-
-
-def _look_at_node(lab: Lab) -> str:
-    look = " ".join([*lab.docker, "exec", lab.node, "journalctl", "--no-pager", "-u", "kubelet"])
-    return f"The node is kept for a look: {look}. Then lab/cluster up {lab.name} tries anew."
-
-
-def _node_image(lab: Lab) -> str:
-    """The name of the node image, which the daemon then has or can pull."""
-    if lab.images_mode == "pull":
-        return sources.PULLED_NODE
-    restricted = lab.source == sources.PRIVATE and host.lacks_sys_resource()
-    name, archive = nodeimage.node_archive(restricted=restricted)
-    present = subprocess.run([*lab.docker, "image", "inspect", name], capture_output=True, check=False).returncode == 0
-    if not present:
-        with progress.step("Bring the node image into Docker", cache.root() / "logs") as step:
-            step.run([*lab.docker, "load", "--input", archive])
-            _remove_older_images(lab, name, step)
-    return name
-
-
-def _remove_older_images(lab: Lab, newest: str, step: progress.Step) -> None:
-    """A gigabyte each; Docker refuses to remove one that a cluster uses."""
-    listed = step.run([*lab.docker, "images", "--format={{.Repository}}:{{.Tag}}", newest.partition(":")[0]])
-    for name in listed.split():
-        if name != newest:
-            step.run([*lab.docker, "image", "rm", name], check=False)
-
-
-def _load_images(lab: Lab) -> None:
-    """Bring our images in while Kubernetes starts: the node's containerd is there long before the API server."""
-    for archive in (images.infrastructure(), images.application()):
-        lab.load_image_archive(archive.path)
-
-
 def _install(lab: Lab) -> None:
     """Mesh and addons side by side: both mostly wait for pods."""
     wanted = _fingerprint(lab)
     lab.remember(installed="")
     if lab.images_mode == "build":
         with progress.step("Bring the images into the node", lab.logs):
-            _load_images(lab)
+            kindcluster.load_images(lab)
     with concurrent.futures.ThreadPoolExecutor(1) as beside:
         other = beside.submit(addons.install, lab)
         mesh.install(lab)
@@ -239,13 +180,6 @@ def _fingerprint(lab: Lab) -> str:
     files = [path for path in found if path.is_file()]
     built = [str(images.infrastructure()), str(images.application())] if lab.images_mode == "build" else []
     return cache.digest([*files, *built])
-
-
-def _write_internal_kubeconfig(lab: Lab) -> None:
-    address = lab.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
-    outside = lab.kubeconfig.read_text()
-    lab.kubeconfig_internal.touch(mode=0o600)
-    lab.kubeconfig_internal.write_text(outside.replace(f"127.0.0.1:{lab.ports['api']}", f"{address}:6443"))
 
 
 def _forwarder_mark(lab: Lab) -> str:
@@ -272,26 +206,6 @@ def _forward(lab: Lab) -> None:
 def _is_listening(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _delete(lab: Lab, step: progress.Step) -> None:
-    kind = programs.program("kind")
-    unused = lab.folder / "kubeconfig"  # kind would edit the user's own otherwise
-    step.run(
-        [kind, "delete", "cluster", f"--name={lab.kind_name}", f"--kubeconfig={unused}"],
-        env=lab.docker_environment,
-        timeout=120,
-    )
-    if lab.made_network:
-        # Docker refuses while another cluster, of ours or not, is in it.
-        step.run(["docker", "network", "rm", "kind"], check=False)
-
-
-def _note_network(lab: Lab) -> None:
-    """kind makes a network named kind for all its clusters; in the user's Docker we remove it if it came with us."""
-    if lab.source == sources.DOCKER and not lab.made_network:
-        asked = subprocess.run(["docker", "network", "inspect", "kind"], capture_output=True, check=False)
-        lab.remember(made_network=asked.returncode != 0)
 
 
 def _leave_nothing() -> None:

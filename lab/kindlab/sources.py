@@ -14,8 +14,8 @@ from . import host
 from .errors import LabError
 
 EXISTING, DOCKER, PRIVATE = "existing", "docker", "private"
-# kind v0.33.0 can run it and it is the version that the build way makes.
-PULLED_NODE = "kindest/node:v1.34.4"
+# What kind v0.33.0 takes by itself; asked for by its tag alone, to see whether a registry answers.
+PULLED_NODE = "kindest/node:v1.37.0"
 PROBE_SECONDS = 8
 
 
