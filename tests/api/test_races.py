@@ -11,13 +11,13 @@ import importlib
 import threading
 import typing as t
 
-import pytest
 from support.direct import ISTIO, Direct
 from support.kube import KubeError
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pytest
     from support.kube import Kube
 
 QUICK = {"preflight": False, "wait": False}
@@ -33,8 +33,8 @@ def between_reading_and_writing(monkeypatch: pytest.MonkeyPatch, action: t.Calla
 
     def planned(*given: t.Any, **named: t.Any) -> t.Any:
         nonlocal made
+        result = original(*given, **named)  # may ask for a list that was not read; that is no plan
         made += 1
-        result = original(*given, **named)
         action(made)
         return result
 
