@@ -59,10 +59,10 @@ def holds(dump: Dump, service: ServiceRef, snapshot: Snapshot, proxy: Proxy | No
     dump: /config_dump, whole or with resource=dynamic_route_configs (see `resources_needed`).
     snapshot: the routing objects as they are now. proxy: whose dump it is; what is not known of it does not count.
     A route is compared by its place, its conditions and the share of every destination; routes that should be
-    gone count as missing the change. A dump without any routes is never taken for converged.
+    gone count as missing the change. A dump without any route configuration is never taken for converged.
     """
     held = list(routes_of(dump))
-    if not held:
+    if not held and not route_names(dump):
         return ["The proxy's routes could not be read: its config dump has none."]
     proxy = proxy or Proxy()
     missing: list[str] = []

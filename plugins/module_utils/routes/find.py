@@ -125,7 +125,8 @@ def refuse_two_claims(claimants: Sequence[Object], service: ServiceRef) -> None:
             reason = f"Both claim {service.fqdn} for the mesh, and proxies that see both obey only one."
             raise Refused(
                 f"{names} both claim {service.fqdn} for the mesh. A sidecar obeys only one of them, "
-                "so the split would be wrong for some callers. Merge them into one, or name the one you mean with virtual_services.",
+                "so the split would be wrong for some callers. Merge them into one, or name the one you mean "
+                "with virtual_services.",
                 [
                     Finding("HOST_CLAIMED_TWICE", label(one), reason),
                     Finding("HOST_CLAIMED_TWICE", label(other), reason),

@@ -97,23 +97,26 @@ def _list_difference(before: list[t.Any], after: list[t.Any], path: str) -> Iter
     old = [_signature(item) for item in before]
     new = [_signature(item) for item in after]
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    for _tag, old_from, old_to, new_from, new_to in reversed(matcher.get_opcodes()):
-        common = min(old_to - old_from, new_to - new_from)
-        for index in reversed(range(old_from + common, old_to)):
+    for tag, old_from, old_to, new_from, new_to in reversed(matcher.get_opcodes()):
+        # What is known to be another thing is never edited into it: that would read as if it were the same one.
+        pairs = 0 if tag == "replace" and _known(before[old_from]) else min(old_to - old_from, new_to - new_from)
+        for index in reversed(range(old_from + pairs, old_to)):
             yield {"op": "remove", "path": f"{path}/{index}"}
-        for item in reversed(after[new_from + common : new_to]):
-            yield {"op": "add", "path": f"{path}/{old_from + common}", "value": item}
-        for index in reversed(range(common)):
+        for item in reversed(after[new_from + pairs : new_to]):
+            yield {"op": "add", "path": f"{path}/{old_from + pairs}", "value": item}
+        for index in reversed(range(pairs)):
             yield from difference(before[old_from + index], after[new_from + index], f"{path}/{old_from + index}")
 
 
 def _signature(item: t.Any) -> str:
     """Return what makes an item the same one although its weights differ: a route's name and match, a destination."""
-    if isinstance(item, dict):
-        for keys in (("name", "match"), ("destination",), ("host", "subset")):
-            if any(key in item for key in keys):
-                return canonical([item.get(key) for key in keys])
+    if _known(item):
+        return canonical([item.get(key) for key in ("name", "match", "destination")])
     return canonical(item)
+
+
+def _known(item: t.Any) -> bool:
+    return isinstance(item, dict) and any(key in item for key in ("name", "match", "route", "destination"))
 
 
 def _escape(token: str) -> str:

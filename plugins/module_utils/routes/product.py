@@ -77,6 +77,9 @@ def _both(outer: Block, inner: Block) -> Block:
         block.setdefault("withoutHeaders", {})[there] = _neither(
             (outer.get("withoutHeaders") or {}).get(there), condition, name
         )
+    if inner.get("sourceLabels") and outer.get("gateways"):
+        # istiod looks at one or the other (sourceMatchHTTP): the labels would be ignored, and everybody in the cohort.
+        raise Unanswerable("the route selects by gateway, and Istio then ignores the caller's labels")
     for name, value in (inner.get("sourceLabels") or {}).items():
         if (outer.get("sourceLabels") or {}).get(name, value) != value:
             raise Never

@@ -105,6 +105,8 @@ def dressed(obj: Object, book: State, domain: str) -> Object:
         where = f"{label(obj)} route {key}"
         for service, wanted in services:
             _put_on(route, service, namespace, wanted, key, where)
+            if protocol == "http":
+                _put_on_http(route, service, namespace, wanted, key, where)
         _record(routes, key, original, route)
         if protocol == "http":
             before = _inserts(original, route, services, namespace, where)
@@ -127,8 +129,11 @@ def _put_on(route: Route, service: ServiceRef, namespace: str, wanted: State, ke
     if percents is not None:
         exact = {version: Fraction(percent) for version, percent in percents.items()}
         route["route"] = split(route["route"], service, namespace, exact, where)
+
+
+def _put_on_http(route: Route, service: ServiceRef, namespace: str, wanted: State, key: str, where: str) -> None:
     if "sticky" in wanted and sends_to(route, service, namespace):
-        route["route"] = sticky.with_cookies(route["route"], service, namespace, wanted["sticky"], key)
+        route["route"] = sticky.with_cookies(route["route"], service, namespace, wanted["sticky"], where)
     wish = wanted.get("mirror", {}).get(key)
     if wish is not None:
         mirror.put_on(route, service, namespace, wish, where)

@@ -80,8 +80,8 @@ def _refuse_wildcard(snapshot: Snapshot, service: ServiceRef) -> None:
             service.covered_by(str(host), namespace) for host in one["spec"].get("hosts") or ()
         ):
             raise Refused(
-                f"{label(one)} routes {service.fqdn} by a wildcard host. A VirtualService for the exact host would take "
-                f"its place without its rules. Add the host {service.fqdn} to it, or create the exact one by hand."
+                f"{label(one)} routes {service.fqdn} by a wildcard host. A VirtualService for the exact host would "
+                f"take its place without its rules. Add the host {service.fqdn} to it, or create the exact one by hand."
             )
 
 

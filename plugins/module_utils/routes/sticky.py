@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 import typing as t
 
 from ..errors import ForeignDestination, Refused
@@ -29,6 +30,8 @@ if t.TYPE_CHECKING:
     from .destinations import Entry
     from .hosts import ServiceRef
     from .keys import Route
+
+_OUR_COOKIE: t.Final = re.compile(r"^[^=;]+=[^;]+\.[0-9a-f]{8}; Path=[^;]*; Max-Age=\d+; HttpOnly; SameSite=Lax$")
 
 
 def dealt(entries: list[Entry], service: ServiceRef, namespace: str, where: str) -> dict[str, str]:
@@ -69,6 +72,22 @@ def _with_cookie(entry: Entry, cookie: str, wish: dict[str, t.Any], where: str) 
             "Give the routes back without sticky, or let the application set its cookie itself."
         )
     added["Set-Cookie"] = f"{cookie}; Path={wish['path']}; Max-Age={wish['max_age']}; HttpOnly; SameSite=Lax"
+    return entry
+
+
+def without_cookie(entry: Entry) -> Entry:
+    """Return a copy of the entry that hands out no cookie of ours."""
+    entry = copy.deepcopy(entry)
+    added = ((entry.get("headers") or {}).get("response") or {}).get("add") or {}
+    if not _OUR_COOKIE.search(str(added.get("Set-Cookie"))):
+        return entry
+    del added["Set-Cookie"]
+    if not added:
+        del entry["headers"]["response"]["add"]
+    if not entry["headers"]["response"]:
+        del entry["headers"]["response"]
+    if not entry["headers"]:
+        del entry["headers"]
     return entry
 
 

@@ -10,6 +10,7 @@ import copy
 import typing as t
 
 from .patch import canonical, same
+from .sticky import without_cookie
 from .weights import as_integers, shares
 
 if t.TYPE_CHECKING:
@@ -44,7 +45,7 @@ def give_back(before: Sequence[Entry], ours: Sequence[Entry], current: Sequence[
         return copy.deepcopy(list(before))
     now, written, old = _by_destination(current), _by_destination(ours), _by_destination(before)
     if taken_over(ours, current):
-        return [_without_ours(old.get(key, {}), written.get(key), entry) for key, entry in now.items()]
+        return [_without_ours(old.get(key), written.get(key), entry) for key, entry in now.items()]
     restored = []
     for key, entry in old.items():
         if key in written and key not in now:
@@ -54,13 +55,14 @@ def give_back(before: Sequence[Entry], ours: Sequence[Entry], current: Sequence[
     return _in_one_unit(restored, added, ours)
 
 
-def _without_ours(before: Entry, ours: Entry | None, current: Entry) -> Entry:
+def _without_ours(before: Entry | None, ours: Entry | None, current: Entry) -> Entry:
     """Return the entry with its present weight, and without what else we had put on it."""
     if ours is None:
         return copy.deepcopy(current)
-    kept: Entry = {key: current[key] for key in ("weight", "destination") if key in current}
-    merged = t.cast("Entry", merge3(_plain(before), _plain(ours), _plain(current)))
-    return {**merged, **copy.deepcopy(kept)}
+    # An entry we added is theirs now with its weight: only the cookie it hands out goes.
+    base = without_cookie(ours) if before is None else before
+    merged = t.cast("Entry", merge3(_plain(base), _plain(ours), _plain(current)))
+    return {**merged, **{key: copy.deepcopy(current[key]) for key in ("weight", "destination") if key in current}}
 
 
 def _restored(before: Entry, ours: Entry | None, current: Entry | None) -> Entry:
@@ -76,8 +78,10 @@ def _plain(entry: Entry) -> Entry:
 
 def merge3(before: t.Any, ours: t.Any, current: t.Any) -> t.Any:
     """Return `current` with our edit (before -> ours) taken back, and every other difference kept."""
-    if current is not _MISSING and ours is not _MISSING and same(current, ours):
-        return copy.deepcopy(before)
+    if current is _MISSING:
+        return before if ours is _MISSING else _MISSING
+    if ours is not _MISSING and same(current, ours):
+        return before if before is _MISSING else copy.deepcopy(before)
     if not isinstance(ours, dict) or not isinstance(current, dict):
         return copy.deepcopy(current)
     base = before if isinstance(before, dict) else {}

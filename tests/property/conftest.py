@@ -1,0 +1,18 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How many examples: few while one works, 10,000 and more in CI (`--hypothesis-profile=ci`)."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, Phase, settings
+
+_CALM = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+
+settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=_CALM)
+# For a first look: no shrinking, which takes longer than finding.
+settings.register_profile("quick", max_examples=8, deadline=None, suppress_health_check=_CALM, phases=[Phase.generate])
+# Some dozen properties of 1,000 examples each.
+settings.register_profile("ci", max_examples=1000, deadline=None, suppress_health_check=_CALM, print_blob=True)
+settings.load_profile("dev")

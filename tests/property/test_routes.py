@@ -1,0 +1,369 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What holds for every VirtualService, whatever is in it."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+import typing as t
+from fractions import Fraction
+
+import jsonpatch
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.errors import Refused
+from ansible_collections.meshops.canary.plugins.module_utils.routes import matches, patch, plan, weights
+from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.routes.keys import is_general, is_managed
+from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
+from hypothesis import assume, event, given
+from hypothesis import strategies as st
+from support import route_oracle as oracle
+from support import route_strategies as rs
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.canary.plugins.module_utils.routes.change import Plan
+
+REVIEWS = ServiceRef("reviews", "bookinfo")
+RATINGS = ServiceRef("ratings", "bookinfo")
+Operation = t.Callable[[Snapshot], "Plan"]
+
+ALLOWED = re.compile(
+    r"/metadata/annotations(/canary\.meshops\.io~1state)?"
+    r"|/spec/(http|tcp|tls)/\d+/route/\d+(/weight|/destination/subset)?"
+    r"|/spec/http/\d+/route/\d+/headers(/response(/add(/Set-Cookie)?)?)?"
+    r"|/spec/http/\d+(/(mirror|mirrorPercentage|mirrors/\d+)(/.*)?)?"
+    r"|/spec/(http|tcp|tls)/\d+/route"
+)
+
+
+def snapshot_of(virtual_service: rs.Json) -> Snapshot:
+    return Snapshot(
+        virtual_services=(virtual_service,),
+        destination_rules=(rs.destination_rule(), rs.destination_rule(host="ratings")),
+    )
+
+
+def the_route(snapshot: Snapshot) -> rs.Json:
+    assert snapshot.virtual_services is not None
+    return snapshot.virtual_services[0]
+
+
+def write(snapshot: Snapshot, planned: Plan) -> Snapshot:
+    """Write the plan as the API server would, and hold it to its patch."""
+    for change in planned.changes:
+        assert change.before is not None
+        applied = jsonpatch.apply_patch(change.before, list(change.patch))
+        assert patch.same(applied, change.after)
+        for operation in change.patch:
+            assert operation["op"] == "test" or is_allowed(change.before, operation["path"]), operation["path"]
+    return snapshot.after(planned.changes)
+
+
+def is_allowed(before: rs.Json, path: str) -> bool:
+    """Return whether the place is ours to change: weights, our annotation, our mirror and cookie, routes we inserted."""
+    route = re.match(r"/spec/http/(\d+)/", path)
+    inserted = route is not None and is_managed(before["spec"]["http"][int(route[1])])
+    return inserted or ALLOWED.fullmatch(path) is not None
+
+
+def run(snapshot: Snapshot, operations: t.Iterable[Operation]) -> Snapshot:
+    for operation in operations:
+        snapshot = write(snapshot, operation(snapshot))
+    return snapshot
+
+
+@st.composite
+def six_operations(draw: t.Any) -> list[tuple[Operation, Operation]]:
+    """Six things to ask for, each with what takes it back."""
+    dealt, one, other, theirs = (draw(rs.percents()) for _ in range(4))
+    match_one, match_other = draw(rs.cohort_matches()), draw(rs.cohort_matches())
+    order = draw(st.sampled_from((50, 100, 150)))
+    version, percent = draw(st.sampled_from(rs.VERSIONS)), draw(st.sampled_from((10, 0.5, 100)))
+    return [
+        (lambda s: plan.plan_weights(s, REVIEWS, dealt), lambda s: plan.plan_weights_absent(s, REVIEWS)),
+        (
+            lambda s: plan.plan_cohort(s, REVIEWS, "testers", match_one, one, order=order),
+            lambda s: plan.plan_cohort_absent(s, REVIEWS, "testers"),
+        ),
+        (
+            lambda s: plan.plan_cohort(s, REVIEWS, "staff", match_other, other),
+            lambda s: plan.plan_cohort_absent(s, REVIEWS, "staff"),
+        ),
+        (
+            lambda s: plan.plan_mirror(s, REVIEWS, version, percent),
+            lambda s: plan.plan_mirror_absent(s, REVIEWS),
+        ),
+        (lambda s: plan.plan_sticky(s, REVIEWS), lambda s: plan.plan_sticky_absent(s, REVIEWS)),
+        (
+            lambda s: plan.plan_cohort(s, REVIEWS, "beta", {"cookies": {"beta": {"present": True}}}, theirs),
+            lambda s: plan.plan_cohort_absent(s, REVIEWS, "beta"),
+        ),
+    ]
+
+
+def possible(snapshot: Snapshot, operations: list[tuple[Operation, Operation]]) -> list[tuple[Operation, Operation]]:
+    """Return the operations that are not refused; the refusal itself must be the same beside others."""
+    chosen = []
+    for operation in operations:
+        try:
+            run(snapshot, [operation[0]])
+        except Refused as refusal:
+            event(f"refused: {refusal.code} {[finding.code for finding in refusal.findings]}")
+        else:
+            chosen.append(operation)
+    return chosen
+
+
+@given(rs.virtual_services(), rs.percents())
+def test_weights_are_dealt_exactly_and_nothing_else_changes(virtual_service: rs.Json, wanted: dict[str, str]) -> None:
+    try:
+        after = the_route(run(snapshot_of(virtual_service), [lambda s: plan.plan_weights(s, REVIEWS, wanted)]))
+    except Refused:
+        assume(False)
+    share = {version: Fraction(percent) / 100 for version, percent in wanted.items() if Fraction(percent)}
+    for protocol in ("http", "tcp", "tls"):
+        pairs = zip(virtual_service["spec"].get(protocol) or [], after["spec"].get(protocol) or [], strict=True)
+        for before_route, after_route in pairs:
+            assert {**before_route, "route": 0} == {**after_route, "route": 0}
+            old, new = oracle.shares(before_route), oracle.shares(after_route)
+            part = sum((value for (host, _), value in old.items() if host == "reviews"), Fraction(0))
+            if part and is_general(before_route):
+                assert {key[1]: value for key, value in new.items() if key[0] == "reviews"} == {
+                    version: value * part for version, value in share.items()
+                }
+            else:
+                assert old == new
+            assert {k: v for k, v in old.items() if k[0] != "reviews"} == {
+                k: v for k, v in new.items() if k[0] != "reviews"
+            }
+            assert (
+                len(after_route.get("route") or [0, 0]) > 1
+                or after_route["route"][0].get("weight", 1) > 0
+                or before_route == after_route
+            )
+    untouched = ("hosts", "gateways", "exportTo", "xFuture", "x-vendor", "quota")
+    assert all(after["spec"].get(key) == virtual_service["spec"].get(key) for key in untouched)
+
+
+@given(rs.virtual_services(), six_operations(), st.data())
+def test_six_operations_give_one_result_in_any_order(
+    virtual_service: rs.Json, operations: list[tuple[Operation, Operation]], data: st.DataObject
+) -> None:
+    start = snapshot_of(virtual_service)
+    chosen = possible(start, operations)
+    event(f"{len(chosen)} operations")
+    try:
+        expected = run(start, [one for one, _ in chosen])
+    except Refused:
+        # Only two mirrors or cookies in one place can stand in each other's way; then every order refuses.
+        expected = None
+    shuffled = data.draw(st.permutations(chosen))
+    if expected is None:
+        with pytest.raises(Refused):
+            run(start, [one for one, _ in shuffled])
+        return
+    assert the_route(run(start, [one for one, _ in shuffled])) == the_route(expected)
+
+
+@given(rs.virtual_services(), six_operations(), st.data())
+def test_taking_everything_back_in_any_order_gives_the_original(
+    virtual_service: rs.Json, operations: list[tuple[Operation, Operation]], data: st.DataObject
+) -> None:
+    start = snapshot_of(virtual_service)
+    chosen = possible(start, operations)
+    full = run(start, [one for one, _ in chosen])
+    assert the_route(run(full, [back for _, back in data.draw(st.permutations(chosen))])) == virtual_service
+
+
+@given(rs.virtual_services(), six_operations())
+def test_a_second_run_changes_nothing(virtual_service: rs.Json, operations: list[tuple[Operation, Operation]]) -> None:
+    start = snapshot_of(virtual_service)
+    chosen = possible(start, operations)
+    full = run(start, [one for one, _ in chosen])
+    for (one, back), rest in itertools.product(chosen, [chosen]):
+        assert not one(full).changes
+        without = run(full, [back])
+        assert not back(without).changes
+        assert rest
+
+
+@given(rs.virtual_services(), rs.percents(), rs.percents())
+def test_the_way_to_the_weights_does_not_matter(
+    virtual_service: rs.Json, first: dict[str, str], last: dict[str, str]
+) -> None:
+    start = snapshot_of(virtual_service)
+    try:
+        direct = run(start, [lambda s: plan.plan_weights(s, REVIEWS, last)])
+        detour = run(
+            start, [lambda s: plan.plan_weights(s, REVIEWS, first), lambda s: plan.plan_weights(s, REVIEWS, last)]
+        )
+    except Refused:
+        assume(False)
+    assert the_route(direct) == the_route(detour)
+
+
+@st.composite
+def requests(draw: t.Any) -> oracle.Request:
+    return oracle.Request(
+        path=draw(st.sampled_from((*rs.PATHS, "/api/v2/x", "/API"))),
+        method=draw(st.sampled_from(("GET", "POST"))),
+        port=draw(st.sampled_from((80, 9080))),
+        headers=draw(
+            st.dictionaries(
+                st.sampled_from((*rs.HEADERS, "cookie")),
+                st.sampled_from((*rs.VALUES, "canary=always", "a=b; canary=always; c=d", "canary=alwaysnot")),
+                max_size=3,
+            )
+        ),
+        query=draw(st.dictionaries(st.sampled_from(("q", "debug")), st.just("1"))),
+        labels=draw(st.dictionaries(st.sampled_from(("app", "team")), st.sampled_from(("a", "b")))),
+    )
+
+
+@given(rs.virtual_services(), rs.cohort_matches(), rs.percents(), st.lists(requests(), min_size=5, max_size=20))
+def test_a_cohort_gets_its_split_and_nobody_else_notices(
+    virtual_service: rs.Json, match: rs.Json, wanted: dict[str, str], asked: list[oracle.Request]
+) -> None:
+    try:
+        after = the_route(
+            run(snapshot_of(virtual_service), [lambda s: plan.plan_cohort(s, REVIEWS, "testers", match, wanted)])
+        )
+    except Refused:
+        assume(False)
+    blocks = matches.istio_blocks(match)
+    split = {("reviews", version): Fraction(percent) / 100 for version, percent in wanted.items() if Fraction(percent)}
+    for request in asked:
+        was, now = oracle.first_match(virtual_service["spec"], request), oracle.first_match(after["spec"], request)
+        ours = was is not None and any(entry["destination"]["host"] in rs.OWN_HOSTS for entry in was.get("route") or ())
+        if ours and any(oracle.block_matches(block, request) for block in blocks):
+            event("in the cohort")
+            assert now is not None
+            assert is_managed(now)
+            assert oracle.shares(now) == split
+            inherited = [key for key in (was or {}) if key not in ("name", "match", "route")]
+            assert {key: now[key] for key in inherited} == {key: (was or {})[key] for key in inherited}
+        else:
+            assert now == was
+
+
+def foreign_edits() -> st.SearchStrategy[t.Callable[[rs.Json], None]]:
+    """Edits somebody else makes, each possible on the original and on what we made of it."""
+
+    def last_route(obj: rs.Json) -> rs.Json:
+        return t.cast(rs.Json, obj["spec"]["http"][-1])
+
+    def timeout(obj: rs.Json) -> None:
+        last_route(obj)["timeout"] = "7s"
+
+    def new_first_route(obj: rs.Json) -> None:
+        obj["spec"]["http"].insert(0, {"match": [{"uri": {"exact": "/new"}}], "redirect": {"uri": "/"}})
+
+    def new_host(obj: rs.Json) -> None:
+        obj["spec"]["hosts"].append("later.example.com")
+
+    def annotation(obj: rs.Json) -> None:
+        obj["metadata"].setdefault("annotations", {})["owner"] = "them"
+
+    def destination_header(obj: rs.Json) -> None:
+        entry = last_route(obj)["route"][0]
+        entry.setdefault("headers", {}).setdefault("request", {}).setdefault("set", {})["x-theirs"] = "1"
+
+    def unknown_field(obj: rs.Json) -> None:
+        last_route(obj)["xLater"] = {"a": [1]}
+
+    def drop_policy(obj: rs.Json) -> None:
+        last_route(obj).pop("retries", None)
+
+    return st.sampled_from(
+        [timeout, new_first_route, new_host, annotation, destination_header, unknown_field, drop_policy]
+    )
+
+
+@given(rs.virtual_services(), six_operations(), st.lists(foreign_edits(), min_size=1, max_size=3, unique=True))
+def test_edits_of_others_outlive_us(
+    virtual_service: rs.Json, operations: list[tuple[Operation, Operation]], edits: list[t.Callable[[rs.Json], None]]
+) -> None:
+    # An entry without subset is replaced by its versions, so an edit to the first version has no counterpart.
+    assume("subset" in virtual_service["spec"]["http"][-1]["route"][0]["destination"])
+    start = snapshot_of(virtual_service)
+    chosen = possible(start, operations)
+    edited = copy.deepcopy(the_route(run(start, [one for one, _ in chosen])))
+    wanted = copy.deepcopy(virtual_service)
+    for edit in edits:
+        edit(edited)
+        edit(wanted)
+    after = run(snapshot_of(edited), [back for _, back in chosen])
+    assert the_route(after) == wanted
+
+
+@given(rs.virtual_services(), rs.percents(), st.integers(0, 3))
+def test_weights_somebody_else_changed_are_theirs(virtual_service: rs.Json, wanted: dict[str, str], bump: int) -> None:
+    start = snapshot_of(virtual_service)
+    try:
+        edited = copy.deepcopy(the_route(run(start, [lambda s: plan.plan_weights(s, REVIEWS, wanted)])))
+    except Refused:
+        assume(False)
+    route = edited["spec"]["http"][-1]
+    assume(route != virtual_service["spec"]["http"][-1])
+    theirs = route["route"][bump % len(route["route"])]
+    theirs["weight"] = theirs.get("weight", 0) + 7
+    after = the_route(run(snapshot_of(edited), [lambda s: plan.plan_weights_absent(s, REVIEWS)]))
+    assert after["spec"]["http"][-1] == route
+    assert after["spec"]["http"][:-1] == virtual_service["spec"]["http"][:-1]
+    assert after["metadata"] == virtual_service["metadata"]
+
+
+@given(rs.virtual_services(), rs.percents())
+def test_a_patch_for_another_version_of_the_object_fails(virtual_service: rs.Json, wanted: dict[str, str]) -> None:
+    try:
+        planned = plan.plan_weights(snapshot_of(virtual_service), REVIEWS, wanted)
+    except Refused:
+        assume(False)
+    assume(planned.changes)
+    newer = copy.deepcopy(virtual_service)
+    newer["metadata"]["resourceVersion"] = "42"
+    with pytest.raises(jsonpatch.JsonPatchTestFailed):
+        jsonpatch.apply_patch(newer, list(planned.changes[0].patch))
+
+
+@given(rs.virtual_services(), rs.percents())
+def test_settling_leaves_the_weights_and_no_book(virtual_service: rs.Json, wanted: dict[str, str]) -> None:
+    start = snapshot_of(virtual_service)
+    try:
+        kept = the_route(run(start, [lambda s: plan.plan_weights(s, REVIEWS, wanted)]))
+        settled = run(start, [lambda s: plan.plan_weights(s, REVIEWS, wanted, settle=True)])
+    except Refused:
+        assume(False)
+    assert not plan.plan_weights(settled, REVIEWS, wanted, settle=True).changes
+    assert not plan.plan_weights_absent(settled, REVIEWS).changes
+    assert the_route(settled)["metadata"] == virtual_service["metadata"]
+    for one, other in zip(kept["spec"]["http"], the_route(settled)["spec"]["http"], strict=True):
+        assert oracle.shares(one) == oracle.shares(other)
+
+
+@given(rs.json_values(), rs.json_values())
+def test_a_difference_applied_is_the_other_document(one: t.Any, other: t.Any) -> None:
+    before, after = {"metadata": {}, "spec": one}, {"metadata": {}, "spec": other}
+    applied = jsonpatch.apply_patch(before, patch.guarded_patch(before, after))
+    assert patch.same(applied, after)
+
+
+@given(st.lists(rs.json_values(), max_size=6), st.data())
+def test_lists_are_edited_and_not_replaced(items: list[t.Any], data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(items)))
+    before, after = {"list": items}, {"list": [*items[:place], {"new": True}, *items[place:]]}
+    operations = list(patch.difference(before, after))
+    assert [operation["op"] for operation in operations] == ["add"]
+    assert patch.same(jsonpatch.apply_patch(before, operations), after)
+
+
+@given(rs.percents(), st.integers(0, 1000))
+def test_weights_become_the_integers_that_mean_them(wanted: dict[str, str], familiar: int) -> None:
+    exact = weights.closed_set(wanted)
+    integers = weights.as_integers([percent / 100 for percent in exact.values()], familiar, "route")
+    assert weights.shares(integers) == [percent / 100 for percent in exact.values()] or len(integers) == 1
+    assert sum(integers) <= weights.INT32_MAX
