@@ -361,6 +361,35 @@ def test_head_has_no_body_and_a_request_may_come_in_pieces(start) -> None:
     assert b"content-length: " in answer
 
 
+def test_answer_in_chunks_is_put_together(start, recorder) -> None:
+    page = start("productpage", **upstreams(reviews=recorder.server_port))
+    answer = page.get("/api/v1/products/0/reviews")
+    assert (answer.status, answer.json()) == (200, {})
+
+
+def test_upstream_that_hangs_up_on_a_kept_alive_connection_is_asked_again(start) -> None:
+    """A request can cross the server's goodbye on the wire; it goes out once more, on a new connection."""
+    body = b'{"ratings": {"Reviewer1": 3, "Reviewer2": 2}}'
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    requests = []
+
+    def serve(listener: socket.socket) -> None:
+        for answers in (1, 1):
+            connection, _address = listener.accept()
+            with connection:
+                for number in range(answers + 1):
+                    requests.append(connection.recv(65536))
+                    if number < answers:
+                        connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        reviews = start("reviews", SERVICE_VERSION="v2", **upstreams(ratings=listener.getsockname()[1]))
+        for _time in range(2):
+            assert reviews.get("/reviews/0").json()["reviews"][0]["rating"] == {"stars": 3, "color": "black"}
+    assert len(requests) == 3, "one answered, one hung up on, one answered"
+
+
 def test_closed_upstream_connection_is_replaced_without_an_error(start) -> None:
     """The upstream ends each kept-alive connection after its drain; no caller sees it."""
     ratings = start("ratings", DRAIN_SECONDS="0")
