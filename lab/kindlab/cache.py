@@ -12,7 +12,10 @@ import hashlib
 import os
 import pathlib
 import shutil
+import time
 import typing as t
+
+from . import progress
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +68,7 @@ def build_once(kind: str, inputs: Inputs, builder: Callable[[pathlib.Path], None
     """
     target = entry(kind, inputs)
     if target.is_dir():
+        os.utime(target)  # `clean` goes by the last use
         return target
     with locked(target.with_name(target.name + ".lock")):
         if not target.is_dir():
@@ -81,24 +85,30 @@ def locked(path: pathlib.Path) -> Iterator[None]:
     """Hold the lock file `path`; the kernel gives it up when the process ends, however it ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.say(f"Waiting for somebody else at work ({path}) ...")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-# Needed for building alone; and what was built.
+# Needed for building alone; and what was built, the last a Docker daemon's data rather than entries.
 _FOR_BUILDING = ("go", "go-bin", "logs")
 _BUILT = ("programs", "node-base", "node-image", "debian", "images", "envoy", "docker")
+_UNUSED_SECONDS = 24 * 3600
 
 
 def clean(*, everything: bool) -> list[pathlib.Path]:
-    """Remove what only building needs, or everything that was built; return what was removed."""
-    removed = []
-    for name in _FOR_BUILDING + (_BUILT if everything else ()):
-        folder = root() / name
-        if folder.is_dir():
-            # Go makes its module folders read-only.
-            for inner, _folders, _files in os.walk(folder):
-                pathlib.Path(inner).chmod(0o700)
-            shutil.rmtree(folder)
-            removed.append(folder)
+    """Remove what only building needs, and entries unused for a day, or all of them; return what was removed."""
+    kinds = _BUILT if everything else ()
+    removed = [root() / name for name in (*_FOR_BUILDING, *kinds) if (root() / name).is_dir()]
+    if not everything:
+        entries = (path for name in _BUILT if name != "docker" for path in (root() / name).glob("*"))
+        removed += [path for path in entries if path.is_dir() and path.stat().st_mtime < time.time() - _UNUSED_SECONDS]
+    for folder in removed:
+        # Go makes its module folders read-only.
+        for inner, _folders, _files in os.walk(folder):
+            pathlib.Path(inner).chmod(0o700)
+        shutil.rmtree(folder)
     return removed

@@ -54,6 +54,8 @@ def start() -> None:
         if is_running():
             return
         host.require(host.DOCKER, "a private Docker daemon")
+        # In later releases than bookworm a package of its own.
+        host.require({"docker-cli": "docker"}, "talking to a private Docker daemon")
         if host.lacks_sys_resource():
             host.require({"jq": "jq"}, "running containers without CAP_SYS_RESOURCE")
         with progress.step("Start a private Docker daemon", cache.root() / "logs") as step:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -66,6 +67,17 @@ def test_failed_build_leaves_no_entry_and_can_be_repeated() -> None:
     assert not cache.entry("programs", ["x"]).exists()
     mended = cache.build_once("programs", ["x"], lambda folder: (folder / "whole").touch())
     assert [path.name for path in mended.iterdir()] == ["whole"]
+
+
+def test_clean_removes_entries_nobody_has_used_for_a_day(own_cache: pathlib.Path) -> None:
+    old = cache.build_once("images", ["old"], lambda folder: None)
+    used = cache.build_once("images", ["used"], lambda folder: None)
+    yesterday = time.time() - 25 * 3600
+    for path in (old, used):
+        os.utime(path, (yesterday, yesterday))
+    cache.build_once("images", ["used"], lambda folder: pytest.fail("it is there"))
+    assert cache.clean(everything=False) == [old]
+    assert used.is_dir()
 
 
 def test_clean_keeps_what_was_built_unless_told(own_cache: pathlib.Path) -> None:
