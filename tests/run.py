@@ -69,7 +69,7 @@ class Tiers:
 
     def _cluster_step(self, tier: str) -> Step:
         if tier == "molecule":
-            return checks.molecule_step(ROOT, self.home, tree(), lab.Lab.running().kubeconfig)
+            return checks.molecule_step(ROOT, self.home, tree())
         return checks.pytest_step(ROOT, tier, OUT, seconds=2400)
 
 
@@ -107,6 +107,7 @@ def main() -> int:
     options = parser.parse_args()
     wanted = options.only or (CHECK if options.what == "check" else CHECK + MESH)
     os.environ.pop("ANSIBLE_CONFIG", None)  # the tests bring their own settings
+    os.environ["CANARY_LAB_CACHE"] = str(cache.root())  # the same for steps that have another HOME
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended by a signal."))
     began = time.monotonic()
     tiers = Tiers()
