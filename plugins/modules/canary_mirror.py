@@ -118,7 +118,7 @@ objects:
     kind: {description: Kind., type: str, sample: VirtualService}
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: reviews}
-    changed: {description: Whether it was, or would be, changed., type: bool, sample: true}
+    changed: {description: "Whether it was, or would be, changed.", type: bool, sample: true}
 patch:
   description: What was written, or would be in check mode, in this order.
   returned: when there is a plan

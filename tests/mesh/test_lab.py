@@ -120,7 +120,9 @@ def test_exec_runs_in_the_network_of_the_shared_cluster() -> None:
     argv = [str(CLUSTER), "exec", "--", "kubectl", "get", "--raw=/readyz"]
     inside = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert inside.stdout == "ok", inside.stderr
-    status = json.loads(subprocess.run([str(CLUSTER), "status", "--json"], capture_output=True, text=True).stdout)
+    status = json.loads(
+        subprocess.run([str(CLUSTER), "status", "--json"], capture_output=True, text=True, check=True).stdout
+    )
     argv = [*argv[:3], "cat", "/proc/net/fib_trie"]
     routes = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
     assert "10.244." in routes

@@ -79,7 +79,7 @@ def run(snapshot: Snapshot, operations: t.Iterable[Operation]) -> Snapshot:
 @st.composite
 def six_operations(draw: t.Any) -> list[tuple[Operation, Operation]]:
     """Six things to ask for, each with what takes it back."""
-    dealt, one, other, theirs = (draw(rs.percents()) for _ in range(4))
+    dealt, one, other, theirs = (draw(rs.percents()) for _turn in range(4))
     match_one, match_other = draw(rs.cohort_matches()), draw(rs.cohort_matches())
     order = draw(st.sampled_from((50, 100, 150)))
     version, percent = draw(st.sampled_from(rs.VERSIONS)), draw(st.sampled_from((10, 0.5, 100)))
@@ -130,7 +130,7 @@ def test_weights_are_dealt_exactly_and_nothing_else_changes(virtual_service: rs.
         for before_route, after_route in pairs:
             assert {**before_route, "route": 0} == {**after_route, "route": 0}
             old, new = oracle.shares(before_route), oracle.shares(after_route)
-            part = sum((value for (host, _), value in old.items() if host == "reviews"), Fraction(0))
+            part = sum((value for (host, _name), value in old.items() if host == "reviews"), Fraction(0))
             if part and is_general(before_route):
                 assert {key[1]: value for key, value in new.items() if key[0] == "reviews"} == {
                     version: value * part for version, value in share.items()
@@ -157,16 +157,16 @@ def test_six_operations_give_one_result_in_any_order(
     chosen = possible(start, operations)
     event(f"{len(chosen)} operations")
     try:
-        expected = run(start, [one for one, _ in chosen])
+        expected = run(start, [one for one, _undo in chosen])
     except Refused:
         # Only two mirrors or cookies in one place can stand in each other's way; then every order refuses.
         expected = None
     shuffled = data.draw(st.permutations(chosen))
     if expected is None:
         with pytest.raises(Refused):
-            run(start, [one for one, _ in shuffled])
+            run(start, [one for one, _undo in shuffled])
         return
-    assert the_route(run(start, [one for one, _ in shuffled])) == the_route(expected)
+    assert the_route(run(start, [one for one, _undo in shuffled])) == the_route(expected)
 
 
 @given(rs.virtual_services(), six_operations(), st.data())
@@ -175,15 +175,15 @@ def test_taking_everything_back_in_any_order_gives_the_original(
 ) -> None:
     start = snapshot_of(virtual_service)
     chosen = possible(start, operations)
-    full = run(start, [one for one, _ in chosen])
-    assert the_route(run(full, [back for _, back in data.draw(st.permutations(chosen))])) == virtual_service
+    full = run(start, [one for one, _undo in chosen])
+    assert the_route(run(full, [back for _do, back in data.draw(st.permutations(chosen))])) == virtual_service
 
 
 @given(rs.virtual_services(), six_operations())
 def test_a_second_run_changes_nothing(virtual_service: rs.Json, operations: list[tuple[Operation, Operation]]) -> None:
     start = snapshot_of(virtual_service)
     chosen = possible(start, operations)
-    full = run(start, [one for one, _ in chosen])
+    full = run(start, [one for one, _undo in chosen])
     for (one, back), rest in itertools.product(chosen, [chosen]):
         assert not one(full).changes
         without = run(full, [back])
@@ -291,12 +291,12 @@ def test_edits_of_others_outlive_us(
     assume("subset" in virtual_service["spec"]["http"][-1]["route"][0]["destination"])
     start = snapshot_of(virtual_service)
     chosen = possible(start, operations)
-    edited = copy.deepcopy(the_route(run(start, [one for one, _ in chosen])))
+    edited = copy.deepcopy(the_route(run(start, [one for one, _undo in chosen])))
     wanted = copy.deepcopy(virtual_service)
     for edit in edits:
         edit(edited)
         edit(wanted)
-    after = run(snapshot_of(edited), [back for _, back in chosen])
+    after = run(snapshot_of(edited), [back for _do, back in chosen])
     assert the_route(after) == wanted
 
 

@@ -114,7 +114,7 @@ def molecule_step(root: Path, home: Path, collections: Path) -> Step:
 def count_scenarios(log: str) -> tuple[int, int]:
     """Return how many scenarios passed and failed, from the recap that Molecule prints at its end.
 
-    A line is `NAME : actions=5 successful=4 ... missing=1 failed=0`; `default` has one for creating and one for destroying.
+    A line is `NAME : actions=5 successful=4 ... missing=1 failed=0`; `default` has one at either end.
     """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
     lines = re.findall(r"^(\S+) +: actions=.* failed=(\d+)", plain, flags=re.MULTILINE)

@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 
     from .snapshot import Object
 
-Percent = int | float
+Percent = float  # or int: what a user writes
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def _ports(snapshot: Snapshot, service: ServiceRef) -> list[dict[str, t.Any]]:
 
 
 def _is_tcp(port: Mapping[str, t.Any]) -> bool:
-    protocol = str(port.get("appProtocol") or port.get("name") or "").lower().split("-")[0]
+    protocol = str(port.get("appProtocol") or port.get("name") or "").lower().partition("-")[0]
     return protocol in _PLAIN_TCP
 
 

@@ -11,18 +11,48 @@ import typing as t
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE, Finding
 from ansible_collections.meshops.canary.plugins.module_utils.routes import preflight
-from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
 from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight import Evidence
 from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight_access import Right
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
 from support import reviews
-from support.reviews import NAMESPACE, changed, healthy, obj
+from support.broken import (
+    FLUX,
+    SERVICE,
+    Lists,
+    ambient_with_waypoint,
+    ambient_without_waypoint,
+    chosen_to_be_outside,
+    container_metric_needs_one_request,
+    equal_rule_elsewhere,
+    finished_job_without_sidecar,
+    forgotten_sidecar,
+    gateway_without_versions,
+    hpa_that_cannot_scale,
+    http_route_for_the_mesh,
+    http_route_of_a_gateway,
+    managed_by,
+    missing_subset,
+    native_sidecar,
+    of_destination_rule,
+    of_virtual_service,
+    owner,
+    port_with_app_protocol,
+    private_second_claim,
+    rule_for_another_host_elsewhere,
+    rule_of_the_callers_namespace,
+    second_claim,
+    sidecar_without_request,
+    single_destination_at_zero,
+    subset_before_its_pods,
+    subset_by_rollout_hash,
+    tcp_port,
+    unnamed_port,
+    unready_version,
+)
+from support.reviews import NAMESPACE, healthy, obj
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-Lists = dict[str, t.Any]
-SERVICE = ServiceRef("reviews", NAMESPACE)
 
 
 def inspect(lists: Lists, **arguments: t.Any) -> list[Finding]:
@@ -35,158 +65,6 @@ def codes(findings: list[Finding]) -> list[str]:
 
 def test_a_healthy_service_has_no_findings() -> None:
     assert inspect(healthy()) == []
-
-
-def second_claim(lists: Lists) -> None:
-    lists["virtual_services"].append(reviews.virtual_service(weights={"v1": 100}, name="revews"))
-
-
-def private_second_claim(lists: Lists) -> None:
-    lists["virtual_services"].append(
-        reviews.virtual_service("other", {"v1": 100}, exportTo=["."], hosts=[SERVICE.fqdn])
-    )
-
-
-def http_route_for_the_mesh(lists: Lists) -> None:
-    parent = {"group": "", "kind": "Service", "name": "reviews", "port": 9080}
-    frame = obj("gateway.networking.k8s.io/v1", "HTTPRoute", "reviews", NAMESPACE)
-    lists["http_routes"].append({**frame, "spec": {"parentRefs": [parent], "rules": []}})
-
-
-def missing_subset(lists: Lists) -> None:
-    lists["virtual_services"] = [reviews.virtual_service(weights={"v1": 90, "v3": 10})]
-
-
-def unready_version(lists: Lists) -> None:
-    lists["pods"][3] = reviews.pod("reviews-v2-a", {"app": "reviews", "version": "v2"}, ready=False)
-    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
-    lists["pods"][3]["status"]["containerStatuses"] = [{"name": "app", "state": waiting}]
-
-
-def subset_before_its_pods(lists: Lists) -> None:
-    lists["destination_rules"] = [reviews.destination_rule(versions=("v1", "v2", "v3"))]
-
-
-def single_destination_at_zero(lists: Lists) -> None:
-    lists["virtual_services"] = [reviews.virtual_service(weights={"v2": 0})]
-
-
-def rule_of_the_callers_namespace(lists: Lists) -> None:
-    lists["destination_rules"].append(reviews.destination_rule("shop", ("v1",), host="*.bookinfo.svc.cluster.local"))
-
-
-def equal_rule_elsewhere(lists: Lists) -> None:
-    lists["destination_rules"].append(reviews.destination_rule("shop", host=SERVICE.fqdn))
-
-
-def rule_for_another_host_elsewhere(lists: Lists) -> None:
-    lists["destination_rules"].append(reviews.destination_rule("shop", host="reviews"))
-
-
-def gateway_without_versions(lists: Lists) -> None:
-    route = {"route": [reviews.destination(None)]}
-    lists["virtual_services"].append(
-        reviews.virtual_service(name="page", hosts=["shop.example.com"], gateways=["page"], http=[route])
-    )
-
-
-def http_route_of_a_gateway(lists: Lists) -> None:
-    frame = obj("gateway.networking.k8s.io/v1", "HTTPRoute", "page", NAMESPACE)
-    rules = [{"backendRefs": [{"name": "reviews", "port": 9080}]}]
-    lists["http_routes"].append({**frame, "spec": {"parentRefs": [{"name": "page"}], "rules": rules}})
-
-
-def tcp_port(lists: Lists) -> None:
-    lists["services"] = [reviews.service(name="tcp-reviews")]
-
-
-def unnamed_port(lists: Lists) -> None:
-    lists["services"] = [reviews.service(name="reviews")]
-
-
-def port_with_app_protocol(lists: Lists) -> None:
-    lists["services"] = [reviews.service(name="tcp-reviews", appProtocol="http")]
-
-
-def forgotten_sidecar(lists: Lists) -> None:
-    lists["pods"].append(reviews.pod("cart-a", {"app": "cart"}, sidecar=False))
-
-
-def finished_job_without_sidecar(lists: Lists) -> None:
-    job = reviews.pod("job-a", {"app": "job"}, sidecar=False, ready=False)
-    lists["pods"].append(changed(job, status={"phase": "Succeeded"}))
-
-
-def chosen_to_be_outside(lists: Lists) -> None:
-    lists["pods"].append(reviews.pod("cart-a", {"app": "cart", "sidecar.istio.io/inject": "false"}, sidecar=False))
-
-
-def native_sidecar(lists: Lists) -> None:
-    pod = reviews.pod("cart-a", {"app": "cart"}, sidecar=False)
-    pod["spec"]["initContainers"] = [{"name": "istio-proxy", "restartPolicy": "Always"}]
-    lists["pods"].append(pod)
-
-
-def ambient_without_waypoint(lists: Lists) -> None:
-    lists["namespaces"][0]["metadata"]["labels"] = {"istio.io/dataplane-mode": "ambient"}
-
-
-def ambient_with_waypoint(lists: Lists) -> None:
-    ambient_without_waypoint(lists)
-    lists["services"] = [changed(reviews.service(), metadata={"labels": {"istio.io/use-waypoint": "waypoint"}})]
-
-
-def of_virtual_service(**metadata: t.Any) -> Callable[[Lists], None]:
-    def break_it(lists: Lists) -> None:
-        lists["virtual_services"] = [changed(reviews.virtual_service(), metadata=metadata)]
-
-    return break_it
-
-
-def of_destination_rule(**metadata: t.Any) -> Callable[[Lists], None]:
-    def break_it(lists: Lists) -> None:
-        lists["destination_rules"] = [changed(reviews.destination_rule(), metadata=metadata)]
-
-    return break_it
-
-
-def subset_by_rollout_hash(lists: Lists) -> None:
-    lists["destination_rules"][0]["spec"]["subsets"].append(
-        {"name": "v9", "labels": {"rollouts-pod-template-hash": "6f"}}
-    )
-
-
-def owner(kind: str, version: str, *, controller: bool = True) -> Callable[[Lists], None]:
-    reference = {"apiVersion": version, "kind": kind, "name": "reviews", "controller": controller}
-    return of_virtual_service(ownerReferences=[reference])
-
-
-def managed_by(manager: str) -> Callable[[Lists], None]:
-    return of_virtual_service(managedFields=[{"manager": manager, "operation": "Update"}])
-
-
-FLUX = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
-
-
-def sidecar_without_request(lists: Lists) -> None:
-    lists["pods"][0]["spec"]["containers"][1]["resources"] = {}
-
-
-def container_metric_needs_one_request(lists: Lists) -> None:
-    sidecar_without_request(lists)
-    target = {"averageUtilization": 50}
-    metric = {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "app", "target": target}}
-    lists["hpas"][0]["spec"]["metrics"] = [metric]
-
-
-def hpa_that_cannot_scale(lists: Lists) -> None:
-    condition = {
-        "type": "ScalingActive",
-        "status": "False",
-        "reason": "FailedGetResourceMetric",
-        "message": "no metrics",
-    }
-    lists["hpas"][1]["status"]["conditions"] = [condition]
 
 
 TABLE: tuple[tuple[Callable[[Lists], None], list[str]], ...] = (
