@@ -1,0 +1,190 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Waiting for proxies under what a healthy mesh does not show: rights missing, pods ending, proxies that never follow.
+
+The door is played; that real proxies are read rightly is proved in tests/mesh.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils import proxies
+from ansible_collections.meshops.canary.plugins.module_utils.commands import concerned, convergence
+from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError
+from ansible_collections.meshops.canary.plugins.module_utils.routes import envoy
+from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
+
+SERVICE = ServiceRef("reviews", "shop")
+EMPTY = Snapshot(virtual_services=())
+PARAMS = {"istio_namespace": "istio-system", "wait_timeout": 1.0, "wait_settle": 0.01, "wait_sample": 50}
+Step = list[str] | ApiError
+
+
+def proxy(name: str, *, gateway: bool = False) -> proxies.Proxy:
+    return proxies.Proxy("shop", name, gateway)
+
+
+def forbidden() -> ApiError:
+    return ApiError("no right to forward", 403, reason="Forbidden")
+
+
+def broken() -> ApiError:
+    return ApiError("the port did not answer", None, reason="portforward")
+
+
+class Door:
+    """Plays istiod and Envoy: per proxy what is missing (or the error) at each reading; the last one stays."""
+
+    def __init__(
+        self, script: dict[str, list[Step]], subsets: tuple[str, ...] = ("", "v1"), error: ApiError | None = None
+    ):
+        self.script, self.subsets, self.error = script, subsets, error
+        self.read: list[str] = []
+
+    def connected(self) -> list[proxies.Proxy]:
+        if self.error:
+            raise self.error
+        return [proxy(name) for name in self.script]
+
+    def config_dump(self, one: proxies.Proxy, kinds: t.Sequence[str], _pattern: str = "") -> dict[str, t.Any]:
+        if tuple(kinds) == (proxies.CLUSTERS,):
+            names = [f"outbound|9080|{subset}|{SERVICE.fqdn}" for subset in self.subsets]
+            return {"configs": [{"cluster": {"name": name}} for name in names]}
+        self.read.append(one.name)
+        steps = self.script[one.name]
+        step = steps.pop(0) if len(steps) > 1 else steps[0]
+        if isinstance(step, ApiError):
+            raise step
+        return {"configs": [], "missing": step}
+
+
+class NoPods:
+    """A cluster in which the service's namespace has no pod."""
+
+    def list(self, *_given: t.Any, **_named: t.Any) -> list[t.Any]:
+        return []
+
+
+@pytest.fixture
+def wait(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., convergence.Convergence]:
+    monkeypatch.setattr(envoy, "holds", lambda dump, *_rest: dump["missing"])
+    monkeypatch.setattr(convergence, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(convergence, "LONGEST_PAUSE", 0.01)
+
+    def call(door: Door, *, subsets: tuple[str, ...] = (), **params: t.Any) -> convergence.Convergence:
+        monkeypatch.setattr(convergence, "Proxies", lambda *_given: door)
+        given = {**PARAMS, **params}
+        cluster = t.cast("t.Any", NoPods())
+        return convergence.wait_for_proxies(cluster, SERVICE, (EMPTY, EMPTY), given, lambda _said: None, subsets)
+
+    return call
+
+
+Wait = t.Callable[..., convergence.Convergence]
+
+
+def test_only_those_behind_are_read_again(wait: Wait) -> None:
+    door = Door({"quick": [[]], "slow": [["v1 90%"], ["v1 90%"], []]})
+    done = wait(door)
+    assert (done.method, done.converged, done.proxies, done.checked, done.pending) == ("proxies", True, 2, 2, [])
+    assert sorted(door.read) == ["quick", "slow", "slow", "slow"]
+
+
+def test_the_deadline_ends_the_wait_and_names_who_is_behind(wait: Wait) -> None:
+    done = wait(Door({"quick": [[]], "stuck": [["the route for v2"]]}), wait_timeout=0.05)
+    assert (done.method, done.converged, done.checked) == ("proxies", False, 1)
+    assert done.pending == ["shop/stuck: the route for v2"]
+    assert 0.05 <= done.seconds < 1
+
+
+def test_without_rights_it_is_never_called_converged(wait: Wait) -> None:
+    done = wait(Door({"one": [forbidden()]}))
+    assert (done.method, done.converged, done.checked) == ("settle", None, 0)
+    assert "shop/one: no right to forward" in done.note
+    assert "Waited 0.01 s" in done.note
+
+
+def test_one_unreadable_proxy_among_readable_leaves_it_unknown(wait: Wait) -> None:
+    done = wait(Door({"one": [[]], "two": [forbidden()]}))
+    assert (done.method, done.converged, done.checked) == ("proxies", None, 1)
+
+
+def test_istiod_that_may_not_be_asked_leaves_a_note_and_a_pause(wait: Wait) -> None:
+    done = wait(Door({}, error=forbidden()))
+    assert (done.method, done.converged, done.proxies) == ("settle", None, 0)
+    assert "istiod could not be asked" in done.note
+    assert "no gateway and no caller elsewhere" in done.note
+
+
+def test_istiod_that_does_not_answer_is_asked_again(wait: Wait) -> None:
+    door = Door({"one": [[]]})
+    failures = [broken(), broken()]
+    answer = door.connected
+    door.connected = lambda: answer() if not failures else _raise(failures.pop())  # type: ignore[method-assign]
+    assert wait(door).converged is True
+
+
+def _raise(error: ApiError) -> t.NoReturn:
+    raise error
+
+
+def test_a_pod_that_is_gone_needs_no_routes(wait: Wait) -> None:
+    done = wait(Door({"one": [[]], "ended": [["behind"], ApiError("not found", 404, reason="NotFound")]}))
+    assert (done.converged, done.proxies, done.checked, done.pending) == (True, 1, 1, [])
+
+
+def test_a_proxy_that_starts_may_fail_twice(wait: Wait) -> None:
+    assert wait(Door({"new": [broken(), broken(), []]})).converged is True
+    never = wait(Door({"dead": [broken()]}))
+    assert (never.converged, never.method) == (None, "settle")
+    assert "did not answer" in never.note
+
+
+def test_a_sidecar_that_cannot_see_the_service_lacks_nothing(wait: Wait) -> None:
+    assert wait(Door({"scoped": [["no route of it"]]}, subsets=())).converged is True
+
+
+def test_new_subsets_are_waited_for(wait: Wait) -> None:
+    assert wait(Door({"one": [[]]}, subsets=("", "v1", "v2")), subsets=("v1", "v2")).converged is True
+    behind = wait(Door({"one": [[]]}, subsets=("", "v1")), subsets=("v1", "v2"), wait_timeout=0.05)
+    assert behind.pending == ["shop/one: no cluster of subset v2 yet"]
+
+
+def test_no_proxy_at_all_is_no_success(wait: Wait) -> None:
+    done = wait(Door({}))
+    assert (done.method, done.converged) == ("none", None)
+
+
+def test_a_big_mesh_is_sampled_and_says_so(wait: Wait) -> None:
+    door = Door({f"p{number}": [[]] for number in range(30)})
+    done = wait(door, wait_sample=5)
+    assert (done.proxies, done.checked, len(door.read)) == (30, 5, 5)
+    assert "5 of 30 proxies were read" in done.note
+    everyone = Door({f"p{number}": [[]] for number in range(30)})
+    assert wait(everyone, wait_sample=0).checked == 30
+
+
+def test_gateways_are_always_in_the_sample() -> None:
+    many = [proxy(f"p{number}") for number in range(30)] + [proxy("gate", gateway=True)]
+    for _attempt in range(20):
+        chosen = convergence._sample(many, 3)
+        assert proxy("gate", gateway=True) in chosen
+        assert len(chosen) == len(set(chosen)) == 3
+
+
+@pytest.mark.parametrize(
+    ("pod", "runs"),
+    [
+        ({"spec": {"containers": [{"name": "app"}, {"name": "istio-proxy"}]}, "status": {"phase": "Running"}}, True),
+        ({"spec": {"initContainers": [{"name": "istio-proxy"}]}, "status": {"phase": "Running"}}, True),
+        ({"spec": {"containers": [{"name": "istio-proxy"}]}, "status": {"phase": "Pending"}}, False),
+        ({"spec": {"containers": [{"name": "app"}]}, "status": {"phase": "Running"}}, False),
+    ],
+)
+def test_which_pods_have_a_sidecar(pod: dict[str, t.Any], runs: bool) -> None:
+    assert concerned._has_running_sidecar(pod) is runs
