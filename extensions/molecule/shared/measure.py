@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Send real requests from a pod of the namespace to its service reviews, and print who answered, as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3]))
+
+from lab.traffic import Load, Sidecar
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kubeconfig", required=True)
+    parser.add_argument("--namespace", required=True)
+    parser.add_argument("--app", default="productpage", help="label app of the pod the requests start in")
+    parser.add_argument("--user", default="", help="value of the header end-user")
+    parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--requests", type=int)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--rate", type=float)
+    given = parser.parse_args()
+    load = Load(
+        requests=given.requests,
+        seconds=given.seconds,
+        rate=given.rate,
+        user=given.user,
+        headers=dict(header.split("=", 1) for header in given.header),
+    )
+    place = Sidecar(given.kubeconfig, given.namespace, app=given.app)
+    print(json.dumps(dataclasses.asdict(place.measure(load))))
+
+
+if __name__ == "__main__":
+    main()
