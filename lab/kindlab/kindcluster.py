@@ -48,8 +48,7 @@ def _look_at_node(lab: Lab) -> str:
 
 def _node_image(lab: Lab) -> str:
     """The name of the node image, which the daemon then has."""
-    restricted = lab.source == sources.PRIVATE and host.lacks_sys_resource()
-    name, archive = nodeimage.node_archive(restricted=restricted)
+    name, archive = nodeimage.node_archive(restricted=host.lacks_sys_resource())
     present = subprocess.run([*lab.docker, "image", "inspect", name], capture_output=True, check=False).returncode == 0
     if not present:
         with progress.step("Bring the node image into Docker", cache.root() / "logs") as step:
