@@ -174,6 +174,19 @@ class Cluster:
         url = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/portforward?ports={port}"
         return self._transport.forward(url, attempt, port, path, timeout=timeout)
 
+    def execute(
+        self, namespace: str, pod: str, command: Sequence[str], *, container: str = "", timeout: float = 10.0
+    ) -> str:
+        """Run a command in a pod's container (default: its first) and return what it printed.
+
+        Right: get and create on pods/exec. timeout: seconds without any output. Raises ApiError, also if it fails.
+        """
+        attempt = Attempt("create", POD, namespace, pod, subresource="exec")
+        fields = [("stdout", "true"), ("stderr", "true"), *(("command", part) for part in command)]
+        query = urlencode([*fields, ("container", container)] if container else fields)
+        url = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/exec?{query}"
+        return self._transport.execute(url, attempt, timeout=timeout)
+
     def _json(
         self,
         method: str,

@@ -26,7 +26,7 @@ _DOING: t.Final = {
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request in the user's words. verb: as RBAC names it. subresource: portforward, proxy or empty."""
+    """One request in the user's words. verb: as RBAC names it. subresource: portforward, exec, proxy or empty."""
 
     verb: str
     resource: Resource
@@ -49,6 +49,8 @@ class Attempt:
         """Return the attempt as the beginning of a sentence: `Reading VirtualService shop/reviews`."""
         if self.subresource == "portforward":
             return f"Forwarding a port of {self.object}"
+        if self.subresource == "exec":
+            return f"Running a command in {self.object}"
         if self.subresource == "proxy":
             return f"Reading through the API server's proxy from {self.object}"
         return f"{_DOING[self.verb]} {self.object}" + (" (dry run)" if self.dry_run else "")
@@ -57,7 +59,10 @@ class Attempt:
     def grant(self) -> str:
         """Return the missing right as a sentence with the exact verb, resource and API group."""
         resource = f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
-        if self.subresource == "portforward":  # over a websocket, which is a GET; Kubernetes 1.35 asks for create too
+        if self.subresource in (
+            "portforward",
+            "exec",
+        ):  # over a websocket, which is a GET; Kubernetes 1.35 asks for create too
             return f'Grant the verbs "get" and "create" on "{resource}" (API group "") in namespace {self.namespace}.'
         where = f"in namespace {self.namespace}" if self.namespace else "in a ClusterRole"
         return f'Grant the verb "{self.verb}" on "{resource}" (API group "{self.resource.group}") {where}.'

@@ -55,7 +55,7 @@ def http_get(
     url: the API server's `.../pods/NAME/portforward?ports=N`. timeout: seconds for each wait on the socket.
     Raises ForwardRefusedError, ForwardBrokenError, or what the websocket library and the socket raise.
     """
-    connection = _connect(configuration, url, headers, timeout)
+    connection = connect(configuration, url, headers, timeout)
     try:
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         connection.send_binary(bytes([_DATA]) + request.encode("ascii"))
@@ -68,7 +68,8 @@ def http_get(
         connection.shutdown()
 
 
-def _connect(configuration: Configuration, url: str, headers: Sequence[tuple[str, str]], timeout: float) -> t.Any:
+def connect(configuration: Configuration, url: str, headers: Sequence[tuple[str, str]], timeout: float) -> t.Any:
+    """Return the open websocket. Raises ForwardRefusedError if the API server refuses the upgrade."""
     options: dict[str, t.Any] = {}
     if configuration.proxy:
         proxy = urlsplit(configuration.proxy)

@@ -13,7 +13,7 @@ import typing as t
 import warnings
 from collections import Counter
 
-from . import cluster_config, cluster_forward
+from . import cluster_config, cluster_exec, cluster_forward
 from .cluster_errors import Attempt, refused, unreachable
 from .errors import ApiError
 
@@ -138,6 +138,22 @@ class Transport:
                 object=attempt.object,
             )
         return body
+
+    def execute(self, url: str, attempt: Attempt, *, timeout: float) -> str:
+        """Return what the command at `url` printed in its container. Raises ApiError."""
+        self._count("GET")
+        configuration, headers = self._connection.configuration, self._connection.all_headers()
+        try:
+            return cluster_exec.run(configuration, self.host + url, headers, timeout=timeout)
+        except cluster_forward.ForwardRefusedError as error:
+            raise refused(attempt, error.status, error.body) from error
+        except (cluster_exec.CommandFailedError, cluster_forward.WEBSOCKET_ERROR, OSError) as error:
+            raise ApiError(
+                f"{attempt.doing} failed: {error}. Check that the command exists in the container and ends in time.",
+                None,
+                reason="exec",
+                object=attempt.object,
+            ) from error
 
     def _count(self, method: str) -> None:
         with self._lock:

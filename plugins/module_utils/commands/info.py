@@ -120,7 +120,9 @@ class _Told:
             return None
         once = {**self._params, "wait_timeout": 0.0, "wait_settle": 0.0, "wait_sample": self._params["proxy_sample"]}
         try:
-            return wait_for_proxies(self._cluster, self._service, (self._snapshot, self._snapshot), once, self._log).as_dict()
+            return wait_for_proxies(
+                self._cluster, self._service, (self._snapshot, self._snapshot), once, self._log
+            ).as_dict()
         except CanaryError as error:
             self._notes.append(f"Whether the proxies hold the routes is not known: {error.msg}")
             return None

@@ -52,10 +52,10 @@ NEEDS: t.Final = (
     Need("list", kinds.HTTP_ROUTE, "see HTTPRoutes", optional=True),
     Need("patch", kinds.HTTP_ROUTE, "change HTTPRoutes", optional=True),
     Need("get", kinds.POD, "count requests at the proxies", "proxy", optional=True),
-    Need("create", kinds.POD, "read what sidecars hold", "portforward", optional=True),
-    Need(
-        "create", kinds.POD, "ask istiod for its proxies, and read the gateways", "portforward", "istio", optional=True
-    ),
+    Need("get", kinds.POD, "read what sidecars hold", "portforward", optional=True),
+    Need("create", kinds.POD, "read what sidecars hold (Kubernetes 1.35)", "portforward", optional=True),
+    Need("get", kinds.POD, "ask istiod for its proxies, and read gateways", "portforward", "istio", optional=True),
+    Need("create", kinds.POD, "ask istiod for its proxies (Kubernetes 1.35)", "portforward", "istio", optional=True),
     Need("list", kinds.POD, "find istiod and the gateways", where="istio", optional=True),
     Need("list", kinds.VIRTUAL_SERVICE, "see who else claims the host", where="cluster", optional=True),
     Need("list", kinds.DESTINATION_RULE, "see who hides the subsets", where="cluster", optional=True),

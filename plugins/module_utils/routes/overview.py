@@ -33,6 +33,16 @@ def is_routed(snapshot: Snapshot, service: ServiceRef) -> bool:
     return rules or routes or any(_is_mesh_parent(one, service) for one in snapshot.http_routes or ())
 
 
+def routing_objects(snapshot: Snapshot, service: ServiceRef) -> list[Object]:
+    """Return the objects that route the service: VirtualServices, DestinationRules, HTTPRoutes."""
+    found = [
+        one for one in snapshot.virtual_services or () if find.has_routes_to(one, service) or find.claims(one, service)
+    ]
+    if snapshot.destination_rules is not None:
+        found += find.destination_rules(snapshot, service)
+    return [*found, *(one for one in snapshot.http_routes or () if _is_mesh_parent(one, service))]
+
+
 def _is_mesh_parent(route: Object, service: ServiceRef) -> bool:
     namespace, _name = identity(route)
     parents = (route.get("spec") or {}).get("parentRefs") or ()

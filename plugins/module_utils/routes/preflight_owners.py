@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ..findings import Finding
-from . import find
+from .overview import routing_objects
 from .pods import annotations_of, labels_of
 from .snapshot import label
 
@@ -28,7 +28,7 @@ ROLLOUTS_HASH: t.Final = "rollouts-pod-template-hash"
 
 def inspect(snapshot: Snapshot, service: ServiceRef, self_healing: frozenset[str]) -> Iterator[Finding]:
     """Yield a finding for each routing object of the service that somebody else writes."""
-    for obj in _routing_objects(snapshot, service):
+    for obj in routing_objects(snapshot, service):
         owner = controller_of(obj)
         if owner:
             yield Finding(
@@ -98,14 +98,6 @@ def applier_of(obj: Object) -> tuple[str, str, bool] | None:
         if manager in managers:
             return tool, f"field manager {manager}", False
     return None
-
-
-def _routing_objects(snapshot: Snapshot, service: ServiceRef) -> Iterator[Object]:
-    for one in snapshot.virtual_services or ():
-        if find.has_routes_to(one, service) or find.claims(one, service):
-            yield one
-    if snapshot.destination_rules is not None:
-        yield from find.destination_rules(snapshot, service)
 
 
 def _managers(obj: Object) -> set[str]:

@@ -1,0 +1,294 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: canary_verify
+short_description: Prove from real requests that a split is the one intended
+version_added: 1.0.0
+author:
+  - The meshops.canary authors (@meshops)
+description:
+  - Counts which version answered how many requests and tests the counts exactly against the intended shares, by the
+    binomial test with two versions, else by the multinomial one.
+  - The verdict is V(fail) if the counts contradict the shares, V(pass) if they do not and were enough to have shown a
+    deviation that matters, else V(inconclusive). No evidence is never success.
+  - Changes nothing. When it fails it names the likely causes.
+options:
+  weights:
+    description: Intended percent by version. Only the ratios matter. Default is what the routes say now.
+    type: dict
+  cohort:
+    description:
+      - Name of a cohort whose split is meant instead. Needs O(probes) that send what the cohort matches.
+    type: str
+  source:
+    description:
+      - V(proxies) counts the next O(seconds) at the callers' proxies through the API server (right C(get) on
+        C(pods/proxy)). It counts only what callers send by themselves; it sends nothing.
+      - V(prometheus) takes the last O(seconds) from Prometheus, but nothing from before the routes were last written.
+      - V(probes) sends requests of its own, see O(probes).
+      - V(auto) is V(probes) if O(probes) is given, else V(prometheus) if O(prometheus_url) is, else V(proxies).
+    type: str
+    choices: [auto, proxies, prometheus, probes]
+    default: auto
+  seconds:
+    description: Span to count. With V(proxies) the task takes that long.
+    type: float
+    default: 30.0
+  proxy_sample:
+    description: How many callers' proxies are read at most, those nearest to the service first. V(0) reads all.
+    type: int
+    default: 0
+  probes:
+    description: Requests to send, from where the task runs (O(probes.url)) or from a pod (O(probes.pod)).
+    type: dict
+    suboptions:
+      url:
+        description: Address to GET from where the task runs, for example through the ingress gateway.
+        type: str
+      headers:
+        description: Headers to send to O(probes.url), such as those of a cohort.
+        type: dict
+        default: {}
+      validate_certs:
+        description: Whether to check the certificate of O(probes.url).
+        type: bool
+        default: true
+      pod:
+        description: Name of a pod in O(namespace) to send from. It should have a sidecar, or its requests follow no route.
+        type: str
+      container:
+        description: Container to run O(probes.command) in; the application's, for what the proxy sends itself follows no route.
+        type: str
+      command:
+        description:
+          - Command that sends one request and prints the answer, run once for each probe (right C(create) and C(get) on
+            C(pods/exec)). It must end by itself in less than O(probes.timeout) seconds.
+        type: list
+        elements: str
+      pattern:
+        description:
+          - Regular expression that finds the version in the answer (status, headers and body); its first group is the
+            version.
+        type: str
+        required: true
+      requests:
+        description: How many probes to send, 20000 at most. Default is as many as the test needs.
+        type: int
+      timeout:
+        description: Seconds to wait for one answer.
+        type: float
+        default: 5.0
+  alpha:
+    description: Probability of V(fail) although the split is right.
+    type: float
+    default: 0.001
+  detect:
+    description:
+      - Deviation that matters, in points of percent. V(pass) needs enough requests to have noticed it in any version. A share
+        smaller than this must have been distinguishable from none at all.
+    type: float
+    default: 5.0
+  power:
+    description: Probability with which O(detect) must have been noticed for V(pass).
+    type: float
+    default: 0.8
+  fail_on:
+    description: Verdicts that fail the task.
+    type: list
+    elements: str
+    choices: [fail, inconclusive]
+    default: [fail, inconclusive]
+extends_documentation_fragment:
+  - meshops.canary.connection
+  - meshops.canary.attributes
+  - meshops.canary.attributes.reads
+  - meshops.canary.service
+  - meshops.canary.service.route_api
+  - meshops.canary.prometheus
+notes:
+  - Mirrored copies count like requests at proxies and in Prometheus. Requests of cohorts are counted too, so where cohorts
+    have traffic of weight, probes give the clearer answer.
+seealso:
+  - module: meshops.canary.canary_weight
+  - module: meshops.canary.canary_info
+"""
+
+EXAMPLES = r"""
+- name: Set the weights
+  meshops.canary.canary_weight:
+    service: reviews
+    namespace: bookinfo
+    weights: {v1: 90, v2: 10}
+
+- name: Prove it by the requests of the next minute
+  meshops.canary.canary_verify:
+    service: reviews
+    namespace: bookinfo
+    seconds: 60
+
+- name: Prove it by Prometheus, and go on when there was too little traffic
+  meshops.canary.canary_verify:
+    service: reviews
+    namespace: bookinfo
+    prometheus_url: http://prometheus.example.com:9090
+    seconds: 300
+    fail_on: [fail]
+
+- name: Prove what a cohort gets, by requests from a pod
+  meshops.canary.canary_verify:
+    service: reviews
+    namespace: bookinfo
+    cohort: testers
+    probes:
+      pod: productpage-v1-5c8d9f6b7-x2x7z
+      container: productpage
+      command: [curl, -s, -m, "4", -H, "end-user: testuser", "http://reviews:9080/reviews/0"]
+      pattern: '"podname": ?"reviews-(v[0-9]+)-'
+
+- name: Prove the split as a browser sees it, through the ingress gateway
+  meshops.canary.canary_verify:
+    service: reviews
+    namespace: bookinfo
+    probes:
+      url: https://bookinfo.example.com/productpage
+      pattern: 'reviews-(v[0-9]+)-'
+      requests: 2000
+  register: proof
+
+- name: Show the proof
+  ansible.builtin.debug:
+    msg: "{{ proof.verdict }} with p = {{ proof.p_value }} from {{ proof.n }} requests"
+"""
+
+RETURN = r"""
+msg:
+  description: The verdict and why, in a sentence.
+  returned: always
+  type: str
+  sample: "reviews: pass: 3000 requests fit the intended shares (p = 0.301)"
+service:
+  description: Name of the service.
+  returned: always
+  type: str
+  sample: reviews
+namespace:
+  description: Namespace of the service.
+  returned: always
+  type: str
+  sample: bookinfo
+cohort:
+  description: The cohort tested, V(null) for everybody.
+  returned: always
+  type: str
+verdict:
+  description: V(pass), V(fail) or V(inconclusive).
+  returned: always
+  type: str
+  sample: pass
+passed:
+  description: Whether the verdict is V(pass).
+  returned: always
+  type: bool
+p_value:
+  description: How likely counts at least as improbable are if the shares hold. V(null) without any request.
+  returned: always
+  type: float
+  sample: 0.301
+n:
+  description: Requests counted.
+  returned: always
+  type: int
+  sample: 3000
+power:
+  description: How likely a deviation of O(detect) would have been noticed with this many requests.
+  returned: always
+  type: float
+  sample: 0.9999
+needed:
+  description: About how many requests V(pass) needs.
+  returned: always
+  type: int
+  sample: 704
+test:
+  description: V(exact), or V(bound) where the exact sum is too long and the least p-value of the versions is taken
+    times their number. V(none) without any request.
+  returned: always
+  type: str
+  sample: exact
+reasons:
+  description: Why the verdict is what it is.
+  returned: always
+  type: list
+  elements: str
+causes:
+  description: Likely causes when the verdict is V(fail), the most telling first.
+  returned: always
+  type: list
+  elements: str
+counts:
+  description: Requests by version. C(all pods) are those sent to the service as a whole, past every version.
+  returned: always
+  type: dict
+  sample: {v1: 2683, v2: 317}
+shares:
+  description: Intended percent by version.
+  returned: always
+  type: dict
+  sample: {v1: 90, v2: 10}
+measured:
+  description: Measured percent by version.
+  returned: always
+  type: dict
+  sample: {v1: 89.433, v2: 10.567}
+errors:
+  description: Answers of 500 and above; with probes, those that named no version.
+  returned: always
+  type: int
+  sample: 0
+source:
+  description: Where the counts come from, V(proxies), V(prometheus) or V(probes).
+  returned: always
+  type: str
+  sample: proxies
+seconds:
+  description: Span that was counted, V(null) if nothing was.
+  returned: always
+  type: float
+  sample: 60.02
+callers:
+  description: Proxies that were read.
+  returned: always
+  type: int
+  sample: 6
+notes:
+  description: What was not counted, and why.
+  returned: always
+  type: list
+  elements: str
+api_requests:
+  description: Requests sent to the API server by method.
+  returned: always
+  type: dict
+  sample: {get: 34, patch: 0, post: 0, delete: 0}
+error_code:
+  description: Kind of failure, V(split_fail), V(split_inconclusive), or that of an error such as V(metrics_error).
+  returned: failure
+  type: str
+  sample: split_fail
+"""
+
+from ansible_collections.meshops.canary.plugins.module_utils.commands import entry, verify
+
+
+def main() -> None:
+    """Run the command as a module."""
+    entry.main(verify)
+
+
+if __name__ == "__main__":
+    main()
