@@ -11,6 +11,7 @@ import dataclasses
 import json
 import subprocess
 import typing as t
+import urllib.parse
 
 import kubernetes
 import urllib3
@@ -33,11 +34,16 @@ class ClusterError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """A cluster that is ready. mine: the demo has started it. bookinfo: variables of the role."""
+    """A cluster that is ready.
+
+    host: the name the sample answers to at `ingress_url`, empty for any; one of its own where Bookinfos share a gateway.
+    mine: the demo has started it. bookinfo: variables of the role.
+    """
 
     name: str
     kubeconfig: str
     ingress_url: str
+    host: str
     mine: bool
     from_lab: bool
     bookinfo: dict[str, t.Any]
@@ -45,19 +51,22 @@ class Cluster:
 
     @classmethod
     @contextlib.contextmanager
-    def ready(cls, *, keep: bool) -> Iterator[Cluster]:
-        """Bring the cluster up; at the end take it down again if this has started it and `keep` is false."""
+    def ready(cls, namespace: str, *, keep: bool) -> Iterator[Cluster]:
+        """Bring the cluster up; at the end take it down again if this has started it and `keep` is false.
+
+        namespace: where the sample will be; in the lab it answers to a name made of it.
+        """
         was_ready = bool(_status().get("ready"))
         if subprocess.run([COMMAND, "up"], check=False).returncode != 0:
             raise ClusterError("The lab did not come up; lab/cluster said why.")
         try:
-            yield cls._of(_status(), mine=not was_ready)
+            yield cls._of(_status(), namespace, mine=not was_ready)
         finally:
             if not was_ready and not keep:
                 subprocess.run([COMMAND, "down"], check=False)
 
     @classmethod
-    def _of(cls, status: dict[str, t.Any], *, mine: bool) -> Cluster:
+    def _of(cls, status: dict[str, t.Any], namespace: str, *, mine: bool) -> Cluster:
         if not status.get("ingress_url"):
             raise ClusterError(
                 "Where the ingress gateway of the named cluster answers is not known: set CANARY_LAB_INGRESS_URL, "
@@ -72,11 +81,18 @@ class Cluster:
             name=name,
             kubeconfig=kubeconfig,
             ingress_url=str(status["ingress_url"]),
+            host=f"{namespace}.localhost" if from_lab else "",  # browsers find NAME.localhost on this machine
             mine=mine and from_lab,
             from_lab=from_lab,
             bookinfo=bookinfo_variables(status),
             facts={"Cluster": name, "Images": status.get("images_mode") or "pull"},
         )
+
+    @property
+    def shop_url(self) -> str:
+        """Return the address for a browser."""
+        address = urllib.parse.urlsplit(self.ingress_url)
+        return address._replace(netloc=f"{self.host}:{address.port or 80}").geturl() if self.host else self.ingress_url
 
     def has_namespace(self, name: str) -> bool:
         return self._namespace(name) is not None

@@ -49,7 +49,10 @@ def main() -> int:
         "bold",
     )
     try:
-        with Cluster.ready(keep=options.keep) as cluster, tempfile.TemporaryDirectory(prefix="canary-demo-") as folder:
+        with (
+            Cluster.ready(NAMESPACE, keep=options.keep) as cluster,
+            tempfile.TemporaryDirectory(prefix="canary-demo-") as folder,
+        ):
             ansible = Ansible(cluster.kubeconfig, pathlib.Path(folder), log)
             with _clean_namespace(cluster, ansible, keep=options.keep):
                 story = _tell(cluster, ansible, terminal, began)
@@ -69,9 +72,10 @@ def main() -> int:
 
 def _tell(cluster: Cluster, ansible: Ansible, terminal: Terminal, began: float) -> Story:
     story = Story(cluster.name, began, facts=cluster.facts)
-    sidecar, gateway = Sidecar(cluster.kubeconfig, NAMESPACE), Gateway(cluster.ingress_url)
+    variables = {**cluster.bookinfo, **({"bookinfo_hosts": [cluster.host]} if cluster.host else {})}
+    sidecar, gateway = Sidecar(cluster.kubeconfig, NAMESPACE), Gateway(cluster.ingress_url, host=cluster.host)
     with Watch(cluster.kubeconfig, NAMESPACE, "reviews", [USER]) as watch:
-        Show(story, ansible, watch, sidecar, gateway, terminal).run(steps(NAMESPACE, cluster.bookinfo))
+        Show(story, ansible, watch, sidecar, gateway, terminal).run(steps(NAMESPACE, variables))
     story.ended = time.time()
     return story
 
@@ -102,7 +106,7 @@ def _how_to_play(cluster: Cluster, terminal: Terminal) -> None:
     away = "make lab-down" if cluster.from_lab else Play("playbooks/teardown.yml", {"namespace": NAMESPACE}).command
     terminal.line()
     terminal.line("The cluster is yours to play with:", "bold")
-    terminal.line(f"  the shop    {cluster.ingress_url}/productpage  (sign in as {USER}, any password)")
+    terminal.line(f"  the shop    {cluster.shop_url}/productpage  (sign in as {USER}, any password)")
     terminal.line(f"  its API     export KUBECONFIG={cluster.kubeconfig} K8S_AUTH_KUBECONFIG={cluster.kubeconfig}")
     terminal.line(f"  a canary    .venv/bin/{shift.command}")
     terminal.line(f"  when done   {away}")

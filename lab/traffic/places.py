@@ -233,6 +233,8 @@ class _PodProcess:
             self._stream.close()  # The end of its stdin stops the client in the pod.
             raise TrafficError(f"{self._name}: the load did not end within {patience:.0f} s")
         out, err = self._stream.read_stdout(), self._stream.read_stderr()
+        if not out and not err:
+            err = f"ended with status {self._stream.returncode}, perhaps because its container was stopped"
         return _parse(out.encode(), err.encode(), self._name)
 
 
