@@ -36,7 +36,7 @@ class ClusterError(Exception):
 class Cluster:
     """A cluster that is ready.
 
-    host: the name the sample answers to at `ingress_url`, empty for any; one of its own where Bookinfos share a gateway.
+    host: the name the sample answers to at `ingress_url`, empty for any; in the lab several share one gateway.
     mine: the demo has started it. bookinfo: variables of the role.
     """
 

@@ -56,9 +56,8 @@ def main() -> int:
             ansible = Ansible(cluster.kubeconfig, pathlib.Path(folder), log)
             with _clean_namespace(cluster, ansible, keep=options.keep):
                 story = _tell(cluster, ansible, terminal, began)
-            story.ended = time.time()
-            terminal.summary(story)
-            _write(story, terminal)
+                terminal.summary(story)
+                _write(story, terminal)
             if options.keep:
                 _how_to_play(cluster, terminal)
     except ClusterError as problem:
