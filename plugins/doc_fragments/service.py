@@ -40,3 +40,20 @@ options:
     choices: [auto, istio, gateway]
     default: auto
 """
+
+    # For modules that can look at all services of a namespace
+    READS = r"""
+options:
+  namespace:
+    description: Namespace of the services and of their routing objects.
+    type: str
+    required: true
+  cluster_domain:
+    description: DNS domain of the cluster, by which short host names are completed.
+    type: str
+    default: cluster.local
+  istio_namespace:
+    description: Namespace where istiod runs.
+    type: str
+    default: istio-system
+"""
