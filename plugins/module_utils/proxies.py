@@ -143,7 +143,7 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> list[tuple[T,
         return list(zip(todo, pool.map(attempt, todo), strict=True))
 
 
-_SAMPLE: t.Final = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)")
+_SAMPLE: t.Final = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+([+-]?(?:Inf|[0-9][0-9.eE+-]*)|NaN)(?:\s|$)")
 _LABEL: t.Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 
 

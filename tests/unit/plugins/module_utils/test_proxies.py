@@ -1,0 +1,58 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reading what proxies answer."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils import proxies
+from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError
+
+TEXT = r"""# TYPE envoy_cluster_upstream_rq counter
+envoy_cluster_upstream_rq{response_code="200",cluster_name="outbound|9080|v2|reviews.shop.svc.cluster.local"} 317
+envoy_cluster_upstream_rq{response_code="503",cluster_name="a\"b\\c\nd"} 1.5e3 1700000000000
+envoy_server_live 1
+not a sample
+envoy_cluster_upstream_rq_time_bucket{le="+Inf"} +Inf
+"""
+
+
+def test_samples_of_the_prometheus_format() -> None:
+    found = list(proxies.parse_samples(TEXT))
+    assert [(one.name, one.value) for one in found] == [
+        ("envoy_cluster_upstream_rq", 317.0),
+        ("envoy_cluster_upstream_rq", 1500.0),
+        ("envoy_server_live", 1.0),
+        ("envoy_cluster_upstream_rq_time_bucket", float("inf")),
+    ]
+    assert found[0].labels["cluster_name"] == "outbound|9080|v2|reviews.shop.svc.cluster.local"
+    assert found[1].labels["cluster_name"] == 'a"b\\c\nd'
+    assert found[2].labels == {}
+
+
+@pytest.mark.parametrize(
+    ("entry", "proxy"),
+    [
+        ({"proxy": "reviews-1.shop", "proxy_type": "sidecar"}, proxies.Proxy("shop", "reviews-1")),
+        ({"proxy": "pod.with.dots.shop", "proxy_type": "sidecar"}, proxies.Proxy("shop", "pod.with.dots")),
+        ({"proxy": "gate.istio-system", "proxy_type": "router"}, proxies.Proxy("istio-system", "gate", True)),
+        ({"proxy": "old.shop"}, proxies.Proxy("shop", "old")),
+    ],
+)
+def test_proxies_as_istiod_names_them(entry: dict[str, str], proxy: proxies.Proxy) -> None:
+    assert proxies._proxy_of(entry) == proxy
+
+
+def test_errors_of_one_do_not_stop_the_others() -> None:
+    def work(number: int) -> int:
+        if number == 2:
+            raise ApiError("two")
+        return number * 10
+
+    answers = proxies.in_parallel(work, range(20))
+    assert [item for item, _answer in answers] == list(range(20))
+    assert [answer for item, answer in answers if item != 2] == [number * 10 for number in range(20) if number != 2]
+    assert isinstance(answers[2][1], ApiError)
+    assert proxies.in_parallel(work, []) == []

@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""When the work is done inside the controller, and that a task's environment ends with it.
+
+That the results are those of the module is proved in tests/api/test_parity.py.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.meshops.canary.plugins.action import canary_weight
+from ansible_collections.meshops.canary.plugins.plugin_utils import in_process
+
+
+class _Templar:
+    def template(self, value: t.Any) -> t.Any:
+        return value
+
+
+def action(*, transport: str = "local", become: bool = False, async_val: int = 0) -> in_process.InProcessAction:
+    made = canary_weight.ActionModule.__new__(canary_weight.ActionModule)
+    made._connection = SimpleNamespace(transport=transport)
+    made._play_context = SimpleNamespace(become=become)
+    made._task = SimpleNamespace(async_val=async_val)
+    made._templar = _Templar()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("given", "variables", "env", "here"),
+    [
+        ({}, {}, {}, True),
+        ({"transport": "ssh"}, {}, {}, False),
+        ({"become": True}, {}, {}, False),
+        ({"async_val": 10}, {}, {}, False),
+        ({}, {"canary_in_process": False}, {}, False),
+        ({}, {"canary_in_process": "no"}, {}, False),
+        ({}, {}, {"CANARY_IN_PROCESS": "false"}, False),
+        ({}, {}, {"CANARY_IN_PROCESS": "0"}, False),
+        ({}, {}, {"CANARY_IN_PROCESS": "true"}, True),
+        ({}, {"canary_in_process": True}, {"CANARY_IN_PROCESS": "false"}, True),
+    ],
+)
+def test_where_the_work_is_done(
+    given: dict[str, t.Any], variables: dict[str, t.Any], env: dict[str, str], here: bool
+) -> None:
+    assert action(**given)._may_run_here(variables, env) is here
+
+
+def test_without_the_library_the_module_runs_and_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "IMPORT_ERROR", ImportError("kubernetes"))
+    assert action()._may_run_here({}, {}) is False
+
+
+def test_the_environment_of_a_task_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEPT", "before")
+    monkeypatch.delenv("NEW", raising=False)
+    seen = {}
+
+    def fail() -> None:
+        with in_process._process_environment({**os.environ, "KEPT": "task", "NEW": "task"}):
+            seen.update(os.environ)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (seen["KEPT"], seen["NEW"]) == ("task", "task")
+    assert os.environ["KEPT"] == "before"
+    assert "NEW" not in os.environ
+
+
+class Tagged(str):
+    """Stands for the subclasses in which Ansible hands arguments to actions."""
+
+
+def test_arguments_are_plain_as_a_module_gets_them() -> None:
+    plain = in_process._plain({Tagged("a"): (Tagged("x"), 1, 1.5, True, None), "b": {"c": {Tagged("d")}}})
+    assert plain == {"a": ["x", 1, 1.5, True, None], "b": {"c": ["d"]}}
+    assert [type(key) for key in plain] == [str, str]
+    assert [type(item) for item in plain["a"]] == [str, int, float, bool, type(None)]
