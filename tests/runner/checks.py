@@ -30,14 +30,17 @@ def lint_steps(root: Path, workspace: Path, home: Path) -> list[Step]:
     quiet = {"HOME": str(home), "ANSIBLE_COLLECTIONS_PATH": str(workspace), "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"}
     quiet["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
 
+    types = ("--config-file", str(root / "pyproject.toml"), "--cache-dir", str(root / ".mypy_cache"))
+
     def step(name: str, *commands: tuple[str, ...], folder: Path = copy) -> Step:
         programs = tuple((str(BIN / command[0]), *command[1:]) for command in commands)
         return Step(name, programs, folder, quiet)
 
     return [
         step("sanity", ("ansible-test", "sanity", "--local", "--python", PYTHON, "--color", "no")),
-        step("mypy", *mypy_commands(root), folder=workspace),
+        step("mypy", ("mypy", *types, "ansible_collections/meshops/canary/plugins"), folder=workspace),
         step("ansible-lint", ("ansible-lint", "--offline", "--profile", "production")),
+        step("mypy-lab", ("mypy", *types, "lab"), folder=root),
         step("build", *package_commands(copy, workspace / "installed")),
         step(
             "docs",
@@ -48,14 +51,6 @@ def lint_steps(root: Path, workspace: Path, home: Path) -> list[Step]:
         step("yamllint", ("yamllint", "--strict", "."), folder=root),
         step("changelog", ("antsibull-changelog", "lint")),
     ]
-
-
-def mypy_commands(root: Path) -> list[tuple[str, ...]]:
-    """Type-check the plugins, as parts of the collection, and every package of the lab."""
-    settings = ("--config-file", str(root / "pyproject.toml"), "--cache-dir", str(root / ".mypy_cache"))
-    lab = sorted({str(path.parent) for path in (root / "lab").glob("*/*.py")})
-    commands = [("mypy", *settings, "ansible_collections/meshops/canary/plugins")]
-    return commands + ([("mypy", *settings, *lab)] if lab else [])
 
 
 def package_commands(copy: Path, installed: Path) -> list[tuple[str, ...]]:

@@ -70,6 +70,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
+        value: object
         try:
             status, value = 200, {} if self.path == "/health" else targets(pods())
         except OSError as error:

@@ -22,7 +22,7 @@ from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot imp
 SERVICE = ServiceRef("reviews", "shop")
 EMPTY = Snapshot(virtual_services=())
 PARAMS = {"istio_namespace": "istio-system", "wait_timeout": 1.0, "wait_settle": 0.01, "wait_sample": 50}
-Step = list[str] | ApiError
+Step: t.TypeAlias = "list[str] | ApiError"
 
 
 def proxy(name: str, *, gateway: bool = False) -> proxies.Proxy:
