@@ -73,7 +73,8 @@ class Prometheus:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         elif username:
-            self._headers.update(make_headers(basic_auth=f"{username}:{password or ''}"))
+            basic = make_headers(basic_auth=f"{username}:{password or ''}")
+            self._headers["Authorization"] = basic["authorization"]
         self._pool = _pool(self.url, ca_cert, validate_certs)
 
     @classmethod
@@ -147,7 +148,7 @@ class Prometheus:
             answer = json.loads(body)
         except ValueError:
             answer = None
-        if not isinstance(answer, dict) or "status" not in answer:
+        if not isinstance(answer, dict) or answer.get("status") not in ("success", "error"):
             reason = _KINDS.get(status, "unreachable" if status >= 500 else "not_prometheus")
             raise self._failed(endpoint, reason, f"{status} and not Prometheus' JSON: {text!r}", status)
         self.warnings += [str(one) for one in answer.get("warnings") or () if str(one) not in self.warnings]

@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Write the pages that are made from the code; with --check only say whether they are up to date."""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+MADE = "<!-- Made from the code by docs/generate.py; edit that. -->"
+SEVERITIES = {
+    "error": "Writing modules refuse, and write nothing. `force: [CODE]` overrides it, one code at a time.",
+    "warning": "Writing modules go on and say it.",
+    "note": "Only `canary_info` and the playbook `preflight` say it.",
+}
+PLACES = {"service": "the service's namespace", "istio": "Istio's namespace", "cluster": "all namespaces"}
+
+
+def pages() -> dict[Path, str]:
+    """Return path -> text of every page."""
+    sys.path.insert(0, str(ROOT))
+    from plugins.module_utils.commands.rights import rules
+    from plugins.module_utils.findings import CATALOGUE
+
+    return {
+        ROOT / "docs" / "findings.md": findings_page(CATALOGUE),
+        ROOT / "docs" / "rights.md": rights_page(list(rules())),
+    }
+
+
+def findings_page(catalogue: t.Mapping[str, t.Any]) -> str:
+    """Return the table of findings, by severity."""
+    lines = [
+        "# Findings",
+        "",
+        MADE,
+        "",
+        "What can be wrong with a canary, each with a stable code. `meshops.canary.preflight`, a playbook, looks for",
+        "all of them and prints for each the object, what was seen there, and what to do, with commands to copy.",
+        "Writing modules look before each change. They judge only the versions a change gives more requests, so taking",
+        "requests off a broken version is never refused.",
+    ]
+    for severity, meaning in SEVERITIES.items():
+        lines += [
+            "",
+            f"## {severity.capitalize()}s",
+            "",
+            meaning,
+            "",
+            "| code | what is wrong | what to do |",
+            "| --- | --- | --- |",
+        ]
+        lines += [
+            f"| `{code}` | {kind.title} | {kind.remedy} |"
+            for code, kind in sorted(catalogue.items())
+            if kind.severity == severity
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def rights_page(needs: list[tuple[str, t.Any]]) -> str:
+    """Return the table of rights, and a Role with those that are always needed."""
+    lines = [
+        "# Rights",
+        "",
+        MADE,
+        "",
+        "What the collection asks the API server for. All that is always needed fits in a Role of one namespace.",
+        "The playbook `meshops.canary.preflight` asks for each of these rights and names those that are missing.",
+        "",
+        "## Always needed",
+        "",
+        *_table([(name, need) for name, need in needs if not need.optional]),
+        "",
+        "```yaml",
+        *_role(needs),
+        "```",
+        "",
+        "## For more",
+        "",
+        "Without these the collection works, with less evidence or fewer modules, and says so in its results.",
+        "`canary_verify` with probes from a pod needs `get` and `create` on `pods/exec` too; `canary_rollout` keeps",
+        "its state in a ConfigMap and its lock in a Lease.",
+        "",
+        *_table([(name, need) for name, need in needs if need.optional]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(needs: list[tuple[str, t.Any]]) -> list[str]:
+    lines = ["| verb | resource | API group | where | what for |", "| --- | --- | --- | --- | --- |"]
+    return lines + [
+        f"| {need.verb} | {name} | {need.resource.group or 'core'} | {PLACES[need.where]} | {need.purpose} |"
+        for name, need in needs
+    ]
+
+
+def _role(needs: list[tuple[str, t.Any]]) -> list[str]:
+    verbs: dict[tuple[str, str], list[str]] = {}
+    for name, need in needs:
+        if not need.optional:
+            verbs.setdefault((need.resource.group, name), []).append(need.verb)
+    lines = [
+        "apiVersion: rbac.authorization.k8s.io/v1",
+        "kind: Role",
+        "metadata: {name: canary, namespace: bookinfo}",
+        "rules:",
+    ]
+    return lines + [
+        f'  - {{apiGroups: ["{group}"], resources: [{name}], verbs: [{", ".join(listed)}]}}'
+        for (group, name), listed in verbs.items()
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or check them; return the exit status."""
+    stale = [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        print(
+            f"{path.relative_to(ROOT)} is not what the code says"
+            if "--check" in arguments
+            else f"wrote {path.relative_to(ROOT)}"
+        )
+        if "--check" not in arguments:
+            path.write_text(pages()[path], encoding="utf-8")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The pages made from the code are what the code says."""
+
+from __future__ import annotations
+
+import importlib.util
+import typing as t
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def generator() -> t.Any:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["findings.md", "rights.md"])
+def test_the_page_is_up_to_date(name: str) -> None:
+    path = ROOT / "docs" / name
+    assert path.read_text(encoding="utf-8") == generator().pages()[path], "run docs/generate.py"
+
+
+def test_every_finding_is_in_the_table_once() -> None:
+    from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE
+
+    text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    assert [code for code in CATALOGUE if text.count(f"| `{code}` |") != 1] == []

@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What people see of canary_info: the table and the findings."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.meshops.canary.plugins.filter import status_table as filters
+from ansible_collections.meshops.canary.plugins.module_utils.routes import overview, plan, preflight
+from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
+from support import reviews
+
+SERVICE = ServiceRef("reviews", reviews.NAMESPACE)
+COUNTED = {
+    "source": "prometheus",
+    "seconds": 300.0,
+    "requests": 3000,
+    "errors": 4,
+    "by_version": {
+        "v1": {"requests": 2683, "errors": 0, "share": 89.433},
+        "v2": {"requests": 317, "errors": 4, "share": 10.567},
+    },
+}
+
+
+def told(lists: dict[str, t.Any], measured: dict[str, t.Any] | None, **more: t.Any) -> dict[str, t.Any]:
+    snapshot = Snapshot(**lists)
+    description = plan.describe(snapshot, SERVICE)
+    return {
+        **{key: description[key] for key in ("service", "namespace", "weights_differ", "cohorts", "mirrors")},
+        "versions": overview.versions(snapshot, SERVICE, description, measured),
+        "measured": measured,
+        "proxies": {"checked": 6, "proxies": 6, "converged": True, "pending": []},
+        "findings": [one.as_dict() for one in preflight.inspect(snapshot, SERVICE)],
+        "notes": [],
+        **more,
+    }
+
+
+def test_a_healthy_service() -> None:
+    assert filters.status_table([told(reviews.healthy(), COUNTED)]) == [
+        "reviews in bookinfo | 3000 requests in 5 min, 4 errors (prometheus) | 6 of 6 proxies hold the routes",
+        "VERSION  WEIGHT  COHORTS  READY  HPA            CPU  MEASURED  REQUESTS  ERRORS",
+        "v1          90%  -          3/3  1 of 1-10  20%/50%    89.43%      2683       0",
+        "v2          10%  -          1/1  1 of 1-10  20%/50%    10.57%       317       4",
+    ]
+
+
+def test_what_is_not_known_is_not_zero() -> None:
+    lists = reviews.healthy()
+    del lists["pods"], lists["deployments"], lists["hpas"]
+    lines = filters.status_table([told(lists, None, proxies=None)])
+    assert lines[0] == "reviews in bookinfo | requests not measured | proxies not read"
+    assert lines[2].split() == ["v1", "90%", "-", "?/?", "-", "-", "?", "?", "?"]
+
+
+def test_no_requests_have_no_share() -> None:
+    nothing = {**COUNTED, "requests": 0, "errors": 0, "seconds": None, "source": "proxies", "by_version": {}}
+    lines = filters.status_table([told(reviews.healthy(), nothing)])
+    assert "0 requests since the proxies started, 0 errors (proxies)" in lines[0]
+    assert lines[2].split()[-3:] == ["?", "0", "0"]
+
+
+def test_proxies_behind_are_not_counted_as_holding() -> None:
+    proxies = {"checked": 6, "proxies": 6, "converged": False, "pending": ["shop/cart: has v1 100"]}
+    assert filters.status_table([told(reviews.healthy(), None, proxies=proxies)])[0].endswith(
+        "5 of 6 proxies hold the routes"
+    )
+
+
+def test_a_version_nobody_routes_to_but_that_answers_is_shown() -> None:
+    stray = {**COUNTED, "by_version": {**COUNTED["by_version"], "": {"requests": 9, "errors": 0, "share": 0.3}}}
+    lines = filters.status_table([told(reviews.healthy(), stray)])
+    assert lines[2].startswith("all pods      0%")
+    assert " 9 " in lines[2]
+
+
+def test_errors_and_warnings_stand_below_but_notes_do_not() -> None:
+    lists = reviews.healthy()
+    del lists["namespaces"]
+    lists["services"] = [reviews.service(name="reviews")]
+    lines = filters.status_table([told(lists, None)])
+    assert [line.split(": ")[:2] for line in lines if line.startswith(("error", "warning", "note"))] == [
+        ["warning", "PORT_PROTOCOL_GUESSED"]
+    ]
+
+
+def test_several_services_stand_apart() -> None:
+    service = told(reviews.healthy(), COUNTED)
+    lines = filters.status_table([service, service])
+    assert lines.count("") == 1
+    assert len(lines) == 9
+
+
+def test_findings_say_what_was_seen_and_what_to_do() -> None:
+    lists = reviews.healthy()
+    lists["pods"] = [pod for pod in lists["pods"] if "v2" not in pod["metadata"]["name"]]
+    lines = filters.finding_lines(told(lists, None)["findings"])
+    assert lines[0] == "ERROR SUBSET_NOT_READY: DestinationRule bookinfo/reviews"
+    assert lines[1].startswith("    seen: Subset v2 (version=v2) is to get 10% of requests and has no pod")
+    assert lines[2].startswith("    do:   Look at them: kubectl -n bookinfo get pods -l version=v2")
+    assert max(map(len, lines)) <= 118
+
+
+@pytest.mark.parametrize("given", ["text", 5, {"services": []}, [{"a": 1}], ["x"]])
+def test_other_things_are_refused_by_name(given: t.Any) -> None:
+    for function in (filters.status_table, filters.finding_lines):
+        with pytest.raises(AnsibleFilterError, match=function.__name__):
+            function(given)
+
+
+def test_ansible_finds_them() -> None:
+    assert set(filters.FilterModule().filters()) == {"status_table", "finding_lines"}

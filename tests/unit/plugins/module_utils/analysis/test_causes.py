@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is said when a split is wrong."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.analysis import causes
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.causes import Circumstances
+from ansible_collections.meshops.canary.plugins.module_utils.findings import Finding
+
+WANTED = {"v1": 90.0, "v2": 10.0}
+WRONG = {"v1": 1500, "v2": 500}
+
+
+def likely(counts: dict[str, int] | None = None, **known: t.Any) -> list[str]:
+    return causes.likely(counts or WRONG, WANTED, Circumstances(**known), alpha=0.001)
+
+
+def test_there_is_always_something_to_try() -> None:
+    (last_resort,) = likely()
+    assert "istioctl proxy-config routes" in last_resort
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({"outside": 400}, "somebody outside the mesh"),
+        ({"ready": {"v1": 3, "v2": 1}}, "The counts fit the ready pods (v1 3, v2 1)"),
+        ({"cohorts": ["testers"]}, "cohort testers are counted too"),
+        ({"mirrored": ["v2"]}, "Copies mirrored to v2"),
+        ({"sticky": True}, "Users keep their version"),
+        (
+            {"findings": [Finding("HOST_CLAIMED_TWICE", "VirtualService a/b", "Both claim.")]},
+            "VirtualService a/b: Both claim.",
+        ),
+        (
+            {"by_caller": {"a/page": {"v1": 900, "v2": 100}, "b/cart": {"v1": 0, "v2": 400}}},
+            "Only the requests of caller b/cart deviate, those of 1 others do not.",
+        ),
+    ],
+)
+def test_each_circumstance_is_told(known: dict[str, t.Any], words: str) -> None:
+    assert any(words in cause for cause in likely(**known))
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"outside": 3},  # within what moves between two readings
+        {"outside": None},
+        {"ready": {"v1": 1, "v2": 1}},  # 75 to 25 is not half and half
+        {"ready": {"v1": 4, "v2": 0}},
+        {"findings": [Finding("HPA_NOT_SCALING", "HPA a/b", "It says so.")]},  # does not move requests
+        {"by_caller": {"a/page": {"v1": 1500, "v2": 500}}},  # all deviate alike
+    ],
+)
+def test_what_explains_nothing_is_not_told(known: dict[str, t.Any]) -> None:
+    assert likely(**known) == likely()
+
+
+def test_requests_past_every_version_are_counted() -> None:
+    counts = {"v1": 90, "v2": 10, causes.ALL_PODS: 20}
+    assert likely(counts)[0].startswith("20 of 120 requests were sent to the service as a whole")
