@@ -71,6 +71,9 @@ class Application:
         except CanaryError as error:
             error.details.update(self._outcome.of_failure(self._cluster, changed=bool(self._writer.written)))
             raise
+        except Exception as defect:
+            defect.changed = bool(self._writer.written)  # type: ignore[attr-defined]  # read by entry.execute
+            raise
         changed = plan.changed if check_mode else bool(self._writer.written)
         return self._outcome.result(self._cluster, self._writer, changed=changed)
 
@@ -103,37 +106,36 @@ class Application:
         )
 
     def _write(self, snapshot: Snapshot, plan: Plan) -> None:
+        """Write and wait. What was written before a failure is put back; a proxy that lags is no reason to."""
         try:
-            self._write_in_order(snapshot, plan)
-        except Conflict as first:
-            self._log(f"{first.msg} Reading and planning again.")
-            snapshot, plan = self._plan()
             try:
                 self._write_in_order(snapshot, plan)
-            except Conflict as second:
-                raise self._writer.undone(
-                    Conflict(
-                        f"Somebody else keeps changing the routes of {self._name}: planned twice, and both times the "
-                        f"object had changed before it was written. {second.msg}",
-                        **second.details,
-                    )
-                ) from second
+            except Conflict as first:
+                self._log(f"{first.msg} Reading and planning again.")
+                snapshot, plan = self._plan()
+                self._write_in_order(snapshot, plan)
+        except NotConverged:
+            raise
+        except Conflict as second:
+            said = Conflict(
+                f"Somebody else keeps changing the routes of {self._name}: planned twice, and both times the object "
+                f"had changed before it was written. {second.msg}",
+                **second.details,
+            )
+            raise self._writer.undone(said) from second
+        except CanaryError as error:
+            raise self._writer.undone(error) from error
         self._finish(snapshot, plan)
 
     def _write_in_order(self, snapshot: Snapshot, plan: Plan) -> None:
         changes = plan.changes
-        try:
-            if len(changes) > 1:
-                self._writer.dry_run(changes)
-            for index, change in enumerate(changes):
-                self._writer.write(change)
-                following = changes[index + 1 :]
-                if following and following[0].kind != change.kind:
-                    self._must_converge(snapshot, changes[: index + 1], f"before {following[0].object} is written")
-        except (Conflict, NotConverged):
-            raise
-        except CanaryError as error:
-            raise self._writer.undone(error) from error
+        if len(changes) > 1:
+            self._writer.dry_run(changes)
+        for index, change in enumerate(changes):
+            self._writer.write(change)
+            following = changes[index + 1 :]
+            if following and following[0].kind != change.kind:
+                self._must_converge(snapshot, changes[: index + 1], f"before {following[0].object} is written")
 
     def _finish(self, snapshot: Snapshot, plan: Plan) -> None:
         self._outcome.warn(self._writer.surprises)

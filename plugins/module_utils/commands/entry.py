@@ -42,7 +42,7 @@ def execute(
     except Exception as error:
         result = {
             "failed": True,
-            "changed": False,
+            "changed": bool(getattr(error, "changed", False)),
             "error_code": "defect",
             "msg": f"Unexpected {type(error).__name__} for service {params.get('service')} in namespace "
             f"{params.get('namespace')}: {error}. This is a defect of meshops.canary; please report it with the "
