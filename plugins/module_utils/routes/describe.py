@@ -47,7 +47,7 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
         "host": service.fqdn,
         "route_api": "istio",
         "weights": weights,
-        "weights_differ": any(route["weights"] != weights for route in general),
+        "weights_differ": any(_live(route["weights"]) != _live(weights) for route in general),
         "routes": [route for route in routes if not route["inserted"]],
         "cohorts": _cohorts(objects, routes, service),
         "sticky": next((wanted["sticky"] for wanted in _wanted(objects, service) if "sticky" in wanted), None),
@@ -62,6 +62,10 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
         ],
         "claimed": bool(mesh_claimants(objects, service)),
     }
+
+
+def _live(weights: Mapping[str, Percent]) -> dict[str, Percent]:
+    return {version: percent for version, percent in weights.items() if percent}
 
 
 def reference(obj: Object) -> dict[str, str]:

@@ -85,7 +85,14 @@ def split(
     dealt = _deal(entries, service, namespace, wanted, where)
     familiar = sum(int(entry.get("weight") or 0) for entry in entries)
     integers = as_integers([share for dummy, share in dealt], familiar, where)
-    return [_weighted(entry, weight) for (entry, dummy), weight in zip(dealt, integers, strict=True)]
+    return [
+        copy.deepcopy(entry) if _is_kept(entry, weight, service, namespace) else _weighted(entry, weight)
+        for (entry, dummy), weight in zip(dealt, integers, strict=True)
+    ]
+
+
+def _is_kept(entry: Entry, weight: int, service: ServiceRef, namespace: str) -> bool:
+    return version_of(entry, service, namespace) is None and int(entry.get("weight") or 0) == weight
 
 
 def _deal(
@@ -156,6 +163,5 @@ def cohort_entries(
 
 
 def _weighted(entry: Entry, weight: int) -> Entry:
-    if int(entry.get("weight") or 0) == weight:
-        return copy.deepcopy(entry)
+    """Return a copy with the weight, written out also where it is 0: without a number nobody sees that it is."""
     return {**copy.deepcopy(entry), "weight": weight}
