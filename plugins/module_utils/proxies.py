@@ -97,6 +97,16 @@ class Proxies:
         body = self._cluster.port_forward(self._istio_namespace, pod, ISTIOD_DEBUG_PORT, "/debug/syncz")
         return list(_parsed(body, f"istiod {self._istio_namespace}/{pod}") or ())
 
+    def is_ending(self, proxy: Proxy) -> bool:
+        """Return whether the proxy's pod is gone, being deleted or finished; False if that cannot be read."""
+        try:
+            pod = self._cluster.get(POD, proxy.namespace, proxy.name)
+        except ApiError:
+            return False
+        if pod is None or pod["metadata"].get("deletionTimestamp"):
+            return True
+        return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
     def config_dump(self, proxy: Proxy, kinds: Sequence[str] = (ROUTES,), name_pattern: str = "") -> Object:
         """Return `{"configs": [...]}`: Envoy's dump of the given kinds, in one dictionary.
 

@@ -91,7 +91,7 @@ def wait_for_proxies(
     if watch.unreadable:
         complete = False
         proxy, error = next(iter(sorted(watch.unreadable.items())))
-        notes.append(f"{len(watch.unreadable)} proxies could not be read, the first is {proxy}: {error.msg}")
+        notes.append(f"{len(watch.unreadable)} of {len(chosen)} proxies could not be read; {proxy}: {error.msg}")
     if not complete:
         notes.append(f"Waited {params['wait_settle']:g} s for the proxies that were not read.")
         time.sleep(params["wait_settle"])
@@ -191,12 +191,12 @@ class _Watch:
 
     def _may_answer_later(self, proxy: Proxy, error: ApiError) -> bool:
         """A pod that is gone sends nothing; a pod that starts or ends may fail to answer once or twice."""
-        if error.status == 404:
+        self._failures[proxy] += 1
+        if error.status not in (403, 404) and self._failures[proxy] < TRIES:
+            return True
+        if error.status == 404 or (error.status != 403 and self._question.door.is_ending(proxy)):
             self.gone += 1
             return False
-        self._failures[proxy] += 1
-        if error.status != 403 and self._failures[proxy] < TRIES:
-            return True
         self.unreadable[proxy] = error
         return False
 

@@ -45,6 +45,10 @@ class Door:
     ):
         self.script, self.subsets, self.error = script, subsets, error
         self.read: list[str] = []
+        self.ending: set[str] = set()
+
+    def is_ending(self, one: proxies.Proxy) -> bool:
+        return one.name in self.ending
 
     def connected(self) -> list[proxies.Proxy]:
         if self.error:
@@ -143,6 +147,13 @@ def test_a_proxy_that_starts_may_fail_twice(wait: Wait) -> None:
     never = wait(Door({"dead": [broken()]}))
     assert (never.converged, never.method) == (None, "settle")
     assert "did not answer" in never.note
+
+
+def test_a_pod_that_ends_and_answers_no_more_needs_no_routes(wait: Wait) -> None:
+    door = Door({"one": [[]], "ending": [["behind"], broken()]})
+    door.ending = {"ending"}
+    done = wait(door)
+    assert (done.converged, done.proxies, done.checked) == (True, 1, 1)
 
 
 def test_a_sidecar_that_cannot_see_the_service_lacks_nothing(wait: Wait) -> None:
