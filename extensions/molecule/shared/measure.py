@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Send real requests from a pod of the namespace to its service reviews, and print who answered, as JSON."""
+"""Send real requests from a pod of the namespace to its service reviews, and print who answered, as JSON.
+
+With --wanted, also whether that is the wanted split: the exact test of the collection, false alarm one time in 1,000.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3]))
 
 from lab.traffic import Load, Sidecar
+from plugins.module_utils.analysis.split import test_split
 
 
 def main() -> None:
@@ -27,6 +31,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--wanted", type=json.loads, help='JSON, version -> percent: {"v1": 90, "v2": 10}')
     given = parser.parse_args()
     load = Load(
         requests=given.requests,
@@ -36,7 +41,9 @@ def main() -> None:
         headers=dict(header.split("=", 1) for header in given.header),
     )
     place = Sidecar(given.kubeconfig, given.namespace, app=given.app)
-    print(json.dumps(dataclasses.asdict(place.measure(load))))
+    measured = place.measure(load)
+    judged = test_split(measured.counts, given.wanted).as_dict() if given.wanted else None
+    print(json.dumps({**dataclasses.asdict(measured), "split": judged}))
 
 
 if __name__ == "__main__":
