@@ -120,6 +120,7 @@ def test_races_with_another_writer_lose_no_update(
             try:
                 set_timeout(kube, routed, theirs + 1)
                 theirs += 1
+                stop.wait(0.005)
             except KubeError as error:
                 if error.status != 409:
                     wrong.append(error)

@@ -82,6 +82,9 @@ class Application:
         looks = self._params["preflight"]
         reader = Reader(self._cluster, self._service, wide=looks, also=_namespaces(self._params))
         snapshot, plan = reader.decide(self._decide, self._reads)
+        asked = self._params.get("route_api", "auto")
+        if asked not in ("auto", plan.route_api):
+            raise InvalidInput(f"route_api: {self._name} can only be changed by {plan.route_api} here, not by {asked}.")
         self._outcome.planned(plan)
         if looks and plan.changed:
             snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
