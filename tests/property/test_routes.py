@@ -64,7 +64,7 @@ def write(snapshot: Snapshot, planned: Plan) -> Snapshot:
 
 
 def is_allowed(before: rs.Json, path: str) -> bool:
-    """Return whether the place is ours to change: weights, our annotation, our mirror and cookie, routes we inserted."""
+    """Return whether the place is ours to change: weights, annotation, mirror, cookie, routes we inserted."""
     route = re.match(r"/spec/http/(\d+)/", path)
     inserted = route is not None and is_managed(before["spec"]["http"][int(route[1])])
     return inserted or ALLOWED.fullmatch(path) is not None

@@ -22,13 +22,12 @@ from pathlib import Path
 import jsonpatch
 import pytest
 import yaml
-from support import route_strategies as rs
-
 from ansible_collections.meshops.canary.plugins.module_utils.errors import CanaryError
 from ansible_collections.meshops.canary.plugins.module_utils.routes import plan
 from ansible_collections.meshops.canary.plugins.module_utils.routes.find import Scope
 from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
+from support import route_strategies as rs
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.canary.plugins.module_utils.routes.change import Plan
