@@ -66,13 +66,14 @@ def holds(dump: Dump, service: ServiceRef, snapshot: Snapshot, proxy: Proxy | No
         return ["The proxy's routes could not be read: its config dump has none."]
     proxy = proxy or Proxy()
     missing: list[str] = []
-    objects = targets(snapshot, service, Scope())
-    for obj in objects:
-        if not is_expected(obj, service, snapshot, proxy):
-            continue
-        for owner in owners(obj, snapshot):
-            missing += _compare(owner, held, service, snapshot, proxy)
-        missing += _compare_l4(obj, dump, service)
+    speaking: dict[tuple[str, str], Object] = {}
+    for obj in targets(snapshot, service, Scope()):
+        if is_expected(obj, service, snapshot, proxy):
+            missing += _compare_l4(obj, dump, service)
+            # A root and its delegates are one set of routes under the root's name.
+            speaking.update({identity(owner): owner for owner in owners(obj, snapshot)})
+    for owner in speaking.values():
+        missing += _compare(owner, held, service, snapshot, proxy)
     return missing + list(_leftovers(held, service, snapshot))
 
 
