@@ -31,6 +31,11 @@ class Lab:
         assert facts.get("ready"), "These tests need the lab. Start it with `make lab-up`, then run them again."
         return cls(kubeconfig=str(facts["kubeconfig"]), facts=facts)
 
+    def audited(self, namespace: str) -> list[dict[str, t.Any]]:
+        """Return the API server's audit events of one namespace, oldest first."""
+        done = subprocess.run([COMMAND, "audit"], capture_output=True, text=True, check=True, timeout=60)
+        return [json.loads(line) for line in done.stdout.splitlines() if f'"namespace":"{namespace}"' in line]
+
     def execute(self, *command: str, seconds: float = 120) -> str:
         """Run a command inside the cluster's network and return what it printed."""
         done = subprocess.run(

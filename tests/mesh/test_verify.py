@@ -1,0 +1,175 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""canary_verify and canary_info on real requests: what they count is what was sent, and verdicts follow."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from support.direct import Direct
+
+from lab.traffic import Load
+
+from .conftest import Shop, measure
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.kube import Kube
+    from support.lab import Lab
+
+NINETY_TEN = {"v1": 90, "v2": 10}
+TESTERS = {"v2": 10, "v3": 90}
+
+
+@pytest.fixture(scope="module")
+def task(lab: Lab, shop: Shop) -> Direct:
+    """Runs commands in the shop's namespace."""
+    return Direct(lab.kubeconfig, shop.namespace)
+
+
+@pytest.fixture(scope="module")
+def split_shop(shop: Shop) -> Shop:
+    """90 to v1, 10 to v2."""
+    shop.cohort()
+    shop.shift(**NINETY_TEN)
+    return shop
+
+
+@pytest.fixture
+def cohort(split_shop: Shop) -> Iterator[None]:
+    """Requests of testuser go to v2 and v3."""
+    split_shop.cohort(**TESTERS)
+    yield
+    split_shop.cohort()
+
+
+def prometheus(lab: Lab) -> str:
+    return str(lab.facts["prometheus_url"])
+
+
+def test_the_proxies_counters_are_the_requests_that_were_sent(task: Direct, split_shop: Shop) -> None:
+    """The load begins after the first reading and ends before the second, so both must agree to the request."""
+    with split_shop.sidecar.background(Load(requests=3000, rate=150, limit=60)) as running:
+        result = task("verify", source="proxies", seconds=30, fail_on=["fail"])
+        sent = running.result()
+    assert sent.failed == 0
+    assert result["source"] == "proxies"
+    assert 0 < result["n"] <= sent.requests
+    assert result["verdict"] in ("pass", "inconclusive"), result["msg"]
+    assert result["errors"] == 0
+    assert set(result["counts"]) <= set(NINETY_TEN)
+    info = task("info", measure="proxies", proxies=True, preflight=False)["services"][0]
+    assert info["measured"]["seconds"] is None
+    assert info["proxies"]["converged"] is True
+    assert sum(one["measured"]["requests"] for one in info["versions"]) >= sent.requests
+
+
+def test_counters_before_and_after_differ_by_exactly_what_was_sent(task: Direct, split_shop: Shop) -> None:
+    def counted() -> dict[str, int]:
+        versions = task("info", measure="proxies", proxies=False, preflight=False)["services"][0]["versions"]
+        return {one["version"]: one["measured"]["requests"] for one in versions}
+
+    before = counted()
+    sent = measure(split_shop.sidecar, 1500)
+    after = counted()
+    assert {version: after[version] - before[version] for version in NINETY_TEN} == dict(sent.counts)
+
+
+def test_prometheus_gives_the_same_verdict(task: Direct, lab: Lab, kube: Kube, split_shop: Shop) -> None:
+    sent = measure(split_shop.sidecar, 1500)
+
+    def enough() -> dict[str, t.Any] | None:
+        asked = {"source": "prometheus", "prometheus_url": prometheus(lab), "seconds": 600, "fail_on": []}
+        result = task("verify", **asked)
+        return result if result["n"] >= sent.requests else None
+
+    result = kube.wait_until(enough, 60, "Prometheus has scraped what was sent")
+    assert result["verdict"] == "pass", result["msg"]
+    assert result["power"] > 0.8
+    table = task("info", prometheus_url=prometheus(lab), window=600, proxies=False, preflight=False)["services"][0]
+    assert table["measured"]["source"] == "prometheus"
+    assert table["measured"]["requests"] >= sent.requests
+    assert 0 < table["versions"][1]["measured"]["share"] < 20
+
+
+def test_another_split_than_the_intended_fails_and_says_why(
+    task: Direct, lab: Lab, kube: Kube, split_shop: Shop
+) -> None:
+    before = kube.list("networking.istio.io/v1", "VirtualService", split_shop.namespace)
+    measure(split_shop.sidecar, 1000)
+    asked = {"source": "prometheus", "prometheus_url": prometheus(lab), "seconds": 600}
+    result = kube.wait_until(
+        lambda: (found := task.attempt("verify", weights={"v1": 50, "v2": 50}, **asked))["n"] >= 500 and found,
+        60,
+        "Prometheus has scraped what was sent",
+    )
+    assert result["failed"] is True
+    assert (result["verdict"], result["error_code"]) == ("fail", "split_fail")
+    assert result["p_value"] < 1e-9
+    assert any(reason.startswith("v2 answered") for reason in result["reasons"])
+    assert result["causes"]
+    assert kube.list("networking.istio.io/v1", "VirtualService", split_shop.namespace) == before
+
+
+def test_without_requests_nothing_is_proven(task: Direct, split_shop: Shop) -> None:
+    result = task("verify", source="proxies", seconds=1, fails=True)
+    assert (result["verdict"], result["n"], result["p_value"]) == ("inconclusive", 0, None)
+    assert result["error_code"] == "split_inconclusive"
+    assert task("verify", source="proxies", seconds=1, fail_on=["fail"])["passed"] is False
+
+
+def test_probes_through_the_gateway_see_what_a_browser_sees(task: Direct, split_shop: Shop) -> None:
+    probes = {
+        "url": f"{split_shop.ingress_url}/productpage",
+        "headers": {"Host": split_shop.host},
+        "pattern": r"reviews-(v\d+)-",
+        "requests": 1000,
+        "timeout": 20,
+    }
+    result = task("verify", probes=probes)
+    assert (result["verdict"], result["n"], result["errors"]) == ("pass", 1000, 0)
+    assert result["source"] == "probes"
+
+
+@pytest.mark.usefixtures("cohort")
+def test_probes_from_a_pod_prove_a_cohort(task: Direct, kube: Kube, split_shop: Shop) -> None:
+    """Few, for each of them starts an interpreter in the pod; with eight of ten points to see, few suffice."""
+    (pod,) = kube.list("v1", "Pod", split_shop.namespace, selector="app=productpage")
+    program = (
+        "import urllib.request as u; r = u.Request('http://reviews:9080/reviews/0', headers={'end-user': 'testuser'});"
+        "print(u.urlopen(r, timeout=20).read().decode())"
+    )
+    probes = {
+        "pod": pod["metadata"]["name"],
+        "container": pod["spec"]["containers"][0]["name"],
+        "command": ["python3", "-c", program],
+        "pattern": r"reviews-(v\d+)-",
+        "requests": 60,
+        "timeout": 60,
+    }
+    name = next(iter(task("info", measure="none", proxies=False, preflight=False)["services"][0]["cohorts"]))
+    result = task("verify", cohort=name, probes=probes, detect=50)
+    assert result["verdict"] == "pass", result
+    assert result["errors"] == 0
+    assert set(result["counts"]) <= set(TESTERS)
+
+
+def test_cohorts_cannot_be_told_from_counters(task: Direct, split_shop: Shop) -> None:
+    split_shop.cohort(**TESTERS)
+    result = task("verify", cohort="unknown", source="proxies", fails=True)
+    assert "has no cohort 'unknown'" in result["msg"]
+    split_shop.cohort()
+
+
+def test_status_prints_a_table_and_preflight_finds_no_error(split_shop: Shop, lab: Lab) -> None:
+    played = split_shop.play("status", prometheus_url=prometheus(lab))
+    lines = played.task("Show")["msg"]
+    assert lines[0].startswith(f"reviews in {split_shop.namespace} | ")
+    assert lines[1].split()[:4] == ["VERSION", "WEIGHT", "COHORTS", "READY"]
+    assert [line.split()[:2] for line in lines[2:5]] == [["v1", "90%"], ["v2", "10%"], ["v3", "0%"]]
+    assert played.changed == 0
+    assert split_shop.play("preflight").changed == 0
