@@ -44,6 +44,7 @@ def install(lab: Lab) -> None:
         crds = programs.module_dir("sigs.k8s.io/gateway-api") / "config/crd/standard"
         step.note(lab.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(crds)))
         _run_beside_pods(lab, step, _command(lab))
+        step.note(lab.kubectl("apply", "-f", str(MANIFESTS / "scope.yaml")))
         _wait_for_validation(lab)
 
 
