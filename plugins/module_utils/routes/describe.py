@@ -35,9 +35,9 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
     routes (list: object, protocol, route, match, weights, foreign, mirrors, general, gateways);
     cohorts (name -> match, weights, order, routes: how many stand for it); sticky (None or cookie, max_age, path);
     mirrors (version -> percent); subsets (name -> labels); objects (list: api_version, kind, namespace, name).
-    Raises Refused like a plan would, if two objects claim the host.
+    Where two objects claim the host, both are told of; preflight says what is wrong.
     """
-    objects = targets(snapshot, service, scope or Scope())
+    objects = targets(snapshot, service, scope or Scope(), strict=False)
     routes = [told for obj in objects for told in _routes(obj, service)]
     general = [route for route in routes if route["general"]] or [route for route in routes if not route["inserted"]]
     weights = general_weights(general)
@@ -157,7 +157,7 @@ def _cohorts(objects: list[Object], routes: list[dict[str, t.Any]], service: Ser
 def text(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None) -> str:
     """Return the routes as lines a manager can read, for the diff."""
     lines: list[str] = []
-    for obj in targets(snapshot, service, scope or Scope()):
+    for obj in targets(snapshot, service, scope or Scope(), strict=False):
         lines.append(label(obj))
         for route in _routes(obj, service):
             lines += [f"  {line}" for line in _lines(route, service)]

@@ -46,7 +46,7 @@ def resources_needed(snapshot: Snapshot, service: ServiceRef) -> list[str]:
     """Return which parts of the config dump `holds` wants: `resource=` values of /config_dump."""
     spoken = [
         protocol
-        for obj in targets(snapshot, service, Scope())
+        for obj in targets(snapshot, service, Scope(), strict=False)
         for protocol in ("tcp", "tls")
         if obj["spec"].get(protocol)
     ]
@@ -67,13 +67,14 @@ def holds(dump: Dump, service: ServiceRef, snapshot: Snapshot, proxy: Proxy | No
     proxy = proxy or Proxy()
     missing: list[str] = []
     speaking: dict[tuple[str, str], Object] = {}
-    for obj in targets(snapshot, service, Scope()):
-        if is_expected(obj, service, snapshot, proxy):
-            missing += _compare_l4(obj, dump, service)
-            # A root and its delegates are one set of routes under the root's name.
-            speaking.update({identity(owner): owner for owner in owners(obj, snapshot)})
+    for obj in targets(snapshot, service, Scope(), strict=False):
+        # A root and its delegates are one set of routes under the root's name.
+        for owner in owners(obj, snapshot):
+            if is_expected(owner, service, snapshot, proxy):
+                speaking[identity(owner)] = owner
     for owner in speaking.values():
         missing += _compare(owner, held, service, snapshot, proxy)
+        missing += _compare_l4(owner, dump, service)
     return missing + list(_leftovers(held, service, snapshot))
 
 

@@ -53,19 +53,16 @@ class Expected:
     optional: bool
 
 
-def is_expected(obj: Object, service: ServiceRef, snapshot: Snapshot, proxy: Proxy) -> bool:
-    """Return whether the proxy should have routes of `obj` (for a delegate: of a root that leads to it)."""
-    for owner in owners(obj, snapshot):
-        if proxy.gateways:
-            if set(proxy.gateways) & set(gateways_of(owner)):
-                return True
-        elif is_for_mesh(owner):
-            claimants = mesh_claimants(snapshot.need("virtual_services"), service)
-            if owner not in claimants or proxy.namespace is None:
-                return True
-            if in_force_order(claimants, proxy.namespace)[:1] == [owner]:
-                return True
-    return False
+def is_expected(owner: Object, service: ServiceRef, snapshot: Snapshot, proxy: Proxy) -> bool:
+    """Return whether the proxy should have routes of the VirtualService (one with hosts, see `owners`)."""
+    if proxy.gateways:
+        return bool(set(proxy.gateways) & set(gateways_of(owner)))
+    if not is_for_mesh(owner):
+        return False
+    claimants = mesh_claimants(snapshot.need("virtual_services"), service)
+    if owner not in claimants or proxy.namespace is None:
+        return True
+    return in_force_order(claimants, proxy.namespace)[:1] == [owner]
 
 
 def owners(obj: Object, snapshot: Snapshot) -> list[Object]:

@@ -69,18 +69,20 @@ def roots_of(delegate: Object, snapshot: Snapshot) -> list[Object]:
     return [one for one in snapshot.need("virtual_services") if identity(delegate) in delegates_of(one)]
 
 
-def targets(snapshot: Snapshot, service: ServiceRef, scope: Scope) -> list[Object]:
+def targets(snapshot: Snapshot, service: ServiceRef, scope: Scope, *, strict: bool = True) -> list[Object]:
     """Return the VirtualServices that hold the service's routes, in a fixed order.
 
     These are the one whose host is the service (for sidecars), those of gateways with a route to it, and those
     either delegates to; and whatever an earlier command wrote to. With names given, exactly the named ones.
-    Raises Refused (HOST_CLAIMED_TWICE) if two claim the host for one sidecar, InvalidInput for an unknown name.
+    strict: raise Refused (HOST_CLAIMED_TWICE) if two claim the host for one sidecar; readers take them both.
+    Raises InvalidInput for an unknown name.
     """
     everything = sorted(snapshot.need("virtual_services"), key=age_order)
     if scope.objects:
         return _named(everything, service, scope)
     mesh = mesh_claimants(everything, service)
-    refuse_two_claims(mesh, service)
+    if strict:
+        refuse_two_claims(mesh, service)
     roots = [one for one in everything if one in mesh or (_is_on_gateway(one) and visible_in(one, identity(one)[0]))]
     delegated = set().union(*(delegates_of(one) for one in roots)) if roots else set()
     chosen = [
