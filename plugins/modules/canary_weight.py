@@ -112,11 +112,11 @@ EXAMPLES = r"""
         service: ratings
         weights: {v1: 50, v2: 50}
 
-    - name: Go on although an HPA has no CPU requests to go by
+    - name: Go on although v2 has too few pods for half of the requests
       meshops.canary.canary_weight:
         service: reviews
         weights: {v1: 50, v2: 50}
-        force: [HPA_WITHOUT_REQUESTS]
+        force: [CAPACITY_BELOW_SHARE]
 """
 
 RETURN = r"""

@@ -9,8 +9,11 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+import yaml
 from ansible_collections.meshops.canary.plugins.module_utils.commands import argspec, entry, header_route, routing
 from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError, InvalidInput
+from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE
+from ansible_collections.meshops.canary.plugins.modules import canary_weight
 
 NOTHING = dict.fromkeys((*header_route._CONDITIONS, "match"))
 
@@ -121,3 +124,11 @@ def test_a_defect_names_itself_and_what_was_done() -> None:
 
 def test_a_result_is_passed_on_without_its_warnings() -> None:
     assert execute({"changed": True, "warnings": ["one", "two", "one"]}) == ({"changed": True}, ["one", "two"])
+
+
+def test_examples_force_findings_that_exist() -> None:
+    blocks = [task["block"] for task in yaml.safe_load(canary_weight.EXAMPLES) if "block" in task]
+    tasks = [task["meshops.canary.canary_weight"] for block in blocks for task in block]
+    forced = [code for task in tasks for code in task.get("force", ())]
+    assert forced
+    assert set(forced) <= set(CATALOGUE)
