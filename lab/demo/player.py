@@ -104,9 +104,10 @@ class Ansible:
 
 
 def messages(output: str) -> list[str]:
-    """Return what `msg` held, of every task that printed one; lists give one text an item."""
+    """Return what `msg` held, line by line, of every task that printed one."""
     found: list[str] = []
     for block in RESULT.findall(output):
         said = yaml.safe_load(textwrap.dedent(block))["msg"]
-        found += [" ".join(str(item).split()) for item in (said if isinstance(said, list) else [said])]
-    return [text for text in found if text]
+        for item in said if isinstance(said, list) else [said]:
+            found += str(item).splitlines()  # inner spaces stay: it may be a table
+    return [text.rstrip() for text in found if text.strip()]

@@ -176,7 +176,7 @@ def test_messages_are_found_in_what_ansible_prints() -> None:
         "    msg:\n"
         "    - first line, which is so long that Ansible has\n"
         "        folded it\n"
-        "    - second line\n\n"
+        "    - 'a    table'\n\n"
         "TASK [Say it at length] ****\n"
         "ok: [localhost] => \n"
         "    msg: >-\n"
@@ -188,6 +188,6 @@ def test_messages_are_found_in_what_ansible_prints() -> None:
     assert messages(output) == [
         "reviews: v1 90% -> 75%",
         "first line, which is so long that Ansible has folded it",
-        "second line",
+        "a    table",
         "a long sentence",
     ]
