@@ -13,6 +13,6 @@ _CALM = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=_CALM)
 # For a first look: no shrinking, which takes longer than finding.
 settings.register_profile("quick", max_examples=8, deadline=None, suppress_health_check=_CALM, phases=[Phase.generate])
-# Some dozen properties of 1,000 examples each.
-settings.register_profile("ci", max_examples=1000, deadline=None, suppress_health_check=_CALM, print_blob=True)
+# Thirteen properties and more, 800 examples each.
+settings.register_profile("ci", max_examples=800, deadline=None, suppress_health_check=_CALM, print_blob=True)
 settings.load_profile("dev")
