@@ -32,7 +32,7 @@ class Metric:
     name: how reasons call it. alpha: chance of a false alarm at one look, 0..1.
     min_requests: fewer on either side is `inconclusive`. limit: the most that is allowed (errors: percent of requests,
     latency: milliseconds at `quantile`, value: its unit). floor: the least allowed (value only).
-    max_ratio: the most the canary may have as a multiple of stable's (latency at `quantile`, value).
+    max_ratio: the most the canary may have as a multiple of stable's (errors: rate, latency: at `quantile`, value).
     effect: smallest effect size of the rank test that counts as slower, 0.5..1.
     compare: test against stable at all. quantile: 0..1. weight, critical: see Judgement.
     """
@@ -82,7 +82,8 @@ def judge_errors(metric: Metric, canary: Tally | None, stable: Tally | None) -> 
     compared = f"stable's {stable.errors} of {stable.requests} ({stable.rate:.2%})"
     told = f"{seen} ({canary.rate:.2%}), {compared}; p = {p_value:.2g}"
     strength = metric.alpha / max(p_value, 1e-300)
-    return metric.says("fail" if p_value < metric.alpha else "pass", told, strength, p_value=p_value, **numbers)
+    worse = p_value < metric.alpha and canary.rate > (metric.max_ratio or 1.0) * stable.rate
+    return metric.says("fail" if worse else "pass", told, strength, p_value=p_value, **numbers)
 
 
 def judge_latency(metric: Metric, canary: Buckets | None, stable: Buckets | None) -> Judgement:

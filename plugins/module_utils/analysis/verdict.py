@@ -43,6 +43,7 @@ class Judgement:
             "reason": self.reason,
             "weight": self.weight,
             "critical": self.critical,
+            "strength": self.strength,
             "numbers": self.numbers,
         }
 

@@ -49,7 +49,7 @@ def from_prometheus(server: Prometheus, names: Names, seconds: float, at: float 
     Raises MetricsError.
     """
     end = time.time() if at is None else at
-    before, after = (_reported(server, names, moment) for moment in (end - seconds, end))
+    before, after = (reported(server, names, moment) for moment in (end - seconds, end))
     tally = traffic.tally(traffic.growth(before, after))
     count = Count(tally, "prometheus", seconds)
     if not after:
@@ -57,7 +57,8 @@ def from_prometheus(server: Prometheus, names: Names, seconds: float, at: float 
     return count
 
 
-def _reported(server: Prometheus, names: Names, moment: float) -> dict[Key, float]:
+def reported(server: Prometheus, names: Names, moment: float) -> dict[Key, float]:
+    """Return the counters Prometheus has at `moment` (Unix time) of the service's callers. Raises MetricsError."""
     hosts = "|".join(re.escape(host) for host in sorted(names.hosts)).replace("\\", "\\\\")
     question = f'{traffic.ISTIO}{{reporter="source",destination_service=~"{hosts}"}}'
     return {

@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Looking at a service's requests again and again: at the proxies, or in Prometheus.
+
+A source is read once to begin with; each further look returns what came since the one before.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+import time
+import typing as t
+
+from ..analysis import sources, traffic
+from ..analysis.sources import Increment, Reading
+from ..errors import ApiError, MetricsError
+from ..proxies import Proxies, Proxy, in_parallel
+from ..routes import pods
+from ..routes.snapshot import identity
+from . import counts, measuring
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..analysis.traffic import Names
+    from ..cluster import Cluster
+    from ..prometheus import Prometheus, Series
+    from ..routes.hosts import ServiceRef
+    from ..routes.snapshot import Snapshot
+
+ALL_EVERY: t.Final = 10
+"""Every so many looks all proxies are asked, and between them those that have counted requests to the service."""
+REFRESH_EVERY: t.Final = 30.0
+"""Seconds after which the list of proxies is made anew, for callers' pods come and go."""
+_SERVED: t.Final = r"^cluster\.inbound\|.*\.upstream_rq_([0-9]+|time)$"
+
+
+class Source(t.Protocol):
+    """Where requests are counted. name: for the result. interval: usual seconds between looks. callers: proxies read."""
+
+    name: str
+    interval: float
+    callers: int
+    notes: list[str]
+
+    def begin(self, at: float | None) -> None:
+        """Read for the first time. at: Unix time in the past, None for now. Raises CanaryError if that is not possible."""
+
+    def look(self, at: float | None) -> Increment:
+        """Return what came since the last look; what cannot be read now comes with a later one. Raises CanaryError."""
+
+    def ask(self, query: str, version: str, at: float | None) -> float | None:
+        """Return one number for a version, None if there is none."""
+
+
+class ProxySource:
+    """The counters of the callers' proxies; where none can be read, those of the versions' own pods."""
+
+    name, interval = "proxies", 1.0
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        snapshot: Snapshot,
+        service: ServiceRef,
+        names: Names,
+        subsets: Mapping[str, Mapping[str, str]],
+        params: Mapping[str, t.Any],
+    ) -> None:
+        self._cluster, self._snapshot, self._service, self._names = cluster, snapshot, service, names
+        self._subsets, self._params = subsets, params
+        self._door = Proxies(cluster, params["istio_namespace"])
+        self._callers: list[Proxy] = []
+        self._refreshed, self._looks = -math.inf, 0
+        self._last = Reading()
+        self.callers = 0
+        self.notes: list[str] = []
+        hosts = "|".join(re.escape(host) for host in sorted(names.hosts))
+        self._pattern = (
+            rf"(outbound\|[0-9]+\|[^|]*\|({hosts});?\.upstream_rq_([0-9]+|time)$"
+            r"|istio_requests_total|istio_request_duration_milliseconds)"
+        )
+
+    def begin(self, at: float | None) -> None:
+        del at
+        self._last = self._read()
+
+    def look(self, at: float | None) -> Increment:
+        del at
+        now = self._read()
+        increment = sources.grown(self._last, now)
+        self._last = self._last.updated(now)
+        return increment
+
+    def ask(self, query: str, version: str, at: float | None) -> float | None:
+        del query, version, at
+        return None
+
+    def _read(self) -> Reading:
+        if time.monotonic() - self._refreshed > REFRESH_EVERY:
+            _door, found = measuring.callers(self._cluster, self._snapshot, self._service, self._params, self.notes)
+            self._callers = found or self._callers
+            self._refreshed, self._looks = time.monotonic(), 0
+        everyone = self._looks % ALL_EVERY == 0
+        self._looks += 1
+        busy = {key.source for key in self._last.counts}
+        asked = [one for one in self._callers if everyone or str(one) in busy or str(one) not in self._last.sources]
+        self.callers = len(self._callers)
+        if not self._callers:
+            return self._of_servers()
+        return self._gather(in_parallel(self._of_caller, asked))
+
+    def _of_caller(self, proxy: Proxy) -> Reading:
+        samples = self._door.counters(proxy.namespace, proxy.name, self._pattern)
+        return sources.of_caller(str(proxy), samples, self._names)
+
+    def _of_servers(self) -> Reading:
+        self._note("No caller's proxy can be read; the versions' own proxies were, whoever called them.")
+        servers = [
+            (version, *identity(pod))
+            for version, labels in self._subsets.items()
+            for pod in pods.of_service(self._snapshot, self._service, labels) or ()
+            if pods.has_proxy(pod)
+        ]
+
+        def read(server: tuple[str, str, str]) -> Reading:
+            version, namespace, name = server
+            samples = self._door.counters(namespace, name, _SERVED)
+            return sources.of_server(f"{namespace}/{name}", samples, version)
+
+        return self._gather(in_parallel(read, servers))
+
+    def _gather(self, answers: Sequence[tuple[t.Any, Reading | ApiError]]) -> Reading:
+        failed = [(who, answer) for who, answer in answers if isinstance(answer, ApiError)]
+        if failed and len(failed) == len(answers):
+            raise failed[0][1]
+        if failed:
+            self._note(f"Not every proxy answered at every look; the first is {failed[0][0]}: {failed[0][1].msg}")
+        return sources.joined(answer for _who, answer in answers if isinstance(answer, Reading))
+
+    def _note(self, sentence: str) -> None:
+        if not any(note.split(":")[0] == sentence.split(":")[0] for note in self.notes):
+            self.notes.append(sentence)
+
+
+class PrometheusSource:
+    """Istio's metrics in Prometheus, as callers' proxies report them; also of the past."""
+
+    name, interval, callers = "prometheus", 5.0, 0
+
+    def __init__(self, server: Prometheus, service: ServiceRef, names: Names) -> None:
+        self._server, self._service, self._names = server, service, names
+        self._last: Reading | None = None
+        self.notes: list[str] = []
+
+    def begin(self, at: float | None) -> None:
+        try:
+            self._last = self._read(at)
+        except MetricsError as error:
+            if error.details.get("reason") != "unreachable":
+                raise
+            self.notes.append(f"At the beginning: {error.msg}")
+
+    def look(self, at: float | None) -> Increment:
+        now = self._read(at)
+        if self._last is None:
+            self._last = now
+            return Increment()
+        increment = sources.grown(self._last, now)
+        self._last = self._last.updated(now)
+        return increment
+
+    def ask(self, query: str, version: str, at: float | None) -> float | None:
+        """Return the answer to `query` with its placeholders filled in; None if it has no value, or several."""
+        label = next((told for told, named in self._names.labels.items() if named == version), version)
+        words = {
+            "version": label,
+            "service": self._service.name,
+            "namespace": self._service.namespace,
+            "host": self._service.fqdn,
+        }
+        found = self._server.query(string.Template(query).safe_substitute(words), at)
+        if len(found) > 1:
+            self._note(f"A query has {len(found)} series where one number is needed, so it counts as none: {query}")
+        return found[0].value if len(found) == 1 else None
+
+    def _read(self, at: float | None) -> Reading:
+        moment = time.time() if at is None else at
+        requests = counts.reported(self._server, self._names, moment)
+        if not requests:
+            self._note(f"Prometheus has no {traffic.ISTIO} with destination_service {', '.join(self._names.hosts)}.")
+        hosts = "|".join(re.escape(host) for host in sorted(self._names.hosts)).replace("\\", "\\\\")
+        chosen = f'{sources.ISTIO_TIME}{{reporter="source",destination_service=~"{hosts}"}}'
+        # What a pod counts begins anew as a whole, so its series may be summed and a restart still shows.
+        question = f"sum by (instance, pod, destination_service, destination_version, le) ({chosen})"
+        buckets: dict[tuple[str, str], dict[float, float]] = {}
+        for one in self._server.query(question, moment):
+            _sort_in(buckets, one, self._names)
+        return Reading(requests, buckets, complete=True)
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+
+def _sort_in(buckets: dict[tuple[str, str], dict[float, float]], one: Series, names: Names) -> None:
+    labels = one.labels
+    who = "/".join(labels.get(name, "") for name in ("instance", "pod", "destination_service", "destination_version"))
+    try:
+        bound = float(labels.get("le", ""))
+    except ValueError:
+        return
+    own = buckets.setdefault((who, names.told(labels)), {})
+    own[bound] = own.get(bound, 0.0) + one.value

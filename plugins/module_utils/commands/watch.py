@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rhythm of an analysis: look, judge, wait; end at an alarm, when decided after `watch` seconds, or at the deadline.
+
+Past and present are one: a moment that has passed is looked at without waiting, one to come is waited for.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from collections import Counter
+from dataclasses import replace
+
+from ..analysis.rates import Tally
+from ..analysis.watching import quantiles
+from ..errors import CanaryError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..analysis.sources import Increment
+    from ..analysis.verdict import Verdict
+    from ..analysis.watching import Observation
+    from .observe import Source
+
+AFTER_WATCH: t.Final = 10.0
+"""How many times `watch` the deadline is where none is given."""
+MOST_LOOKS_BACK: t.Final = 400
+MILLISECOND: t.Final = 0.001
+TIMELINE: t.Final = 120
+"""Entries the timeline keeps; with more looks neighbours are joined."""
+
+
+class Watch:
+    """One analysis. verdict: the last word. harmed: requests the canary failed. seconds: how long was observed.
+
+    timeline: for plots; each entry has at (Unix time) and, of canary and stable, requests and errors since the entry
+    before. reaction_seconds: from the last look before the first error to the verdict `fail`, so the true time is at
+    most that; None without either. notes: looks that told nothing, and why.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        observation: Observation,
+        queries: Mapping[str, tuple[str, bool]],
+        params: Mapping[str, t.Any],
+        log: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._source, self._observation, self._queries, self._log = source, observation, queries, log
+        self._clock, self._sleep = clock, sleep
+        self._canary, self._stable = params["canary"], params["stable"]
+        self._warm_up, self._enough = params["warm_up"], params["warm_up"] + params["watch"]
+        self._end = params["at"]
+        self._past = params["window"]
+        self._deadline = self._limit(params)
+        self._interval = self._pace(params["interval"] or source.interval)
+        self.started = clock() - self._past if self._end is None else self._end - self._past
+        self._tallies = {self._canary: Tally(0, 0), self._stable: Tally(0, 0)}
+        self._times: dict[str, Counter[float]] = {self._canary: Counter(), self._stable: Counter()}
+        self._before_first_error: float | None = None
+        self._failed_at: float | None = None
+        self._blind = ""  # why the last look told nothing
+        self.verdict = observation.verdict()
+        self.harmed = self.looks = 0
+        self.seconds = 0.0
+        self.timeline: list[dict[str, t.Any]] = []
+        self.notes: list[str] = []
+
+    def _limit(self, params: Mapping[str, t.Any]) -> float:
+        if self._end is not None:
+            return float(self._past)
+        given = params["deadline"]
+        return float(given) if given is not None else self._warm_up + AFTER_WATCH * params["watch"]
+
+    def _pace(self, interval: float) -> float:
+        return max(interval, self._past / MOST_LOOKS_BACK)
+
+    @property
+    def reaction_seconds(self) -> float | None:
+        """Return the seconds from before the first error to the verdict fail."""
+        if self._before_first_error is None or self._failed_at is None:
+            return None
+        return round(self._failed_at - self._before_first_error, 3)
+
+    def until_decided(self) -> None:
+        """Look until there is a verdict. Raises CanaryError if the very first reading is not possible."""
+        self._source.begin(self._moment(self.started))
+        at = self.started
+        while True:
+            before, at = at, min(at + self._interval, self.started + self._deadline)
+            self._wait_for(at)
+            at = max(at, self._clock()) if self._moment(at) is None else at
+            self._look(before, at)
+            self.seconds = at - self.started
+            if self._decided(at):
+                return
+
+    def numbers(self) -> dict[str, t.Any]:
+        """Return requests, errors and response times of both versions, and the canary's share of their requests."""
+        total = sum(one.requests for one in self._tallies.values())
+        sides = {"canary": self._canary, "stable": self._stable}
+        told = {side: self._side(version) for side, version in sides.items()}
+        share = 100.0 * self._tallies[self._canary].requests / total if total else None
+        return {**told, "share": None if share is None else round(share, 3)}
+
+    def _side(self, version: str) -> dict[str, t.Any]:
+        tally = self._tallies[version]
+        percent = round(100.0 * tally.rate, 4) if tally.requests else None
+        times = quantiles(self._times[version])
+        return {"requests": tally.requests, "errors": tally.errors, "error_percent": percent, **times}
+
+    def _moment(self, at: float) -> float | None:
+        """Return the moment to ask the source for, None for now."""
+        past = self._end is not None or (self._past and at < self._clock() - self._interval / 2)
+        return at if past else None
+
+    def _wait_for(self, at: float) -> None:
+        if self._end is None:
+            self._sleep(max(0.0, at - self._clock()))
+
+    def _look(self, before: float, at: float) -> None:
+        moment = self._moment(at)
+        try:
+            increment = self._source.look(moment)
+            values = {name: self._values(name, moment) for name in self._queries}
+        except CanaryError as error:
+            self._blind = error.msg
+            self._note(f"A look told nothing: {error.msg}")
+            return
+        self._blind = ""
+        self.looks += 1
+        self._count(increment, before, at)
+        if at - self.started > self._warm_up:
+            self._observation.add(increment, values)
+
+    def _values(self, name: str, moment: float | None) -> tuple[float | None, float | None]:
+        query, compared = self._queries[name]
+        canary = self._source.ask(query, self._canary, moment)
+        return canary, self._source.ask(query, self._stable, moment) if compared else None
+
+    def _count(self, increment: Increment, before: float, at: float) -> None:
+        canary, stable = increment.tally(self._canary), increment.tally(self._stable)
+        if canary.errors and self._before_first_error is None:
+            self._before_first_error = before
+        self.harmed += canary.errors
+        for version, came in ((self._canary, canary), (self._stable, stable)):
+            had = self._tallies[version]
+            self._tallies[version] = Tally(had.requests + came.requests, had.errors + came.errors)
+            self._times[version].update(increment.times.get(version, {}))
+        sides = (("canary", canary), ("stable", stable))
+        told = {side: {"requests": one.requests, "errors": one.errors} for side, one in sides}
+        self.timeline.append({"at": round(at, 3), **told})
+        if len(self.timeline) > TIMELINE:
+            self.timeline = _halved(self.timeline)
+
+    def _decided(self, at: float) -> bool:
+        alarm = self._observation.alarm()
+        if alarm is not None:
+            self._settle(alarm, at)
+            return True
+        over = self.seconds >= self._deadline - MILLISECOND
+        if self.seconds < self._enough and not over:
+            return False
+        verdict = self._observation.verdict()
+        if self._blind and verdict.outcome == "pass":
+            verdict = replace(verdict, outcome="inconclusive", reasons=(f"all was well until {self._blind}",))
+        self._settle(verdict, at)
+        return over or verdict.outcome != "inconclusive"
+
+    def _settle(self, verdict: Verdict, at: float) -> None:
+        self.verdict = verdict
+        if verdict.outcome == "fail":
+            self._failed_at = at if self._end is not None else self._clock()
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+            self._log(sentence)
+
+
+def _halved(timeline: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Return the timeline with each two neighbours joined; an odd last one stays as it is."""
+    joined = []
+    for first, second in zip(timeline[::2], timeline[1::2], strict=False):
+        sums = {
+            side: {key: first[side][key] + second[side][key] for key in ("requests", "errors")}
+            for side in ("canary", "stable")
+        }
+        joined.append({"at": second["at"], **sums})
+    return joined + timeline[len(joined) * 2 :]

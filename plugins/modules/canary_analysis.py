@@ -1,0 +1,405 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: canary_analysis
+short_description: Judge a canary beside stable by their requests
+version_added: 1.0.0
+author:
+  - The meshops.canary authors (@meshops)
+description:
+  - Watches the requests of two versions of a service and returns V(pass), V(fail) or V(inconclusive), with reasons in
+    plain words and the numbers behind them.
+  - Needs no Prometheus. Without one it reads the callers' own proxies about every second through the API server, so a
+    canary that fails half of its requests is noticed within a few seconds.
+  - Looking often raises no false alarms. Failed requests are judged by a sequential test, response times at doubling
+    numbers of requests; RV(verdict=fail) is returned as soon as it is certain, V(pass) not before O(watch) seconds.
+  - No evidence is never success. Too few requests, an unreachable Prometheus, answers that are no numbers, all this is
+    V(inconclusive).
+  - Changes nothing.
+options:
+  stable:
+    description: Version to compare with, as the routes name it (a subset, or a Service with the Gateway API).
+    type: str
+    required: true
+  canary:
+    description: Version to judge.
+    type: str
+    required: true
+  source:
+    description:
+      - V(proxies) counts at the callers' proxies through the API server (right C(get) on C(pods/proxy)), or, where none
+        can be read, at the proxies of the versions' own pods.
+      - V(prometheus) takes Istio's metrics C(istio_requests_total) and C(istio_request_duration_milliseconds), as
+        callers' proxies report them.
+      - V(auto) is V(prometheus) if O(prometheus_url) is given, else V(proxies).
+    type: str
+    choices: [auto, proxies, prometheus]
+    default: auto
+  watch:
+    description:
+      - Seconds to watch at least before the verdict can be V(pass). RV(verdict=fail) may come earlier.
+    type: float
+    default: 30.0
+  deadline:
+    description:
+      - Seconds after which the task returns with what it has, which may be V(inconclusive). Between O(watch) and
+        O(deadline) it returns as soon as there is a verdict.
+      - Default is O(warm_up) and ten times O(watch).
+    type: float
+  warm_up:
+    description:
+      - Seconds at the beginning whose requests are not judged, for a version that starts slowly. Requests that fail in
+        them are still told in RV(harmed).
+    type: float
+    default: 0.0
+  interval:
+    description:
+      - Seconds between two looks. Default is 1 with proxies and 5 with Prometheus; shorter than its scrape interval
+        makes no sense there.
+    type: float
+  window:
+    description:
+      - Seconds of the past to judge too. With them a task can judge at once instead of waiting. Needs O(prometheus_url).
+    type: float
+    default: 0.0
+  at:
+    description:
+      - Unix time at which O(window) ends. The task then judges only the past and waits for nothing, which tells what it
+        would have decided on an earlier day. O(window) must hold O(warm_up) and O(watch).
+    type: float
+  metrics:
+    description:
+      - What to judge. Default is C(errors), critical, and C(latency), both compared with stable.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name for reasons and results.
+        type: str
+        required: true
+      kind:
+        description:
+          - V(errors) judges answers of 500 and above, V(latency) the response times of all requests.
+          - V(value) judges one number that O(metrics[].query) asks Prometheus for.
+        type: str
+        choices: [errors, latency, value]
+        required: true
+      query:
+        description:
+          - PromQL with one number as answer, for O(metrics[].kind=value).
+          - In it C($version) stands for the value of the version label, C($service), C($namespace) and C($host) for
+            those of the service. With O(metrics[].max_ratio) it is asked for the canary and for stable.
+        type: str
+      limit:
+        description:
+          - The most that is allowed. For V(errors) in percent of requests, for V(latency) in milliseconds at
+            O(metrics[].quantile), for V(value) in its own unit.
+        type: float
+      floor:
+        description: The least that is allowed, for O(metrics[].kind=value).
+        type: float
+      max_ratio:
+        description:
+          - The most that is allowed as a multiple of what stable has. For V(errors) the rate, for V(latency) the time at
+            O(metrics[].quantile).
+        type: float
+      compare:
+        description:
+          - Whether to compare with stable at all, for V(errors) and V(latency). Without it O(metrics[].limit) is needed.
+        type: bool
+        default: true
+      quantile:
+        description: Part of the requests that must keep O(metrics[].limit) and O(metrics[].max_ratio), 0 to 1.
+        type: float
+        default: 0.95
+      effect:
+        description:
+          - For V(latency), how likely a request of the canary must be slower than one of stable before the difference
+            matters. 0.5 is no difference, 0.56 a small one, 0.64 a medium, 0.71 a large one.
+        type: float
+        default: 0.6
+      alpha:
+        description: Probability of a false alarm, over all looks of the task together.
+        type: float
+        default: 0.01
+      min_requests:
+        description:
+          - Requests each version must have answered for a verdict on this metric at the end. An alarm about failed
+            requests needs none, its test takes care of small numbers itself.
+        type: int
+        default: 100
+      consecutive:
+        description: For V(value), looks in a row beyond its bounds before it is a failure.
+        type: int
+        default: 3
+      weight:
+        description:
+          - Share of the metric in RV(score). The verdict is V(fail) below a score of 75 and V(pass) from 95 on, both in
+            percent of the weight that was decided.
+        type: float
+        default: 1.0
+      critical:
+        description: Whether the failure of this metric alone fails the whole, and its indecision holds it.
+        type: bool
+        default: false
+  proxy_sample:
+    description: How many callers' proxies are read at most, those nearest to the service first. V(0) reads all.
+    type: int
+    default: 50
+  evidence:
+    description:
+      - RV(evidence) of an earlier task with the same metrics. The sequential tests go on from there, and a canary that has
+        all requests by now is compared with what stable did before.
+    type: dict
+    default: {}
+  fail_on:
+    description: Verdicts that fail the task. By default none does, for deciding on a verdict is the playbook's business.
+    type: list
+    elements: str
+    choices: [fail, inconclusive]
+    default: []
+extends_documentation_fragment:
+  - meshops.canary.connection
+  - meshops.canary.attributes
+  - meshops.canary.attributes.reads
+  - meshops.canary.service
+  - meshops.canary.service.route_api
+  - meshops.canary.prometheus
+notes:
+  - Failed requests are compared by a test martingale while watching and by Fisher's exact test (above 20000 requests the
+    score test) at the end, response times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) goes
+    to the alarms, half to the end.
+  - Retries count each attempt, and mirrored copies count like requests.
+  - Envoy sums up its histograms every five seconds, so response times come that much later than counts.
+seealso:
+  - module: meshops.canary.canary_rollout
+  - module: meshops.canary.canary_verify
+  - module: meshops.canary.canary_weight
+"""
+
+EXAMPLES = r"""
+- name: Watch the canary for a minute, without Prometheus
+  meshops.canary.canary_analysis:
+    service: reviews
+    namespace: bookinfo
+    stable: v1
+    canary: v2
+    watch: 60
+  register: judged
+
+- name: Take it back when it is bad
+  meshops.canary.canary_weight:
+    service: reviews
+    namespace: bookinfo
+    weights: {v1: 100, v2: 0}
+  when: judged.verdict == 'fail'
+
+- name: Judge by limits, and by a number of one's own from Prometheus
+  meshops.canary.canary_analysis:
+    service: reviews
+    namespace: bookinfo
+    stable: v1
+    canary: v2
+    prometheus_url: http://prometheus.example.com:9090
+    watch: 300
+    interval: 15
+    metrics:
+      - name: errors
+        kind: errors
+        limit: 1
+        critical: true
+      - name: response time
+        kind: latency
+        limit: 400
+        quantile: 0.99
+        max_ratio: 1.5
+      - name: queue
+        kind: value
+        query: max(queue_length{app="reviews", version="$version"})
+        limit: 1000
+    fail_on: [fail, inconclusive]
+
+- name: What would have been decided at that moment of the past?
+  meshops.canary.canary_analysis:
+    service: reviews
+    namespace: bookinfo
+    stable: v1
+    canary: v2
+    prometheus_url: http://prometheus.example.com:9090
+    window: 600
+    watch: 300
+    at: "{{ ('2026-11-22T12:00:00+0000' | to_datetime('%Y-%m-%dT%H:%M:%S%z')).timestamp() }}"
+"""
+
+RETURN = r"""
+msg:
+  description: The verdict and why, in a sentence.
+  returned: always
+  type: str
+  sample: "reviews v2: fail: errors: 11 of 21 canary requests failed, more than stable's 0 of 187; no chance explains that"
+service:
+  description: Name of the service.
+  returned: success
+  type: str
+  sample: reviews
+namespace:
+  description: Namespace of the service.
+  returned: success
+  type: str
+  sample: bookinfo
+canary:
+  description: The version that was judged.
+  returned: success
+  type: str
+  sample: v2
+stable:
+  description: The version it was compared with.
+  returned: success
+  type: str
+  sample: v1
+verdict:
+  description: V(pass), V(fail) or V(inconclusive).
+  returned: success
+  type: str
+  sample: fail
+passed:
+  description: Whether the verdict is V(pass).
+  returned: success
+  type: bool
+reasons:
+  description: Why the verdict is what it is, one sentence for each metric that decided.
+  returned: success
+  type: list
+  elements: str
+score:
+  description: Percent of the decided weight that passed, V(null) if nothing was decided.
+  returned: success
+  type: float
+  sample: 50.0
+metrics:
+  description: What each metric says.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    metric:
+      description: Its name.
+      type: str
+      sample: errors
+    verdict:
+      description: V(pass), V(fail) or V(inconclusive).
+      type: str
+    reason:
+      description: Why, with the numbers.
+      type: str
+    weight:
+      description: Its share in the score.
+      type: float
+    critical:
+      description: Whether it decides alone.
+      type: bool
+    strength:
+      description: How far beyond doubt a failure is; 1 is just.
+      type: float
+    numbers:
+      description: The numbers the reason was made from.
+      type: dict
+numbers:
+  description: What was seen of both versions while watching, warm-up included.
+  returned: success
+  type: dict
+  contains:
+    canary:
+      description: Of the canary, C(requests), C(errors), C(error_percent), and the response times C(p50), C(p95) and C(p99) in milliseconds.
+      type: dict
+      sample: {requests: 21, errors: 11, error_percent: 52.381, p50: 3.1, p95: 8.4, p99: 9.6}
+    stable:
+      description: The same of stable.
+      type: dict
+    share:
+      description: The canary's percent of the requests of both.
+      type: float
+      sample: 10.096
+harmed:
+  description: Requests the canary failed while it was watched.
+  returned: success
+  type: int
+  sample: 11
+reaction_seconds:
+  description:
+    - Seconds from the last look before the first error to the verdict V(fail), so the true time is at most that.
+      V(null) without error or with another verdict.
+  returned: success
+  type: float
+  sample: 2.13
+looks:
+  description: How often was looked.
+  returned: success
+  type: int
+  sample: 3
+seconds:
+  description: How long was watched.
+  returned: success
+  type: float
+  sample: 3.2
+started:
+  description: Unix time at which watching began.
+  returned: success
+  type: float
+at:
+  description: Unix time of the verdict.
+  returned: success
+  type: float
+timeline:
+  description:
+    - Requests and errors over time, at most 120 entries. Each has C(at) (Unix time) and what C(canary) and C(stable) had
+      since the entry before.
+  returned: success
+  type: list
+  elements: dict
+source:
+  description: Where the numbers come from, V(proxies) or V(prometheus).
+  returned: success
+  type: str
+  sample: proxies
+callers:
+  description: Callers' proxies that were read.
+  returned: success
+  type: int
+  sample: 6
+evidence:
+  description: State of the tests, for O(evidence) of the next task.
+  returned: success
+  type: dict
+notes:
+  description: What was not counted, and why.
+  returned: success
+  type: list
+  elements: str
+api_requests:
+  description: Requests sent to the API server by method.
+  returned: success
+  type: dict
+  sample: {get: 34, patch: 0, post: 0, delete: 0}
+error_code:
+  description: Kind of failure, V(analysis_fail), V(analysis_inconclusive), or that of an error such as V(metrics_error).
+  returned: failure
+  type: str
+  sample: analysis_fail
+"""
+
+from ansible_collections.meshops.canary.plugins.module_utils.commands import analysis, entry
+
+
+def main() -> None:
+    """Run the command as a module."""
+    entry.main(analysis)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Two readings of counters and histograms: resets, proxies that come and go, and nothing counted twice."""
+
+from __future__ import annotations
+
+import math
+import typing as t
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.analysis import sources
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.rates import Tally
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.sources import Reading, grown, joined
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.traffic import Names
+from ansible_collections.meshops.canary.plugins.module_utils.proxies import parse_samples
+
+HOST = "reviews.shop.svc.cluster.local"
+NAMES = Names({HOST: None}, {"1.16.1": "v2"})
+
+
+def envoy(*rows: tuple[str, str, float], times: t.Mapping[str, t.Mapping[str, float | str]] | None = None) -> str:
+    """Return a sidecar's text. rows: version, code, count. times: version -> le -> cumulative."""
+    lines = [
+        f'envoy_cluster_upstream_rq{{cluster_name="outbound|9080|{version}|{HOST}",response_code="{code}"}} {count}'
+        for version, code, count in rows
+    ]
+    lines += [
+        f'envoy_cluster_upstream_rq_time_bucket{{cluster_name="outbound|9080|{version}|{HOST}",le="{le}"}} {held}'
+        for version, buckets in (times or {}).items()
+        for le, held in buckets.items()
+    ]
+    return "\n".join(lines)
+
+
+def reading(text: str, source: str = "shop/page") -> Reading:
+    return sources.of_caller(source, parse_samples(text), NAMES)
+
+
+def test_growth_by_version_with_errors_and_times() -> None:
+    before = reading(envoy(("v1", "200", 90), times={"v1": {"5": 10, "10": 90, "+Inf": 90}}))
+    after = reading(
+        envoy(
+            ("v1", "200", 190),
+            ("v1", "503", 1),
+            ("v2", "200", 5),
+            ("v2", "500", 6),
+            times={"v1": {"5": 30, "10": 190, "+Inf": 191}, "v2": {"5": 0, "10": 11, "+Inf": 11}},
+        )
+    )
+    came = grown(before, after)
+    assert came.tallies == {"v1": Tally(101, 1), "v2": Tally(11, 6)}
+    assert came.times["v1"] == {5.0: 20, 10.0: 80, math.inf: 1}
+    assert came.times["v2"] == {5.0: 0, 10.0: 11, math.inf: 0}
+
+
+def test_a_proxy_that_began_anew_tells_all_it_shows() -> None:
+    before = reading(envoy(("v2", "200", 900), times={"v2": {"5": 700, "+Inf": 900}}))
+    after = reading(envoy(("v2", "200", 7), times={"v2": {"5": 4, "+Inf": 7}}))
+    came = grown(before, after)
+    assert came.tally("v2") == Tally(7, 0)
+    assert came.times["v2"] == {5.0: 4, math.inf: 3}
+
+
+def test_a_proxy_seen_for_the_first_time_tells_nothing_yet() -> None:
+    old, new = reading(envoy(("v1", "200", 10))), reading(envoy(("v2", "500", 4000)), "shop/other")
+    assert grown(old, joined([old, new])).tallies == {}
+    later = joined([old, reading(envoy(("v2", "500", 4003)), "shop/other")])
+    assert grown(old.updated(new), later).tallies == {"v2": Tally(3, 3)}
+
+
+def test_a_proxy_that_counted_nothing_is_known_and_its_first_request_counts() -> None:
+    silent = reading("")
+    assert silent.sources == {"shop/page"}
+    assert grown(silent, reading(envoy(("v2", "500", 1)))).tallies == {"v2": Tally(1, 1)}
+
+
+def test_a_proxy_that_did_not_answer_is_compared_with_its_last_word() -> None:
+    first = reading(envoy(("v1", "200", 100)))
+    missing = first.updated(Reading())
+    assert grown(missing, reading(envoy(("v1", "200", 130)))).tally("v1") == Tally(30, 0)
+
+
+def test_prometheus_sees_every_series_so_a_new_one_began_at_zero() -> None:
+    known = Reading(complete=True)
+    assert grown(known, reading(envoy(("v2", "500", 2)))).tally("v2") == Tally(2, 2)
+
+
+def test_istios_histogram_wins_and_is_told_by_the_pods_label() -> None:
+    text = envoy(("v2", "200", 5), times={"v2": {"5": 5, "+Inf": 5}})
+    istio = "".join(
+        f'\nistio_request_duration_milliseconds_bucket{{reporter="{reporter}",destination_service="{HOST}",'
+        f'destination_version="1.16.1",response_code="{code}",le="{le}"}} {held}'
+        for reporter, code, le, held in (
+            ("source", 200, "10", 3),
+            ("source", 200, "+Inf", 3),
+            ("source", 500, "10", 1),
+            ("source", 500, "+Inf", 2),
+            ("destination", 200, "+Inf", 77),
+        )
+    )
+    assert reading(text + istio).buckets == {("shop/page", "v2"): {10.0: 4, math.inf: 5}}
+
+
+def test_servers_tell_whoever_asked() -> None:
+    text = (
+        'envoy_cluster_upstream_rq{cluster_name="inbound|9080||",response_code="500"} 2\n'
+        'envoy_cluster_upstream_rq_time_bucket{cluster_name="inbound|9080||",le="+Inf"} 2\n' + envoy(("v1", "200", 9))
+    )
+    came = grown(Reading(complete=True), sources.of_server("shop/reviews-v2-x", parse_samples(text), "v2"))
+    assert came.tallies == {"v2": Tally(2, 2)}
+    assert came.times == {"v2": {math.inf: 2}}
+
+
+@pytest.mark.parametrize("buckets", [{"5": 9, "10": 3, "+Inf": 9}, {"5": "NaN", "+Inf": 9}, {"5": 1, "+Inf": "NaN"}])
+def test_what_is_no_histogram_is_left_out(buckets: dict[str, float | str]) -> None:
+    came = grown(reading(""), reading(envoy(("v2", "200", 9), times={"v2": buckets})))
+    assert came.times == {}
+    assert came.tally("v2") == Tally(9, 0)
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf"])
+def test_counts_that_are_no_numbers_are_left_out(value: str) -> None:
+    text = f'envoy_cluster_upstream_rq{{cluster_name="outbound|9080|v2|{HOST}",response_code="500"}} {value}'
+    assert grown(reading(""), reading(text)).tallies == {}
+
+
+def test_an_html_page_is_no_evidence() -> None:
+    assert grown(reading(""), reading("<html><body>Bad gateway 200 5</body></html>")).tallies == {}

@@ -1,0 +1,211 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Judging at every look: quick when it is certain, silent when nothing is wrong, and never content without evidence."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.metrics import Metric
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.rates import Tally
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.sources import Increment
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.watching import (
+    Observation,
+    Question,
+    fresh,
+    quantiles,
+)
+
+ERRORS = Question(Metric("errors", critical=True), "errors")
+LATENCY = Question(Metric("latency"), "latency")
+BUCKETS = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, math.inf)
+
+
+def came(canary: tuple[int, int] = (0, 0), stable: tuple[int, int] = (0, 0), **times: Counter[float]) -> Increment:
+    return Increment({"v2": Tally(*canary), "v1": Tally(*stable)}, dict(times))
+
+
+def looks(observation: Observation, increments: list[Increment]) -> int | None:
+    """Return after how many looks there was an alarm, None for none."""
+    for number, increment in enumerate(increments, 1):
+        observation.add(increment)
+        if observation.alarm():
+            return number
+    return None
+
+
+def failures(draw: random.Random, requests: int, rate: float) -> int:
+    return sum(draw.random() < rate for _request in range(requests))
+
+
+def second(draw: random.Random, bad: float, good: float = 0.0, requests: int = 10) -> Increment:
+    return came((requests, failures(draw, requests, bad)), (9 * requests, failures(draw, 9 * requests, good)))
+
+
+def test_half_of_the_requests_failing_is_an_alarm_within_three_looks() -> None:
+    """10 % of 100 requests a second, one look a second: 200 canaries, all of them caught."""
+    draw = random.Random(1)
+    after = [
+        looks(Observation([ERRORS], "v2", "v1"), [second(draw, 0.5) for _look in range(30)]) for _run in range(200)
+    ]
+    assert None not in after
+    assert max(number for number in after if number) <= 5
+
+
+def test_one_in_twenty_failing_is_an_alarm_within_half_a_minute() -> None:
+    """10 % of 200 requests a second, as the issue of reaction time asks; at least 95 of 100 canaries."""
+    draw = random.Random(2)
+    after = [
+        looks(Observation([ERRORS], "v2", "v1"), [second(draw, 0.05, requests=20) for _look in range(30)])
+        for _run in range(100)
+    ]
+    assert sum(number is not None for number in after) >= 95
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.002, 0.05])
+def test_looking_at_the_same_version_again_and_again_gives_no_false_alarm(rate: float) -> None:
+    """30 looks and the verdict at the end: with alpha 0.01 at most 2 % of 400 runs."""
+    draw = random.Random(3)
+    wrong = 0
+    for _run in range(400):
+        observation = Observation([ERRORS], "v2", "v1")
+        alarm = looks(observation, [second(draw, rate, rate) for _look in range(30)])
+        wrong += alarm is not None or observation.verdict().outcome == "fail"
+    assert wrong <= 8
+
+
+def test_a_good_canary_passes_and_an_idle_one_does_not() -> None:
+    observation = Observation([ERRORS], "v2", "v1")
+    observation.add(came((99, 0), (900, 1)))
+    assert observation.verdict().outcome == "inconclusive"
+    observation.add(came((1, 0), (9, 0)))
+    assert observation.verdict().outcome == "pass"
+    idle = Observation([ERRORS, LATENCY], "v2", "v1")
+    idle.add(came(stable=(10_000, 0)))
+    assert idle.verdict().outcome == "inconclusive"
+    assert "0 of 0 canary requests failed" in idle.verdict().reasons[0]
+
+
+def test_nothing_at_all_is_inconclusive() -> None:
+    assert Observation([ERRORS, LATENCY], "v2", "v1").verdict().outcome == "inconclusive"
+
+
+def test_an_uncritical_alarm_waits_for_what_could_outvote_it() -> None:
+    light = Question(Metric("light", weight=1.0), "errors")
+    observation = Observation(
+        [light, Question(Metric("heavy", weight=9.0, limit=90, compare=False), "errors")], "v2", "v1"
+    )
+    observation.add(came((400, 200), (3600, 0)))
+    assert observation.alarm() is None
+    verdict = observation.verdict()
+    assert verdict.outcome == "inconclusive"
+    assert verdict.score == 90.0
+
+
+def test_a_limit_of_zero_forbids_the_first_error() -> None:
+    observation = Observation([Question(Metric("errors", limit=0, compare=False, critical=True), "errors")], "v2", "v1")
+    observation.add(came((50, 0)))
+    assert observation.alarm() is None
+    observation.add(came((1, 1)))
+    assert observation.alarm() is not None
+
+
+def test_max_ratio_tolerates_what_it_says() -> None:
+    tolerant = Question(Metric("errors", max_ratio=3.0, critical=True), "errors")
+    increments = [came((100, 4), (900, 18))] * 20  # 4 % beside 2 %
+    assert looks(Observation([tolerant], "v2", "v1"), increments) is None
+    observation = Observation([tolerant], "v2", "v1")
+    looks(observation, increments)
+    assert observation.verdict().outcome == "pass"
+    assert looks(Observation([ERRORS], "v2", "v1"), increments) is not None
+
+
+def test_evidence_goes_on_in_the_next_watch() -> None:
+    """Two watches of which neither would be certain alone."""
+    half = [came((10, 2), (90, 0))]
+    first = Observation([ERRORS], "v2", "v1")
+    assert looks(first, half) is None
+    assert looks(Observation([ERRORS], "v2", "v1"), half) is None
+    assert looks(Observation([ERRORS], "v2", "v1", first.evidence()), half) == 1
+
+
+def times(draw: random.Random, requests: int, median: float) -> Counter[float]:
+    spread = (median * math.exp(draw.gauss(0, 0.5)) for _request in range(requests))
+    return Counter(next(bound for bound in BUCKETS if value <= bound) for value in spread)
+
+
+def test_alone_the_canary_is_compared_with_what_stable_did_before() -> None:
+    draw = random.Random(4)
+    questions = [ERRORS, LATENCY]
+    before = Observation(questions, "v2", "v1")
+    before.add(came((500, 0), (500, 0), v1=times(draw, 500, 20), v2=times(draw, 500, 20)))
+    remembered = before.evidence()
+    good = Observation(questions, "v2", "v1", remembered)
+    good.add(came((900, 0), v2=times(draw, 900, 20)))
+    assert good.verdict().outcome == "pass"
+    assert "numbers are those of the step before" in good.verdict().judgements[0].reason
+    assert looks(Observation(questions, "v2", "v1", remembered), [came((100, 5))] * 10) is not None
+    slow = Observation(questions, "v2", "v1", remembered)
+    assert looks(slow, [came((200, 0), v2=times(draw, 200, 60))]) == 1
+
+
+def test_beginning_anew_keeps_only_what_stable_did() -> None:
+    observation = Observation([ERRORS], "v2", "v1")
+    observation.add(came((100, 50), (900, 1)))
+    assert fresh(observation.evidence()) == {"errors.stable": [900.0, 1.0]}
+
+
+def test_double_the_time_is_noticed_before_the_end_and_the_same_time_is_not() -> None:
+    draw = random.Random(5)
+    slow = [came((50, 0), (450, 0), v1=times(draw, 450, 20), v2=times(draw, 50, 40)) for _look in range(10)]
+    assert looks(Observation([LATENCY], "v2", "v1"), slow) == 2
+    wrong = 0
+    for _run in range(200):
+        same = [came((50, 0), (450, 0), v1=times(draw, 450, 20), v2=times(draw, 50, 20)) for _look in range(4)]
+        observation = Observation([LATENCY], "v2", "v1")
+        wrong += looks(observation, same) is not None or observation.verdict().outcome != "pass"
+    assert wrong <= 4
+
+
+def test_a_limit_of_time_is_an_alarm_only_beyond_chance() -> None:
+    question = Question(Metric("latency", limit=100, compare=False, critical=True), "latency")
+    near, far = Observation([question], "v2", "v1"), Observation([question], "v2", "v1")
+    near.add(came((100, 0), v2=Counter({100.0: 94, 250.0: 6})))
+    assert near.alarm() is None
+    assert near.verdict().outcome == "fail"
+    far.add(came((100, 0), v2=Counter({100.0: 60, 250.0: 40})))
+    alarm = far.alarm()
+    assert alarm is not None
+    assert "40 of 100 canary requests took longer than 100 ms" in alarm.reasons[0]
+
+
+def test_a_value_fails_only_several_times_in_a_row() -> None:
+    question = Question(Metric("queue", limit=10, critical=True), "value", consecutive=2)
+    observation = Observation([question], "v2", "v1")
+    for value, alarm, outcome in (
+        (None, False, "inconclusive"),
+        (math.nan, False, "inconclusive"),
+        (11.0, False, "inconclusive"),
+        (9.0, False, "pass"),
+        (11.0, False, "inconclusive"),
+        (12.0, True, "fail"),
+    ):
+        observation.add(Increment(), {"queue": (value, None)})
+        assert bool(observation.alarm()) == alarm
+        assert observation.verdict().outcome == outcome
+
+
+@pytest.mark.parametrize("evidence", [{"errors.rate": [1.0]}, {"latency.stable": [1.0, 2.0, 3.0]}])
+def test_evidence_of_something_else_is_refused(evidence: dict[str, list[float]]) -> None:
+    with pytest.raises(ValueError, match=r"state must hold|zip"):
+        Observation([ERRORS, LATENCY], "v2", "v1", evidence)
+
+
+def test_quantiles_of_nothing_are_none() -> None:
+    assert quantiles(Counter()) == {"p50": None, "p95": None, "p99": None}
+    assert quantiles(Counter({10.0: 100}))["p50"] == 5.0
