@@ -11,6 +11,7 @@ import typing as t
 
 from ..errors import InvalidInput, Refused
 from .delegation import refuse_conflicts
+from .describe import describe as describe
 from .destinations import sends_to, shares_of, split
 from .find import Scope, no_routes, require_subsets, selected, targets
 from .keys import cohort_of, is_general

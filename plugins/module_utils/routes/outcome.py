@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from .change import Plan, edit
 from .describe import describe, reference, text, weight_change
-from .snapshot import identity
+from .find import has_routes_to
+from .snapshot import identity, label
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ def finish(snapshot: Snapshot, service: ServiceRef, scope: Scope, edited: Sequen
         host=service.fqdn,
         cohorts=now["cohorts"],
         objects=tuple({**reference(before), "changed": identity(before) in written} for before, _after in edited),
-        notes=tuple(_notes(now)),
+        notes=(*_notes(now), *_bystanders(snapshot, service, edited)),
     )
 
 
@@ -50,12 +51,15 @@ def summarize(service: ServiceRef, was: dict[str, t.Any], now: dict[str, t.Any])
         lines.append(change)
     for name in [*was["cohorts"], *(name for name in now["cohorts"] if name not in was["cohorts"])]:
         old, new = was["cohorts"].get(name), now["cohorts"].get(name)
-        if old != new:
+        if _cohort_sentence(old) != _cohort_sentence(new):
             lines.append(f"{service.name}: cohort {name}: {_cohort_sentence(old)} -> {_cohort_sentence(new)}")
+        elif old != new:
+            lines.append(f"{service.name}: cohort {name} now stands before {(new or {})['routes']} routes")
     for version in sorted({*was["mirrors"], *now["mirrors"]}):
         old, new = was["mirrors"].get(version, 0), now["mirrors"].get(version, 0)
         if old != new:
             lines.append(f"{service.name}: mirror to {version}: {old}% -> {new}%")
+    lines += _route_changes(service, was, now)
     if was["sticky"] != now["sticky"]:
         cookie = (now["sticky"] or {}).get("cookie")
         lines.append(
@@ -66,11 +70,32 @@ def summarize(service: ServiceRef, was: dict[str, t.Any], now: dict[str, t.Any])
     return lines
 
 
+def _route_changes(service: ServiceRef, was: dict[str, t.Any], now: dict[str, t.Any]) -> list[str]:
+    """Return a sentence for every route whose weights change in another way than the service's."""
+    told = weight_change(service, was["weights"], now["weights"])
+    before = {(route["object"], route["route"]): route["weights"] for route in was["routes"]}
+    lines = []
+    for route in now["routes"]:
+        change = weight_change(service, before.get((route["object"], route["route"]), {}), route["weights"])
+        if change and change != told:
+            lines.append(f"{change} (only {route['match']}, {route['object']})")
+    return lines
+
+
 def _cohort_sentence(cohort: dict[str, t.Any] | None) -> str:
     if cohort is None:
         return "none"
     shares = ", ".join(f"{version} {percent}%" for version, percent in cohort["weights"].items())
     return f"{cohort['match']} gets {shares}"
+
+
+def _bystanders(snapshot: Snapshot, service: ServiceRef, edited: Sequence[tuple[Object, Object]]) -> list[str]:
+    concerned = {identity(before) for before, _after in edited}
+    return [
+        f"{label(one)} also routes to {service.name} under another host and is left alone unless named"
+        for one in snapshot.virtual_services or ()
+        if identity(one) not in concerned and has_routes_to(one, service)
+    ]
 
 
 def _notes(now: dict[str, t.Any]) -> list[str]:

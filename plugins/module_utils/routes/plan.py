@@ -19,7 +19,6 @@ import typing as t
 
 from ..errors import InvalidInput
 from . import istio, routing
-from .describe import describe as describe_istio
 from .find import Scope, claims, has_routes_to
 from .snapshot import identity
 
@@ -28,9 +27,11 @@ if t.TYPE_CHECKING:
 
     from .change import Plan
     from .hosts import ServiceRef
+    from .planner import Planner
     from .snapshot import Object, Snapshot
 
 APIS: t.Final = ("auto", "istio", "gateway")
+PLANNERS: t.Final[Mapping[str, Planner]] = {"istio": istio}
 EVERYTHING: t.Final = Scope()
 
 
@@ -45,6 +46,17 @@ def route_api(snapshot: Snapshot, service: ServiceRef, api: str = "auto") -> str
         return api
     routed = any(claims(one, service) or has_routes_to(one, service) for one in snapshot.virtual_services or ())
     return "gateway" if not routed and any(_names(one, service) for one in snapshot.http_routes or ()) else "istio"
+
+
+def _planner(snapshot: Snapshot, service: ServiceRef, api: str) -> Planner:
+    """Return the module that plans for the API that routes the service."""
+    chosen = route_api(snapshot, service, api)
+    if chosen not in PLANNERS:
+        raise InvalidInput(
+            f"{service.fqdn} is routed by the Gateway API (HTTPRoute), and this command speaks Istio's own API only. "
+            "Use a VirtualService for the service."
+        )
+    return PLANNERS[chosen]
 
 
 def _names(http_route: Object, service: ServiceRef) -> bool:
@@ -76,16 +88,14 @@ def plan_weights(
     settle: make this the normal state: versions at 0 leave the route, and nothing earlier is given back any more.
     Raises UnknownSubset if a version has no subset, ForeignDestination if the rest cannot be kept.
     """
-    del api
-    return istio.plan_weights(snapshot, service, weights, scope, settle=settle)
+    return _planner(snapshot, service, api).plan_weights(snapshot, service, weights, scope, settle=settle)
 
 
 def plan_weights_absent(
     snapshot: Snapshot, service: ServiceRef, *, scope: Scope = EVERYTHING, api: str = "auto"
 ) -> Plan:
     """Plan to give the weights back as they were before the first `plan_weights`; later edits of others stay."""
-    del api
-    return istio.plan_weights_absent(snapshot, service, scope)
+    return _planner(snapshot, service, api).plan_weights_absent(snapshot, service, scope)
 
 
 def plan_cohort(
@@ -108,16 +118,14 @@ def plan_cohort(
     match added and everything else (path, timeout, retries, rewrite, faults, headers, mirrors) inherited. The
     cohort's requests go to the service alone, also where the route shares its traffic with other hosts.
     """
-    del api
-    return istio.plan_cohort(snapshot, service, name, match, weights, scope, order=order)
+    return _planner(snapshot, service, api).plan_cohort(snapshot, service, name, match, weights, scope, order=order)
 
 
 def plan_cohort_absent(
     snapshot: Snapshot, service: ServiceRef, name: str, *, scope: Scope = EVERYTHING, api: str = "auto"
 ) -> Plan:
     """Plan a cohort's end: its routes go, everything else stays."""
-    del api
-    return istio.plan_cohort_absent(snapshot, service, name, scope)
+    return _planner(snapshot, service, api).plan_cohort_absent(snapshot, service, name, scope)
 
 
 def plan_mirror(
@@ -130,16 +138,14 @@ def plan_mirror(
     api: str = "auto",
 ) -> Plan:
     """Plan that `percent` of the requests are copied to `version`, the answers discarded. Mirrors of others stay."""
-    del api
-    return istio.plan_mirror(snapshot, service, version, percent, scope)
+    return _planner(snapshot, service, api).plan_mirror(snapshot, service, version, percent, scope)
 
 
 def plan_mirror_absent(
     snapshot: Snapshot, service: ServiceRef, *, scope: Scope = EVERYTHING, api: str = "auto"
 ) -> Plan:
     """Plan the end of the mirror set by `plan_mirror`."""
-    del api
-    return istio.plan_mirror_absent(snapshot, service, scope)
+    return _planner(snapshot, service, api).plan_mirror_absent(snapshot, service, scope)
 
 
 def plan_sticky(
@@ -157,8 +163,7 @@ def plan_sticky(
     cookie: its name, `canary-SERVICE` if empty. max_age: seconds. path: where the browser sends it.
     Callers must keep cookies: browsers do; a service that calls another must pass them on.
     """
-    del api
-    return istio.plan_sticky(
+    return _planner(snapshot, service, api).plan_sticky(
         snapshot, service, scope, cookie=cookie or f"canary-{service.name}", max_age=max_age, path=path
     )
 
@@ -167,8 +172,7 @@ def plan_sticky_absent(
     snapshot: Snapshot, service: ServiceRef, *, scope: Scope = EVERYTHING, api: str = "auto"
 ) -> Plan:
     """Plan that users are dealt anew with every request."""
-    del api
-    return istio.plan_sticky_absent(snapshot, service, scope)
+    return _planner(snapshot, service, api).plan_sticky_absent(snapshot, service, scope)
 
 
 def plan_routing(
@@ -196,5 +200,4 @@ def describe(
     snapshot: Snapshot, service: ServiceRef, *, scope: Scope = EVERYTHING, api: str = "auto"
 ) -> dict[str, t.Any]:
     """Return who gets which share of the service's requests; see `describe.describe` for the keys."""
-    del api
-    return describe_istio(snapshot, service, scope)
+    return _planner(snapshot, service, api).describe(snapshot, service, scope)
