@@ -11,7 +11,7 @@ import typing as t
 
 from ..errors import InvalidInput, Refused
 from .delegation import refuse_conflicts
-from .describe import describe as describe
+from .describe import describe as describe_routes
 from .destinations import sends_to, shares_of, split
 from .find import Scope, no_routes, require_subsets, selected, targets
 from .keys import cohort_of, is_general
@@ -33,6 +33,11 @@ if t.TYPE_CHECKING:
     Operation = Callable[[Object, State], bool]
 
 _COHORT_NAME: t.Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
+
+
+def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None) -> dict[str, t.Any]:
+    """Say who gets which share; see `describe.describe`."""
+    return describe_routes(snapshot, service, scope)
 
 
 def plan_weights(
