@@ -59,9 +59,10 @@ def inspect(
     now = described(snapshot, service)
     later = described(planned, service) if planned is not None else None
     versions = judged(now, later, weights)
+    api = (later or now or {}).get("route_api")
     found = [
         *preflight_routes.inspect(planned or snapshot, service, later or now, versions),
-        *preflight_pods.inspect(planned or snapshot, service, versions),
+        *preflight_pods.inspect(planned or snapshot, service, versions, api),
         *preflight_capacity.inspect(snapshot, service, now, versions if planned or weights else {}),
         *preflight_owners.inspect(snapshot, service, evidence.self_healing if evidence else frozenset()),
         *(preflight_access.inspect(evidence.access, evidence.webhooks) if evidence else ()),

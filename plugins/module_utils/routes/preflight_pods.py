@@ -10,20 +10,28 @@ import typing as t
 
 from ..findings import Finding
 from . import find, pods
+from .hosts import ServiceRef
 from .snapshot import identity, label
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .hosts import ServiceRef
     from .snapshot import Object, Snapshot
 
 _NAMED_AT_MOST: t.Final = 3
 
 
-def inspect(snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float]) -> Iterator[Finding]:
-    """Yield what is wrong with the service's pods and its callers' pods. versions: version -> percent to be judged."""
-    if snapshot.destination_rules is not None:
+def inspect(
+    snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float], api: str | None
+) -> Iterator[Finding]:
+    """Yield what is wrong with the service's pods and its callers' pods.
+
+    versions: version -> percent to be judged. api: `gateway` where each version is a Service, else subsets are.
+    """
+    if api == "gateway":
+        for version, percent in versions.items():
+            yield from _backend(snapshot, ServiceRef(version, service.namespace, service.domain), percent)
+    elif snapshot.destination_rules is not None:
         for version, labels in find.subsets(snapshot, service).items():
             yield from _subset(snapshot, service, version, labels, versions.get(version, 0))
     yield from _callers(snapshot, service)
@@ -48,6 +56,26 @@ def _subset(
         )
     elif not selected:
         yield Finding("SUBSET_SELECTS_NO_POD", rule, f"Subset {version} ({wanted}) selects no pod of {service.name}.")
+
+
+def _backend(snapshot: Snapshot, backend: ServiceRef, percent: float) -> Iterator[Finding]:
+    if snapshot.services is None or snapshot.pods is None:
+        return
+    named = f"Service {backend.namespace}/{backend.name}"
+    if identity_of(backend) not in map(identity, snapshot.services):
+        reason = f"It is to get {percent:g}% of requests, but there is no such Service: they would get 500."
+        yield Finding("SUBSET_UNKNOWN", named, reason, "Create the version's Service first.")
+        return
+    selected = pods.of_service(snapshot, backend, {}) or []
+    if not pods.ready(selected):
+        seen = f"{len(selected)} pods, none ready{_why(selected)}" if selected else "no pod"
+        reason = f"It is to get {percent:g}% of requests and has {seen}: they would get 503."
+        yield Finding("SUBSET_NOT_READY", named, reason)
+
+
+def identity_of(service: ServiceRef) -> tuple[str, str]:
+    """Return (namespace, name) as `identity` gives it for objects."""
+    return service.namespace, service.name
 
 
 def _rule_with(snapshot: Snapshot, service: ServiceRef, version: str) -> str:
@@ -121,7 +149,7 @@ def _opted_out(pod: Object) -> bool:
 def _ambient(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
     """In ambient mode the waypoint of the destination splits; ztunnel knows neither weights nor headers."""
     namespace = pods.labels_of(_namespace(snapshot, service.namespace) or {})
-    own = next((one for one in snapshot.services or () if identity(one) == (service.namespace, service.name)), None)
+    own = next((one for one in snapshot.services or () if identity(one) == identity_of(service)), None)
     if own is None:
         return
     selected = pods.of_service(snapshot, service, {}) or []

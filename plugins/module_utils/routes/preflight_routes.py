@@ -35,7 +35,8 @@ def inspect(
     yield from _claimed_twice(snapshot, service)
     yield from _two_apis(snapshot, service)
     if snapshot.destination_rules is not None:
-        yield from _unknown_subsets(snapshot, service, versions)
+        if (description or {}).get("route_api") != "gateway":
+            yield from _unknown_subsets(snapshot, service, versions)
         yield from _shadowed(snapshot, service, versions)
     yield from _single_zero(snapshot, service)
     yield from ports(snapshot, service)

@@ -270,3 +270,23 @@ def test_the_catalogue_is_complete_prose() -> None:
         assert kind.title[0].isupper()
         assert not kind.title.endswith(".")
         assert kind.remedy.endswith(".")
+
+
+def gateway_description(weights: dict[str, float]) -> dict[str, t.Any]:
+    route = {"object": "HTTPRoute bookinfo/reviews", "route": "http/0", "weights": weights, "gateways": ["mesh"]}
+    return {"route_api": "gateway", "weights": weights, "routes": [route], "cohorts": {}, "mirrors": {}}
+
+
+def test_with_the_gateway_api_each_version_is_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = healthy()
+    lists["virtual_services"] = []
+    v2 = reviews.changed(
+        reviews.service(), metadata={"name": "reviews-v2"}, spec={"selector": {"app": "reviews", "version": "v2"}}
+    )
+    lists["services"].append(v2)
+    told = gateway_description({"reviews-v2": 90.0, "reviews-v3": 10.0})
+    monkeypatch.setattr(preflight, "described", lambda _snapshot, _service: told)
+    (finding,) = inspect(lists)
+    assert (finding.code, finding.object) == ("SUBSET_UNKNOWN", "Service bookinfo/reviews-v3")
+    unready_version(lists)
+    assert codes(inspect(lists)) == ["SUBSET_NOT_READY", "SUBSET_UNKNOWN"]
