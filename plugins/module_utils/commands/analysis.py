@@ -10,7 +10,6 @@ import time
 import typing as t
 
 from ..analysis.traffic import NO_VERSION
-from ..analysis.watching import Observation
 from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput
 from ..prometheus import Prometheus
@@ -25,6 +24,7 @@ from .watch import Watch
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..analysis.watching import Observation
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
     from .observe import Source

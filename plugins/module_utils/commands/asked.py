@@ -12,10 +12,11 @@ import typing as t
 from ..analysis.metrics import Metric
 from ..analysis.watching import Observation, Question
 from ..errors import InvalidInput
-from .argspec import Options
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from .argspec import Options
 
     Asked = Mapping[str, t.Any]
 

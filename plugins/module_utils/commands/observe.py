@@ -40,7 +40,7 @@ _SERVED: t.Final = r"^cluster\.inbound\|.*\.upstream_rq_([0-9]+|time)$"
 
 
 class Source(t.Protocol):
-    """Where requests are counted. name: for the result. interval: usual seconds between looks. callers: proxies read."""
+    """Where requests are counted. interval: usual seconds between looks. callers: how many proxies are read."""
 
     name: str
     interval: float
@@ -48,7 +48,7 @@ class Source(t.Protocol):
     notes: list[str]
 
     def begin(self, at: float | None) -> None:
-        """Read for the first time. at: Unix time in the past, None for now. Raises CanaryError if that is not possible."""
+        """Read for the first time. at: Unix time in the past, None for now. Raises CanaryError."""
 
     def look(self, at: float | None) -> Increment:
         """Return what came since the last look; what cannot be read now comes with a later one. Raises CanaryError."""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The rhythm of an analysis: look, judge, wait; end at an alarm, when decided after `watch` seconds, or at the deadline.
+"""The rhythm of an analysis: look, judge, wait. It ends at an alarm, when decided after `watch`, or at the deadline.
 
 Past and present are one: a moment that has passed is looked at without waiting, one to come is waited for.
 """
