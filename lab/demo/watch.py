@@ -58,7 +58,7 @@ class Watch:
             "networking.istio.io", "v1", self._namespace, "virtualservices"
         )
         for item in found["items"]:
-            if self._service in item["spec"].get("hosts", []):
+            if any(host.split(".")[0] == self._service for host in item["spec"].get("hosts", [])):
                 for who, course in self.weights.items():
                     _note(course, weights_of(item, None if who == EVERYBODY else who))
         selector = f"app={self._service}"
