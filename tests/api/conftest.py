@@ -10,8 +10,11 @@ import typing as t
 
 import pytest
 from support.direct import ISTIO, Direct, destination_rule, service, virtual_service
+from support.scene import Scene
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from support.kube import Kube
     from support.lab import Lab
 
@@ -62,3 +65,16 @@ class Writes:
 @pytest.fixture
 def writes(kube: Kube, routed: str) -> Writes:
     return Writes(kube, routed)
+
+
+@pytest.fixture
+def scene(kube: Kube, routed: str, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """`reviews` with three pods of v1 and one of v2, all ready, v1 at 100, and another namespace for callers."""
+    elsewhere = f"{routed}-x"[:63]
+    kube.create_namespace(elsewhere, labels={})
+    made = Scene(kube, routed, elsewhere)
+    for number in range(3):
+        made.pod(f"reviews-v1-{number}", "reviews", "v1")
+    made.pod("reviews-v2-0", "reviews", "v2")
+    yield made
+    kube.delete_namespace(elsewhere)

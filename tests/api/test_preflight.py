@@ -4,7 +4,7 @@
 
 """A fixture for each finding on the real API server: told with its code, and where it is an error nothing is written.
 
-The pods are real objects that no scheduler takes; their status is set by the test, as a kubelet would.
+The pods are real objects that no scheduler takes; their status is set by the test, as a kubelet would (`Scene`).
 """
 
 from __future__ import annotations
@@ -12,66 +12,15 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.commands.rights import NEEDS
-from support.direct import ISTIO, Direct, destination_rule, service, virtual_service
+from support.direct import Direct, destination_rule, service, virtual_service
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from support.kube import Kube
     from support.lab import Lab
+    from support.scene import Scene
 
 GATEWAY_API = "gateway.networking.k8s.io/v1"
-RBAC = "rbac.authorization.k8s.io"
-
-
-class Scene:
-    """The test's namespace, and what can be put into it."""
-
-    def __init__(self, kube: Kube, namespace: str, elsewhere: str) -> None:
-        self.kube, self.namespace, self.elsewhere = kube, namespace, elsewhere
-
-    def apply(self, *objects: dict[str, t.Any], namespace: str | None = None) -> None:
-        self.kube.apply(*objects, namespace=namespace or self.namespace)
-
-    def pod(self, name: str, app: str, version: str, *, ready: bool = True, **labels: str) -> None:
-        """Create a pod that the cluster believes to be running."""
-        metadata = {"name": name, "labels": {"app": app, "version": version, **labels}}
-        container = {"name": "app", "image": "none", "resources": {"requests": {"cpu": "1m"}}}
-        self.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": metadata,
-                "spec": {"schedulerName": "nobody", "containers": [container]},
-            }
-        )
-        path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/status"
-        condition = {"type": "Ready", "status": "True" if ready else "False"}
-        status = {"status": {"phase": "Running", "conditions": [condition]}}
-        self.kube.request("PATCH", path, status, content_type="application/strategic-merge-patch+json")
-
-    def label(self, **labels: str | None) -> None:
-        """Set labels of the namespace; None removes one. Two underscores stand for a dot, three for a slash."""
-        named = {name.replace("___", "/").replace("__", ".").replace("_", "-"): value for name, value in labels.items()}
-        self.kube.patch("v1", "Namespace", self.namespace, None, {"metadata": {"labels": named}})
-
-    def edit(self, kind: str, **metadata: t.Any) -> None:
-        """Change the metadata of the routing object `reviews`."""
-        self.kube.patch(ISTIO, kind, "reviews", self.namespace, {"metadata": metadata})
-
-
-@pytest.fixture
-def scene(kube: Kube, routed: str, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    """`reviews` with three pods of v1 and one of v2, all ready, v1 at 100, and another namespace for callers."""
-    elsewhere = f"{routed}-x"[:63]
-    kube.create_namespace(elsewhere, labels={})
-    made = Scene(kube, routed, elsewhere)
-    for number in range(3):
-        made.pod(f"reviews-v1-{number}", "reviews", "v1")
-    made.pod("reviews-v2-0", "reviews", "v2")
-    yield made
-    kube.delete_namespace(elsewhere)
 
 
 def second_claim(scene: Scene) -> None:
@@ -253,60 +202,3 @@ def test_requests_can_always_be_taken_off_a_broken_version(direct: Direct, scene
     direct("weight", weights=SHIFT, wait=False)
     unready(scene)
     assert direct("weight", weights={"v1": 100}, wait=False)["changed"] is True
-
-
-def role(without: int | None = None) -> dict[str, t.Any]:
-    """Return a Role with exactly the documented verbs, but for one."""
-    rules = [
-        {
-            "apiGroups": [need.resource.group],
-            "resources": [f"{need.resource.plural}/{need.subresource}" if need.subresource else need.resource.plural],
-            "verbs": [need.verb],
-        }
-        for number, need in enumerate(ALWAYS)
-        if number != without
-    ]
-    return {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": "canary"}, "rules": rules}
-
-
-ALWAYS = [need for need in NEEDS if not need.optional]
-
-
-@pytest.fixture
-def limited(scene: Scene) -> str:
-    """The name of a user whom the Role `canary` of the test's namespace is given to."""
-    user = f"canary-{scene.namespace}"
-    scene.apply(
-        role(),
-        {
-            "apiVersion": f"{RBAC}/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "canary"},
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "canary"},
-            "subjects": [{"apiGroup": RBAC, "kind": "User", "name": user}],
-        },
-    )
-    return user
-
-
-def test_the_documented_role_suffices(direct: Direct, scene: Scene, limited: str) -> None:
-    (told,) = direct("info", measure="none", proxies=False, impersonate_user=limited)["services"]
-    assert [one for one in told["findings"] if one["code"] == "RIGHT_MISSING"] == []
-    assert direct("weight", weights=SHIFT, wait=False, impersonate_user=limited)["changed"] is True
-    assert direct("weight", weights={"v1": 100}, wait=False, impersonate_user=limited)["changed"] is True
-
-
-@pytest.mark.parametrize(
-    "number", range(len(ALWAYS)), ids=lambda number: f"{ALWAYS[number].verb}-{ALWAYS[number].resource.plural}"
-)
-def test_a_missing_verb_is_named(direct: Direct, scene: Scene, limited: str, number: int) -> None:
-    scene.apply(role(without=number))
-    need = ALWAYS[number]
-    result = direct.attempt("info", measure="none", proxies=False, impersonate_user=limited)
-    if result.get("failed"):  # the service cannot be found at all
-        assert need.resource.plural in result["msg"]
-        assert need.verb in result["msg"]
-        return
-    findings = [one for one in result["services"][0]["findings"] if one["code"] == "RIGHT_MISSING"]
-    assert [one["object"] for one in findings] == [f"{need.verb} {need.resource.qualified}"]
-    assert f"kubectl auth can-i {need.verb} {need.resource.qualified} -n {scene.namespace}" in findings[0]["remedy"]

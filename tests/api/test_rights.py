@@ -2,89 +2,75 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A user with exactly the documented rights of a namespace can work; a missing one is named, or worked without."""
+"""The Role in docs/rights.md suffices, and each verb of it is needed: without it preflight names it."""
 
 from __future__ import annotations
 
-import importlib
 import typing as t
 
 import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.commands.rights import NEEDS
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
-    from support.kube import Kube
+    from support.scene import Scene
 
-USER = "canary-tester"
-RBAC = "rbac.authorization.k8s.io/v1"
-SHIFT: dict[str, t.Any] = {"weights": {"v1": 90, "v2": 10}, "wait": False, "force": ["SUBSET_NOT_READY"]}
-
-
-def documented() -> list[tuple[str, str, str]]:
-    """Return (verb, API group, resource) of the rights that a Role in the service's namespace must give."""
-    rights = importlib.import_module("ansible_collections.meshops.canary.plugins.module_utils.commands.rights")
-    needs = [(name, need) for name, need in rights.rules() if need.where == "service" and not need.optional]
-    return [(need.verb, need.resource.group, name) for name, need in needs]
+RBAC = "rbac.authorization.k8s.io"
+SHIFT = {"v1": 75, "v2": 25}
 
 
-def grant(kube: Kube, namespace: str, rights: list[tuple[str, str, str]]) -> None:
-    rules = [{"verbs": [verb], "apiGroups": [group], "resources": [name]} for verb, group, name in rights]
-    role = {"apiVersion": RBAC, "kind": "Role", "metadata": {"name": USER}, "rules": rules}
-    binding = {
-        "apiVersion": RBAC,
-        "kind": "RoleBinding",
-        "metadata": {"name": USER},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": USER},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
-    }
-    kube.apply(role, binding, namespace=namespace)
+def role(without: int | None = None) -> dict[str, t.Any]:
+    """Return a Role with exactly the documented verbs, but for one."""
+    rules = [
+        {
+            "apiGroups": [need.resource.group],
+            "resources": [f"{need.resource.plural}/{need.subresource}" if need.subresource else need.resource.plural],
+            "verbs": [need.verb],
+        }
+        for number, need in enumerate(ALWAYS)
+        if number != without
+    ]
+    return {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": "canary"}, "rules": rules}
 
 
-def test_the_documented_role_is_enough(direct: Direct, kube: Kube, routed: str) -> None:
-    grant(kube, routed, documented())
-    done = direct("weight", impersonate_user=USER, **SHIFT)
-    assert done["changed"]
-    assert any("Not allowed to list virtualservices" in warning for warning in done["warnings"])
-    back = {"state": "absent", "wait": False, "force": ["SUBSET_NOT_READY"]}
-    assert direct("weight", impersonate_user=USER, **back)["changed"]
+ALWAYS = [need for need in NEEDS if not need.optional]
+
+
+@pytest.fixture
+def limited(scene: Scene) -> str:
+    """The name of a user whom the Role `canary` of the test's namespace is given to."""
+    user = f"canary-{scene.namespace}"
+    scene.apply(
+        role(),
+        {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "canary"},
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "canary"},
+            "subjects": [{"apiGroup": RBAC, "kind": "User", "name": user}],
+        },
+    )
+    return user
+
+
+def test_the_documented_role_suffices(direct: Direct, scene: Scene, limited: str) -> None:
+    (told,) = direct("info", measure="none", proxies=False, impersonate_user=limited)["services"]
+    assert [one for one in told["findings"] if one["code"] == "RIGHT_MISSING"] == []
+    assert direct("weight", weights=SHIFT, wait=False, impersonate_user=limited)["changed"] is True
+    assert direct("weight", weights={"v1": 100}, wait=False, impersonate_user=limited)["changed"] is True
 
 
 @pytest.mark.parametrize(
-    ("verb", "resource"),
-    [("list", "virtualservices"), ("patch", "virtualservices"), ("list", "destinationrules")],
+    "number", range(len(ALWAYS)), ids=lambda number: f"{ALWAYS[number].verb}-{ALWAYS[number].resource.plural}"
 )
-def test_a_right_it_cannot_do_without_is_named(
-    direct: Direct, kube: Kube, routed: str, verb: str, resource: str
-) -> None:
-    kept = [right for right in documented() if (right[0], right[2]) != (verb, resource)]
-    assert len(kept) == len(documented()) - 1
-    grant(kube, routed, kept)
-    failed = direct("weight", impersonate_user=USER, fails=True, **SHIFT)
-    assert failed["status"] == 403
-    assert (
-        f'Grant the verb "{verb}" on "{resource}" (API group "networking.istio.io") in namespace {routed}.'
-        in failed["msg"]
-    )
-    assert f'User "{USER}" cannot {verb}' in failed["msg"]
-
-
-@pytest.mark.parametrize("resource", ["pods", "deployments", "horizontalpodautoscalers", "services"])
-def test_what_preflight_may_not_read_is_told_not_guessed(
-    direct: Direct, kube: Kube, routed: str, resource: str
-) -> None:
-    kept = [right for right in documented() if right[2] != resource]
-    assert len(kept) < len(documented())
-    grant(kube, routed, kept)
-    done = direct("weight", impersonate_user=USER, **SHIFT)
-    assert done["changed"]
-    notes = [one for one in done["findings"] if one["code"] == "NOT_CHECKED"]
-    assert any(resource.startswith(one["object"].lower()) for one in notes), notes
-
-
-def test_without_the_right_to_forward_ports_it_settles_and_says_so(direct: Direct, kube: Kube, routed: str) -> None:
-    grant(kube, routed, documented())
-    given = {**SHIFT, "wait": True, "wait_settle": 0.1}
-    done = direct("weight", impersonate_user=USER, **given)
-    assert done["convergence"]["method"] == "settle"
-    assert done["convergence"]["converged"] is None
-    assert "istiod could not be asked" in done["convergence"]["note"]
+def test_a_missing_verb_is_named(direct: Direct, scene: Scene, limited: str, number: int) -> None:
+    scene.apply(role(without=number))
+    need = ALWAYS[number]
+    result = direct.attempt("info", measure="none", proxies=False, impersonate_user=limited)
+    if result.get("failed"):  # the service cannot be found at all
+        assert need.resource.plural in result["msg"]
+        assert need.verb in result["msg"]
+        return
+    findings = [one for one in result["services"][0]["findings"] if one["code"] == "RIGHT_MISSING"]
+    assert [one["object"] for one in findings] == [f"{need.verb} {need.resource.qualified}"]
+    assert f"kubectl auth can-i {need.verb} {need.resource.qualified} -n {scene.namespace}" in findings[0]["remedy"]
