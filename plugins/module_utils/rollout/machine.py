@@ -16,7 +16,7 @@ Phase = t.Literal[
     "preparing", "shifting", "observing", "gated", "promoting", "rolling_back", "promoted", "rolled_back", "stopped"
 ]
 Event = t.Literal[
-    "ready", "shifted", "pass", "fail", "inconclusive", "approved", "rejected", "last_step",
+    "ready", "shifted", "pass", "fail", "inconclusive", "approved", "rejected", "last_step", "step_back",
     "deadline", "drift", "abort", "error", "done",
 ]  # fmt: skip
 
@@ -41,10 +41,12 @@ _TABLE: t.Final[dict[Phase, dict[Event, Phase]]] = {
     "preparing": {**_BACK, "ready": "shifting", "deadline": "rolling_back", "drift": "stopped"},
     # A proxy that never confirms may still send to the canary: going back is written through the same routes.
     "shifting": {**_BACK, "shifted": "observing", "deadline": "rolling_back", "drift": "stopped"},
-    # Without evidence the share stays; at the deadline, back: no evidence is never success.
+    # Without evidence the share stays; at the deadline, back: no evidence is never success. A weak bad sign may cost
+    # one step only (adapt); a verdict of `fail` always goes back.
     "observing": {
         **_BACK,
-        "pass": "gated", "inconclusive": "observing", "deadline": "rolling_back", "drift": "stopped",
+        "pass": "gated", "step_back": "preparing", "inconclusive": "observing",
+        "deadline": "rolling_back", "drift": "stopped",
     },
     # The analysis goes on while somebody decides, so a verdict of `fail` still counts here.
     "gated": {

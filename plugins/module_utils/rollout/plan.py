@@ -107,7 +107,21 @@ def _step(index: int, raw: t.Any, defaults: Mapping[str, t.Any]) -> Step:
         fields["weight"] = float(fields["weight"])
     except (KeyError, TypeError, ValueError):
         raise InvalidInput(f"steps[{index}] needs a weight, a percent above 0 and up to 100; got {raw!r}") from None
-    return Step(**{**defaults, **fields})
+    return Step(**{name: _typed(index, name, value) for name, value in {**defaults, **fields}.items()})
+
+
+def _typed(index: int, name: str, value: t.Any) -> t.Any:
+    """Return a field as Step has it; templates make text of numbers."""
+    try:
+        if name in ("weight", "pause", "deadline", "gate_seconds"):
+            return float(value)
+        if name == "replicas":
+            return None if value is None else int(value)
+        if name == "analysis":
+            return {"true": True, "yes": True, "false": False, "no": False}[str(value).lower()]
+    except (KeyError, TypeError, ValueError):
+        raise InvalidInput(f"steps[{index}].{name} cannot be {value!r}") from None
+    return value
 
 
 def _checked(steps: Sequence[Step], defaults: Mapping[str, t.Any]) -> tuple[Step, ...]:

@@ -1,0 +1,187 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""canary_rollout: opens, records, resumes and closes a rollout: lock, state, trail. It moves no traffic itself."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..cluster import Cluster
+from ..errors import CanaryError, InvalidInput
+from ..rollout import machine, steering
+from . import run_result
+from .argspec import CONNECTION, SERVICE, ArgSpec
+from .lease import Lease
+from .reading import service_of
+from .run_open import Opening, weights_now
+from .run_store import RunStore, missing
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..routes.hosts import ServiceRef
+    from .run_store import Stored
+
+    Log = Callable[[str], None]
+
+SPEC: t.Final = ArgSpec(
+    {
+        **CONNECTION,
+        **SERVICE,
+        "state": {"type": "str", "default": "present", "choices": ["opened", "recorded", "closed", "present"]},
+        "stable": {"type": "str"},
+        "canary": {"type": "str"},
+        "steps": {"type": "list", "elements": "raw"},
+        "shape": {"type": "str", "choices": ["linear", "exponential"]},
+        "start": {"type": "float"},
+        "stop": {"type": "float"},
+        "by": {"type": "float"},
+        "pause": {"type": "float"},
+        "deadline": {"type": "float"},
+        "gate": {"type": "str", "choices": ["none", "timed", "manual"]},
+        "gate_seconds": {"type": "float"},
+        "analysis": {"type": "bool"},
+        "keep": {"type": "dict", "default": {}},
+        "adapt": {"type": "bool", "default": False},
+        "on_drift": {"type": "str", "default": "stop", "choices": ["stop", "adopt", "restore"]},
+        "supersede": {"type": "bool", "default": False},
+        "holder": {"type": "str"},
+        "lease_seconds": {"type": "int", "default": 900},
+        "event": {"type": "str", "choices": list(machine.EVENTS)},
+        "verdict": {"type": "dict"},
+        "note": {"type": "str", "default": ""},
+    },
+    required_if=[("state", "opened", ["stable", "canary"]), ("state", "recorded", ["event"])],
+    mutually_exclusive=[["steps", "shape"]],
+)
+
+
+def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str], log: Log) -> dict[str, t.Any]:
+    """Do what `state` says. Raises CanaryError; a lock taken only by a task that fails is given back."""
+    if not 10 <= params["lease_seconds"] <= 86400:
+        raise InvalidInput(f"lease_seconds must be between 10 and 86400, not {params['lease_seconds']}.")
+    cluster, service = Cluster.connect(params, env), service_of(params)
+    lease = Lease(cluster, service, params["lease_seconds"], params["holder"])
+    task = _Task(cluster, service, lease, params, check_mode=check_mode, log=log)
+    states = {"opened": task.opened, "recorded": task.recorded, "closed": task.closed, "present": task.present}
+    try:
+        result = states[params["state"]]()
+    except CanaryError:
+        if lease.newly_taken:
+            lease.release()
+        raise
+    result.setdefault("changed", False)
+    result["api_requests"] = cluster.requests
+    result["warnings"] = [*task.warnings, *cluster.warnings]
+    return result
+
+
+class _Task:
+    """One task. warnings: what the user should know beside the result."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        service: ServiceRef,
+        lease: Lease,
+        params: Mapping[str, t.Any],
+        *,
+        check_mode: bool,
+        log: Log,
+    ) -> None:
+        self._cluster, self._service, self._lease, self._params = cluster, service, lease, params
+        self._check_mode, self._log = check_mode, log
+        self._store = RunStore(cluster, service)
+        self.warnings: list[str] = []
+
+    def opened(self) -> dict[str, t.Any]:
+        """Begin a rollout, or go on with the one that was left."""
+        opening = Opening(self._cluster, self._service, self._params)
+        if self._check_mode:
+            stored, resumed, drift = opening.decide(self._store.read(), self._now())
+            return {**self._told(stored, drift=drift, resumed=resumed), "changed": True, "diff": opening.diff()}
+        self._lease.take()
+        if self._lease.took_over_from and self._lease.newly_taken:
+            self._log(f"Taking the lock over from {self._lease.took_over_from}")
+        stored, resumed, drift = opening.decide(self._store.read(), self._now())
+        event = "resumed" if resumed else "opened"
+        if stored.run.over:
+            return {**self._told(stored, drift=drift, resumed=resumed), "changed": False}
+        if drift:
+            event, self._params = "drift", {**self._params, "note": f"{self._params['on_drift']}: {drift}"}
+        entry = {"event": event, "from": "", "to": stored.run.phase, "step": stored.run.at, "reason": stored.run.reason}
+        self._trail(stored, [entry])
+        self._store.write(stored)
+        self._announce(stored, event, self._params["note"] or steering.in_lines(stored.rollout)[0])
+        return {**self._told(stored, drift=drift, resumed=resumed), "changed": True, "diff": opening.diff()}
+
+    def recorded(self) -> dict[str, t.Any]:
+        """Tell the record what happened, and be told what is next."""
+        stored = self._needed()
+        event, drift = self._params["event"], ""
+        if event == "ready":  # the next thing to happen is a write to the routes
+            drift = steering.drift(stored.rollout, stored.run, weights_now(self._cluster, self._service, self._params))
+        now = self._now()
+        if drift and self._params["on_drift"] == "stop":
+            event, self._params = "drift", {**self._params, "note": drift}
+        try:
+            stored.run, trail = steering.advance(
+                stored.rollout, stored.run, event, now, verdict=self._params["verdict"], note=self._params["note"]
+            )
+        except machine.Impossible as error:
+            possible = ", ".join(sorted(machine.possible(stored.run.phase))) or "none, it is over"
+            raise InvalidInput(f"event: {error}; possible now: {possible}.") from error
+        if self._check_mode:
+            return {**self._told(stored, drift=drift), "changed": True}
+        self._lease.take()
+        self._trail(stored, trail)
+        self._store.write(stored)
+        for entry in trail:
+            if entry["from"] != entry["to"]:
+                self._announce(stored, entry["event"], entry["reason"])
+        return {**self._told(stored, drift=drift), "changed": True}
+
+    def closed(self) -> dict[str, t.Any]:
+        """Give the lock back and return everything for a report."""
+        stored = self._needed()
+        released = False if self._check_mode else self._lease.release()
+        return {**self._told(stored), "report": run_result.report(stored), "changed": released or self._check_mode}
+
+    def present(self) -> dict[str, t.Any]:
+        """Tell where the rollout stands."""
+        stored = self._store.read()
+        if stored is None:
+            nothing = {"run": None, "step": None, "steps": [], "plan_text": [], "events": 0, "drift": ""}
+            return {**nothing, "resumed": False, "msg": f"No rollout of {self._service.name} is recorded."}
+        drift = steering.drift(stored.rollout, stored.run, weights_now(self._cluster, self._service, self._params))
+        return {**self._told(stored, drift=drift), "report": run_result.report(stored)}
+
+    def _needed(self) -> Stored:
+        stored = self._store.read()
+        if stored is None:
+            raise missing(self._store, self._service)
+        return stored
+
+    def _now(self) -> float:
+        return self._lease.now().timestamp()
+
+    def _trail(self, stored: Stored, entries: list[dict[str, t.Any]]) -> None:
+        moment = self._lease.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        for entry in entries:
+            note = {"note": self._params["note"]} if self._params["note"] else {}
+            stored.add({"at": moment, "by": self._lease.identity, **note, "reason": "", **entry})
+
+    def _told(self, stored: Stored, *, drift: str = "", resumed: bool = False) -> dict[str, t.Any]:
+        mine = (self._lease.identity, self._lease.until) if self._lease.until else self._lease.holder()
+        return run_result.told(stored, mine, self._now(), drift=drift, resumed=resumed)
+
+    def _announce(self, stored: Stored, event: str, reason: str) -> None:
+        """Write a Kubernetes Event on the Service; without the right to, a warning says so once."""
+        try:
+            run_result.announce(self._cluster, self._service, stored, event, reason, self._lease.now())
+        except CanaryError as error:
+            sentence = f"No Event was written on Service {self._service.name}: {error.msg}"
+            if sentence not in self.warnings:
+                self.warnings.append(sentence)

@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a rollout begins, goes on, or must not: what is asked for beside what is recorded and what the routes say."""
+
+from __future__ import annotations
+
+import secrets
+import typing as t
+
+from ..errors import InvalidInput, Refused
+from ..rollout import plan as plans
+from ..rollout import record, steering
+from ..rollout.plan import Rollout
+from ..routes import plan as routes
+from .reading import Reader
+from .run_store import Stored, plan_of
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..cluster import Cluster
+    from ..routes.hosts import ServiceRef
+
+_OF_STEPS: t.Final = ("steps", "shape", "start", "stop", "by", "pause", "deadline", "gate", "gate_seconds", "analysis")
+_ROUTES: t.Final = ("virtual_services", "destination_rules")
+
+
+class Drifted(Refused):
+    """Somebody edited the weights in mid-run."""
+
+    code = "drift"
+
+
+def weights_now(cluster: Cluster, service: ServiceRef, params: Mapping[str, t.Any]) -> dict[str, float]:
+    """Return version -> percent as the routes have it. Raises Refused if they contradict each other, ApiError."""
+    reader = Reader(cluster, service, wide=True)
+    _snapshot, description = reader.decide(
+        lambda snapshot: routes.describe(snapshot, service, api=params["route_api"]), _ROUTES
+    )
+    return {version: float(percent) for version, percent in description["weights"].items() if version}
+
+
+class Opening:
+    """One task that opens. Raises InvalidInput for a plan that cannot be."""
+
+    def __init__(self, cluster: Cluster, service: ServiceRef, params: Mapping[str, t.Any]) -> None:
+        self._params = params
+        self.rollout = _rollout(service, params)
+        self._hash = record.plan_hash(plan_of(self.rollout))
+        self._found = weights_now(cluster, service, params)
+        if not self._found:
+            raise InvalidInput(
+                f"The routes of {service.name} in {service.namespace} name no version, so nothing can be moved step by "
+                "step. Route the service first, with canary_routing or the role routing."
+            )
+
+    def diff(self) -> dict[str, str]:
+        """Return the plan as Ansible shows differences."""
+        before = ", ".join(f"{version} {percent:g}%" for version, percent in self._found.items())
+        return {"before": f"{before}\n", "after": "\n".join(steering.in_lines(self.rollout)) + "\n"}
+
+    def decide(self, stored: Stored | None, now: float) -> tuple[Stored, bool, str]:
+        """Return the record to go on with, whether it was begun before, and the drift that was found.
+
+        A rollout that is promoted, and still is, is not begun again. Raises Refused for another one under way, Drifted.
+        """
+        if stored is None or self._is_history(stored):
+            return self._begun(stored, now), False, ""
+        if stored.run.plan_hash == self._hash:
+            drift = self._treat_drift(stored, now)
+            return stored, True, drift
+        if not self._params["supersede"]:
+            raise self._another(stored)
+        drift = steering.drift(stored.rollout, stored.run, self._found)
+        return self._begun(stored, now, stored), False, drift
+
+    def _is_history(self, stored: Stored) -> bool:
+        if not stored.run.over:
+            return False
+        same = stored.run.plan_hash == self._hash and stored.run.phase == "promoted"
+        return not (same and _equal(self._found, stored.run.written))
+
+    def _begun(self, last: Stored | None, now: float, superseded: Stored | None = None) -> Stored:
+        safe = steering.safe_weights(self.rollout)
+        reason = f"supersedes {superseded.run.id}" if superseded else ""
+        run = record.Run(
+            id=secrets.token_hex(4),
+            service=self.rollout.service,
+            namespace=self.rollout.namespace,
+            plan_hash=self._hash,
+            phase="preparing",
+            at=0,
+            since=now,
+            safe=safe,
+            written=self._found,
+            reason=reason,
+        )
+        return Stored(self.rollout, run, [], last.obj if last else None)
+
+    def _treat_drift(self, stored: Stored, now: float) -> str:
+        drift = steering.drift(stored.rollout, stored.run, self._found)
+        if not drift:
+            return ""
+        if self._params["on_drift"] == "stop":
+            raise Drifted(
+                f"Somebody changed the weights while the rollout was under way. {drift}. Nothing was written. "
+                "Run again with on_drift: restore to put this rollout's weights back, or with on_drift: adopt to go on "
+                "from what is there.",
+                drift=drift,
+                weights_now=self._found,
+                weights_written=dict(stored.run.written),
+            )
+        if self._params["on_drift"] == "adopt":
+            stored.run = steering.adopted(stored.rollout, stored.run, self._found, now)
+        else:
+            stored.run = steering.restored(stored.run, now)
+        return drift
+
+    def _another(self, stored: Stored) -> Refused:
+        run, rollout = stored.run, stored.rollout
+        weight = steering.step_of(rollout, run).weight
+        return Refused(
+            f"Another rollout of {run.service} is under way: {rollout.canary} takes over from {rollout.stable}, "
+            f"{run.phase.replace('_', ' ')} at {weight:g}%. Finish it with its own plan, abort it (state: recorded, "
+            "event: abort), or begin this one in its place with supersede: true.",
+            run=run.id,
+            plan_text=steering.in_lines(rollout),
+        )
+
+
+def _rollout(service: ServiceRef, params: Mapping[str, t.Any]) -> Rollout:
+    given = {name: params[name] for name in _OF_STEPS if params[name] is not None}
+    stable, canary, keep = params["stable"], params["canary"], _percents(params["keep"])
+    if stable == canary:
+        raise InvalidInput(f"stable and canary are both {canary}; a rollout moves requests from one to the other.")
+    if {stable, canary} & set(keep):
+        raise InvalidInput(f"keep: {stable} and {canary} share what the others leave; keep names other versions only.")
+    if sum(keep.values()) >= 100:
+        raise InvalidInput(f"keep: {sum(keep.values()):g}% leave nothing for {stable} and {canary}.")
+    steps = plans.steps_from(given)
+    return Rollout(service.name, service.namespace, stable, canary, steps, params["adapt"], keep)
+
+
+def _percents(keep: Mapping[str, t.Any]) -> dict[str, float]:
+    try:
+        found = {str(version): float(percent) for version, percent in keep.items()}
+    except (TypeError, ValueError):
+        raise InvalidInput(f"keep: {dict(keep)} must map versions to percents, as {{v3: 5}}.") from None
+    if any(percent < 0 for percent in found.values()):
+        raise InvalidInput(f"keep: {found} has a negative percent.")
+    return found
+
+
+def _equal(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    return all(abs(one.get(version, 0.0) - other.get(version, 0.0)) <= steering.EQUAL for version in {*one, *other})

@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What people see of a rollout: the task's result, the report, and Kubernetes Events on the Service."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import asdict
+
+from ..cluster_resources import EVENT, SERVICE
+from ..rollout import record, steering
+from ..rollout.machine import WAITS
+from .run_store import plan_of
+
+if t.TYPE_CHECKING:
+    import datetime
+
+    from ..cluster import Cluster
+    from ..routes.hosts import ServiceRef
+    from .run_store import Stored
+
+_WARNINGS: t.Final = frozenset({"fail", "deadline", "error", "drift", "abort", "rejected", "step_back"})
+LONGEST_MESSAGE: t.Final = 1000
+
+
+def told(
+    stored: Stored, holder: tuple[str, str], now: float, *, drift: str = "", resumed: bool = False
+) -> dict[str, t.Any]:
+    """Return the keys every state returns. holder: who has the lock, and until when. now: epoch seconds."""
+    rollout, run = stored.rollout, stored.run
+    step = steering.step_of(rollout, run)
+    limit = step.gate_seconds if run.phase == "gated" else step.deadline
+    left = None if run.over else max(0.0, round(run.since + limit - now, 1))
+    return {
+        "msg": _sentence(stored, resumed=resumed),
+        "run": {
+            **asdict(run),
+            "evidence": {name: list(state) for name, state in run.evidence.items()},
+            "over": run.over,
+            "stable": rollout.stable,
+            "canary": rollout.canary,
+            "weight": step.weight,
+            "last": run.at >= len(rollout.steps) - 1,
+            "waits_for": WAITS.get(run.phase, ""),
+            "weights_wanted": steering.weights_wanted(rollout, run),
+            "seconds_in_phase": max(0.0, round(now - run.since, 1)),
+            "seconds_left": left,
+            "holder": holder[0],
+            "lease_until": holder[1],
+        },
+        "step": step.as_dict(),
+        "steps": [one.as_dict() for one in rollout.steps],
+        "plan_text": steering.in_lines(rollout),
+        "events": len(stored.events),
+        "drift": drift,
+        "resumed": resumed,
+    }
+
+
+def report(stored: Stored) -> dict[str, t.Any]:
+    """Return everything a report shows; intact says whether the trail's chain of hashes holds."""
+    altered = record.first_altered(stored.events)
+    looked = [entry for entry in stored.events if "verdict" in entry]
+    return {
+        "service": stored.run.service,
+        "namespace": stored.run.namespace,
+        "stable": stored.rollout.stable,
+        "canary": stored.rollout.canary,
+        "id": stored.run.id,
+        "phase": stored.run.phase,
+        "over": stored.run.over,
+        "reason": stored.run.reason,
+        "plan": plan_of(stored.rollout),
+        "plan_hash": stored.run.plan_hash,
+        "plan_text": steering.in_lines(stored.rollout),
+        "events": stored.events,
+        "intact": altered is None,
+        "first_altered": altered,
+        "harmed": sum(int(entry.get("harmed") or 0) for entry in looked),
+        "began": stored.events[0]["at"] if stored.events else None,
+        "ended": stored.events[-1]["at"] if stored.events and stored.run.over else None,
+    }
+
+
+def announce(
+    cluster: Cluster, service: ServiceRef, stored: Stored, event: str, reason: str, now: datetime.datetime
+) -> None:
+    """Write an Event on the Service, as `kubectl describe service` shows it. Raises ApiError."""
+    found = cluster.get(SERVICE, service.namespace, service.name)
+    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    run = stored.run
+    number = f"{len(stored.events):04x}.{run.at:x}.{event.replace('_', '-')}"
+    body = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{service.name}.{run.id}.{number}", "namespace": service.namespace},
+        "involvedObject": {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "namespace": service.namespace,
+            "name": service.name,
+            **({"uid": found["metadata"]["uid"]} if found else {}),
+        },
+        "reason": "Canary" + "".join(word.capitalize() for word in event.split("_")),
+        "message": f"{stored.rollout.canary}: {run.phase.replace('_', ' ')}: {reason}"[:LONGEST_MESSAGE],
+        "type": "Warning" if event in _WARNINGS else "Normal",
+        "source": {"component": "meshops.canary"},
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }
+    cluster.create(EVENT, service.namespace, body)
+
+
+def _sentence(stored: Stored, *, resumed: bool) -> str:
+    run, rollout = stored.run, stored.rollout
+    share = f"{steering.step_of(rollout, run).weight:g}%"
+    where = f"step {run.at + 1} of {len(rollout.steps)}, {share}"
+    again = "goes on: " if resumed else ""
+    because = f" ({run.reason})" if run.reason else ""
+    return f"{run.service} {rollout.stable} -> {rollout.canary}: {again}{run.phase.replace('_', ' ')}, {where}{because}"

@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where a rollout's record lies: one ConfigMap a service, written only in the state it was read in."""
+
+from __future__ import annotations
+
+import copy
+import json
+import typing as t
+from dataclasses import asdict, dataclass, field
+
+from ..cluster_resources import CONFIG_MAP
+from ..errors import Conflict, InvalidInput, Refused
+from ..rollout import record
+from ..rollout.plan import Rollout, Step
+from ..routes.patch import guarded_patch
+from .lease import MANAGED
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..cluster import Cluster
+    from ..rollout.record import Run
+    from ..routes.hosts import ServiceRef
+
+    Object = dict[str, t.Any]
+
+LARGEST: t.Final = 900_000
+"""Bytes of the trail; a ConfigMap may have 1 MiB in all."""
+
+
+@dataclass
+class Stored:
+    """A record as it was read or is to be written. obj: the ConfigMap, None before the first writing."""
+
+    rollout: Rollout
+    run: Run
+    events: list[dict[str, t.Any]] = field(default_factory=list)
+    obj: Object | None = None
+
+    def add(self, entry: Mapping[str, t.Any]) -> None:
+        """Put an entry at the end of the trail; a look that decided nothing again is counted instead."""
+        last = self.events[-1] if self.events else {}
+        if entry["event"] == "inconclusive" and all(last.get(key) == entry[key] for key in ("event", "step", "from")):
+            entry = {**entry, "count": last.get("count", 1) + 1}
+            self.events.pop()
+        self.events.append(record.chained(self.events, entry))
+
+
+class RunStore:
+    """Reads and writes the ConfigMap `canary-rollout-SERVICE`."""
+
+    def __init__(self, cluster: Cluster, service: ServiceRef) -> None:
+        self._cluster, self._service = cluster, service
+        self.name = f"canary-rollout-{service.name}"
+
+    @property
+    def object(self) -> str:
+        """Return what messages call it."""
+        return f"ConfigMap {self._service.namespace}/{self.name}"
+
+    def read(self) -> Stored | None:
+        """Return the record, None if there is none. Raises Refused if it cannot be understood."""
+        obj = self._cluster.get(CONFIG_MAP, self._service.namespace, self.name)
+        if obj is None:
+            return None
+        data = obj.get("data") or {}
+        try:
+            plan = json.loads(data["plan"])
+            steps = tuple(Step(**step) for step in plan.pop("steps"))
+            run = record.load(data["run"])
+            return Stored(Rollout(**plan, steps=steps), run, list(json.loads(data["events"])), obj)
+        except (record.Broken, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Refused(
+                f"{self.object} holds the record of the last rollout of {self._service.name} but cannot be read: "
+                f"{error}. Look at it; if no rollout is under way, delete it with: "
+                f"kubectl -n {self._service.namespace} delete configmap {self.name}"
+            ) from error
+
+    def write(self, stored: Stored) -> None:
+        """Write the record. Raises Conflict if somebody else wrote it since it was read."""
+        while len(data := _data(stored)["events"]) > LARGEST and len(stored.events) > 1:
+            stored.events = _shortened(stored.events)
+        del data
+        try:
+            stored.obj = self._create(stored) if stored.obj is None else self._replace(stored, stored.obj)
+        except Conflict as error:
+            raise Conflict(
+                f"{self.object} was written by somebody else since this task read it: two rollouts of "
+                f"{self._service.name} run at the same time. Stop one of them, and run the other again: it goes on "
+                "from what is recorded."
+            ) from error
+
+    def _create(self, stored: Stored) -> Object:
+        labels = {**MANAGED, "canary.meshops.io/service": self._service.name[:63]}
+        metadata = {"name": self.name, "namespace": self._service.namespace, "labels": labels}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": _data(stored)}
+        return self._cluster.create(CONFIG_MAP, self._service.namespace, body)
+
+    def _replace(self, stored: Stored, before: Object) -> Object:
+        after = {**copy.deepcopy(before), "data": _data(stored)}
+        version = before["metadata"]["resourceVersion"]
+        patch = [one for one in guarded_patch(before, after) if one["op"] != "test"]
+        # The version says it all; repeating the old trail as a test would double what is sent.
+        test = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
+        return self._cluster.patch(CONFIG_MAP, self._service.namespace, self.name, [test, *patch])
+
+
+def plan_of(rollout: Rollout) -> dict[str, t.Any]:
+    """Return the plan as it is stored and hashed."""
+    return json.loads(json.dumps(asdict(rollout)))  # type: ignore[no-any-return]
+
+
+def _data(stored: Stored) -> dict[str, str]:
+    return {
+        "run": stored.run.dump(),
+        "plan": json.dumps(plan_of(stored.rollout), sort_keys=True),
+        "events": json.dumps(stored.events),
+    }
+
+
+def _shortened(events: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Return the trail without its older half, chained anew and saying so."""
+    half = len(events) // 2
+    dropped = {"event": "shortened", "from": "", "to": "", "step": 0, "reason": f"{half} older entries were dropped"}
+    kept: list[dict[str, t.Any]] = [record.chained([], {**dropped, "last": events[half - 1]["hash"]})]
+    for entry in events[half:]:
+        kept.append(record.chained(kept, {key: value for key, value in entry.items() if key != "hash"}))
+    return kept
+
+
+def missing(store: RunStore, service: ServiceRef) -> InvalidInput:
+    """Return the error for a task that needs a rollout where none was opened."""
+    return InvalidInput(
+        f"No rollout of {service.name} in {service.namespace} is recorded ({store.object} is not there). "
+        "Open one first, with state: opened."
+    )

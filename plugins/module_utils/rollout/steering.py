@@ -1,0 +1,193 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an event does to a run: the state machine with weights, verdicts and gates put to it. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from ..analysis.verdict import Judgement, Verdict
+from ..analysis.watching import fresh
+from . import adapt
+from .machine import ENDS
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .machine import Event, Phase
+    from .plan import Rollout, Step
+    from .record import Run
+
+EQUAL: t.Final = 0.0005
+"""Half of the finest share routes are written in, in percent."""
+_BACK: t.Final[frozenset[Phase]] = frozenset(("rolling_back", "rolled_back"))
+_ON: t.Final[frozenset[Phase]] = frozenset(("promoting", "promoted"))
+_NUMBERS: t.Final = ("numbers", "harmed", "reaction_seconds", "looks", "seconds", "source")
+
+
+def step_of(rollout: Rollout, run: Run) -> Step:
+    """Return the step the run is at; the last one if the record says more than there are."""
+    return rollout.steps[min(run.at, len(rollout.steps) - 1)]
+
+
+def weights_wanted(rollout: Rollout, run: Run) -> dict[str, float]:
+    """Return the weights that the routes have when the run's phase has done its work.
+
+    A version that has traffic by an earlier plan and is not in this one gets 0, so a third version never serves beside.
+    """
+    if run.phase in _BACK:
+        wanted = dict(run.safe)
+    elif run.phase in _ON:
+        wanted = rollout.weights(100.0)
+    elif run.phase == "stopped":
+        wanted = dict(run.written or run.safe)
+    else:
+        wanted = rollout.weights(step_of(rollout, run).weight)
+    return {**dict.fromkeys((*run.written, *run.safe), 0.0), **wanted}
+
+
+def drift(rollout: Rollout, run: Run, found: Mapping[str, float]) -> str:
+    """Return in words how the weights on the object differ from what this run wrote; empty if they do not.
+
+    A run that was killed may have written without recording it, so what the phase wants is its own writing too.
+    """
+    if run.phase in ENDS or not run.written:
+        return ""
+    if _same(found, run.written) or _same(found, weights_wanted(rollout, run)):
+        return ""
+    versions = [*run.written, *(version for version in found if version not in run.written)]
+    changes = [
+        f"{version} {run.written.get(version, 0):g}% -> {found.get(version, 0):g}%"
+        for version in versions
+        if abs(run.written.get(version, 0) - found.get(version, 0)) > EQUAL
+    ]
+    return f"{run.service}: {', '.join(changes)} (as this rollout wrote it -> as it is now)"
+
+
+def adopted(rollout: Rollout, run: Run, found: Mapping[str, float], now: float) -> Run:
+    """Return the run with somebody's edit as its own: it goes on from the highest step that is not above it."""
+    share = found.get(rollout.canary, 0.0)
+    at = max((index for index, step in enumerate(rollout.steps) if step.weight <= share + EQUAL), default=0)
+    return replace(run, written=dict(found), at=at, phase="preparing", since=now, calm=0, reason="an edit was adopted")
+
+
+def restored(run: Run, now: float) -> Run:
+    """Return the run that puts its own weights back, with the pods for them made ready first."""
+    phase: Phase = run.phase if run.phase in (*_BACK, *_ON) else "preparing"
+    return replace(run, phase=phase, since=now, reason="an edit is put back")
+
+
+def advance(
+    rollout: Rollout,
+    run: Run,
+    event: Event,
+    now: float,
+    *,
+    verdict: Mapping[str, t.Any] | None = None,
+    note: str = "",
+) -> tuple[Run, list[dict[str, t.Any]]]:
+    """Return the run after `event`, and an entry of the trail for each phase it went through.
+
+    verdict: what canary_analysis returned, or None. A step without gate is opened by its own pass; the last one leads
+    to promotion. With adapt a weak failure is one step back instead of the end. Raises machine.Impossible.
+    """
+    judged = _verdict(event, verdict, note)
+    evidence = dict((verdict or {}).get("evidence") or run.evidence)
+    trail: list[dict[str, t.Any]] = []
+
+    def follow(before: Run, name: Event, reason: str, **fields: t.Any) -> Run:
+        after = before.after(name, now, reason=reason, **fields)
+        entry = {"event": name, "from": before.phase, "to": after.phase, "step": before.at, "reason": reason}
+        trail.append({**entry, "weight": rollout.steps[before.at].weight})
+        return after
+
+    because = note or "; ".join(judged.reasons)
+    step = step_of(rollout, run)
+    if event == "fail" and run.phase == "observing":
+        move = adapt.move(rollout.steps, run.at, judged, calm=run.calm, back=run.back, adapt=rollout.adapt)
+        if move.to is None:
+            run = follow(run, "fail", move.reason, evidence=evidence, calm=0)
+        else:
+            fields = {"at": move.to, "calm": 0, "back": run.back + 1, "evidence": fresh(evidence)}
+            run = follow(run, "step_back", move.reason, **fields)
+    elif event == "pass" and run.phase == "observing":
+        run = follow(run, "pass", because, calm=run.calm + 1, evidence=evidence)
+        if step.gate == "none":
+            run = _through_gate(rollout, run, judged, follow)
+    elif event in ("approved", "last_step") and run.phase == "gated":
+        run = _through_gate(rollout, run, judged, follow)
+    elif event in ("shifted", "done"):
+        run = follow(run, event, because, written=weights_wanted(rollout, run))
+    elif event in ("pass", "inconclusive"):
+        run = follow(run, event, because, evidence=evidence)
+    else:
+        run = follow(run, event, because)
+    if trail and verdict:
+        trail[0]["verdict"] = judged.outcome
+        trail[0].update({name: verdict[name] for name in _NUMBERS if name in verdict})
+    return run, trail
+
+
+def _through_gate(rollout: Rollout, run: Run, judged: Verdict, follow: t.Callable[..., Run]) -> Run:
+    if run.at >= len(rollout.steps) - 1:
+        return follow(run, "last_step", f"{rollout.canary} has kept {rollout.steps[-1].weight:g}%: promoted")
+    passed = judged if judged.outcome == "pass" else replace(judged, outcome="pass")
+    move = adapt.move(rollout.steps, run.at, passed, calm=run.calm, back=run.back, adapt=rollout.adapt)
+    to = run.at + 1 if move.to is None else move.to
+    calm = 0 if to > run.at + 1 else run.calm
+    return follow(run, "approved", move.reason, at=to, calm=calm)
+
+
+def _verdict(event: Event, raw: Mapping[str, t.Any] | None, note: str) -> Verdict:
+    """Return the verdict a task's result describes; without one, what the event itself says."""
+    outcome: t.Any = event if event in ("pass", "fail", "inconclusive") else "inconclusive"
+    if not raw:
+        return Verdict(outcome, (note,) if note else (), (), None)
+    judgements = tuple(
+        Judgement(
+            str(one.get("metric", "")),
+            one.get("verdict", "inconclusive"),
+            str(one.get("reason", "")),
+            float(one.get("weight", 1.0)),
+            bool(one.get("critical")),
+            float(one.get("strength", 0.0)),
+        )
+        for one in raw.get("metrics") or ()
+    )
+    return Verdict(outcome, tuple(str(one) for one in raw.get("reasons") or ()), judgements, raw.get("score"))
+
+
+def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    return all(abs(one.get(version, 0.0) - other.get(version, 0.0)) <= EQUAL for version in {*one, *other})
+
+
+def in_lines(rollout: Rollout) -> list[str]:
+    """Return the plan as lines for people: each step with its weights, waits and gate, and how it ends."""
+    number = len(rollout.steps)
+    lines = [
+        f"{rollout.service} in {rollout.namespace}: {rollout.canary} takes over from {rollout.stable} "
+        f"in {number} step{'s' if number > 1 else ''}{', adapting to the evidence' if rollout.adapt else ''}"
+    ]
+    for index, step in enumerate(rollout.steps, 1):
+        shares = ", ".join(f"{version} {percent:g}%" for version, percent in rollout.weights(step.weight).items())
+        look = f"judged for {step.pause:g} s" if step.analysis else f"waiting {step.pause:g} s without judging"
+        gate = {
+            "none": "",
+            "timed": f"; gate opens after {step.gate_seconds:g} s",
+            "manual": f"; needs an approval within {step.gate_seconds:g} s, else back",
+        }[step.gate]
+        pods = f"; at least {step.replicas} ready pods" if step.replicas else ""
+        lines.append(f"{index}. {shares}: {look}, back if undecided after {step.deadline:g} s{pods}{gate}")
+    return [*lines, f"then {rollout.canary} is promoted; whenever it fails, back to {_safe_words(rollout)}"]
+
+
+def _safe_words(rollout: Rollout) -> str:
+    return ", ".join(f"{version} {percent:g}%" for version, percent in safe_weights(rollout).items() if percent)
+
+
+def safe_weights(rollout: Rollout) -> dict[str, float]:
+    """Return the weights without the canary."""
+    return rollout.weights(0.0)

@@ -1,0 +1,394 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: canary_rollout
+short_description: Lock, state and trail of a progressive rollout
+version_added: 1.0.0
+author:
+  - The meshops.canary authors (@meshops)
+description:
+  - Keeps what a progressive rollout must not forget, so that it can be killed anywhere and goes on where it was. The tasks
+    between, shifting weights and judging, are those of M(meshops.canary.canary_weight) and
+    M(meshops.canary.canary_analysis); the role P(meshops.canary.rollout#role) puts them together.
+  - The state is the ConfigMap C(canary-rollout-SERVICE), written only as it was read. The lock is the Lease
+    C(canary-SERVICE), with the holder's name and an end. A trail of events, each with a hash over the ones before, tells
+    who did what and why. Each change of phase is also a Kubernetes Event on the Service.
+  - It decides what comes next by a table of phases and events, but moves no request itself.
+options:
+  state:
+    description:
+      - V(opened) takes the lock and begins the rollout, or goes on with one that was left unfinished.
+      - V(recorded) tells what happened (O(event)) and returns what is next.
+      - V(closed) gives the lock back. The record stays until the next rollout of the service.
+      - V(present) only tells where the rollout stands.
+    type: str
+    choices: [opened, recorded, closed, present]
+    default: present
+  stable:
+    description: Version that has the requests now. Needed for O(state=opened).
+    type: str
+  canary:
+    description: Version that is to take over. Needed for O(state=opened).
+    type: str
+  steps:
+    description:
+      - The canary's percents, as C([1, 10, 50, 100]), or dictionaries with C(weight) and any of C(pause), C(deadline),
+        C(gate), C(gate_seconds), C(analysis) (as the options here) and C(replicas), the ready pods the step needs at least.
+      - The last step is always 100 percent; it is added if it is missing.
+    type: list
+    elements: raw
+  shape:
+    description:
+      - Makes the steps instead of O(steps). V(linear) adds O(by) percent each time, V(exponential) multiplies by O(by).
+      - Without O(steps) and O(shape), V(exponential).
+    type: str
+    choices: [linear, exponential]
+  start:
+    description: First percent of O(shape). Default is 1.
+    type: float
+  stop:
+    description: Last percent of O(shape) before the promotion. Default is 100.
+    type: float
+  by:
+    description: Percent added or factor of O(shape). Default is 10 for V(linear) and 2 for V(exponential).
+    type: float
+  pause:
+    description: Least seconds to observe a step. Default is 30.
+    type: float
+  deadline:
+    description: Seconds after which a step without a verdict goes back. Default is 600.
+    type: float
+  gate:
+    description:
+      - What stands between a good step and the next. V(none) nothing, V(timed) O(gate_seconds), V(manual) somebody's
+        approval within O(gate_seconds), else the rollout goes back. Default is V(none).
+    type: str
+    choices: [none, timed, manual]
+  gate_seconds:
+    description: Seconds of O(gate). Default is 3600.
+    type: float
+  analysis:
+    description: Whether steps are judged at all. Default is V(true).
+    type: bool
+  keep:
+    description: Percents of other versions that keep theirs, as C({v3: 5}); O(stable) and O(canary) share the rest.
+    type: dict
+    default: {}
+  adapt:
+    description:
+      - Whether the evidence sets the pace. Three good steps in a row then skip one, a weak failure of a metric that is not
+        critical goes one step back (at most twice) instead of ending the rollout.
+    type: bool
+    default: false
+  on_drift:
+    description:
+      - What to do if somebody changed the weights while the rollout was under way. V(stop) refuses and shows the
+        difference, V(adopt) goes on from what is there, V(restore) puts the rollout's own weights back.
+      - Looked at when a rollout goes on, and before each step with O(event=ready), where V(stop) ends it.
+    type: str
+    choices: [stop, adopt, restore]
+    default: stop
+  supersede:
+    description:
+      - Whether to begin in place of an unfinished rollout with another plan. Versions that are not in the new plan then
+        get no requests any more from its first step on.
+    type: bool
+    default: false
+  holder:
+    description:
+      - Who holds the lock. Default is C(user@host/process) of the running playbook, so all tasks of one playbook agree, and
+        the lock of a playbook that was killed on the same machine is taken over at once.
+      - Where tasks do not run on the controller, give RV(run.holder) of O(state=opened) to the tasks after it.
+    type: str
+  lease_seconds:
+    description: Seconds after which the lock of a holder that is not heard of ends. Every task renews it.
+    type: int
+    default: 900
+  event:
+    description:
+      - What happened, for O(state=recorded). Which events are possible depends on the phase.
+      - V(ready) the pods for the next share are, V(shifted) every proxy holds the new routes; V(pass), V(fail) and
+        V(inconclusive) are verdicts; V(approved) and V(rejected) answer a gate; V(done) ends promotion and rollback;
+        V(deadline), V(abort), V(error) and V(drift) are what can go wrong.
+      - V(last_step) and V(step_back) follow by themselves.
+    type: str
+    choices: [ready, shifted, pass, fail, inconclusive, approved, rejected, last_step, step_back, deadline, drift, abort, error, done]
+  verdict:
+    description: What M(meshops.canary.canary_analysis) returned, to be kept in the trail.
+    type: dict
+  note:
+    description: A sentence for the trail, such as who approved.
+    type: str
+    default: ""
+extends_documentation_fragment:
+  - meshops.canary.connection
+  - meshops.canary.attributes
+  - meshops.canary.service
+  - meshops.canary.service.route_api
+attributes:
+  check_mode:
+    support: full
+    details:
+      - With O(state=opened) the whole plan is returned in RV(plan_text) and nothing is written.
+  diff_mode:
+    support: full
+    details:
+      - The weights as they are beside the plan.
+  idempotent:
+    support: partial
+    details:
+      - Opening a rollout that is promoted, and still is, changes nothing. Recording an event is no state but a step.
+notes:
+  - Rights are V(get), V(create) and V(patch) on C(configmaps) and C(leases.coordination.k8s.io) in the service's namespace,
+    and V(create) on C(events) and V(get) on C(services) for the Events.
+  - The phases are V(preparing) (capacity), V(shifting) (weights), V(observing) (analysis), V(gated) (approval),
+    V(promoting), V(rolling_back), and the ends V(promoted), V(rolled_back) and V(stopped).
+seealso:
+  - module: meshops.canary.canary_analysis
+  - module: meshops.canary.canary_weight
+"""
+
+EXAMPLES = r"""
+- name: Show the plan
+  meshops.canary.canary_rollout:
+    service: reviews
+    namespace: bookinfo
+    state: opened
+    stable: v1
+    canary: v2
+    steps: [1, 10, 50, 100]
+  check_mode: true
+  register: planned
+
+- name: Begin, or go on
+  meshops.canary.canary_rollout:
+    service: reviews
+    namespace: bookinfo
+    state: opened
+    stable: v1
+    canary: v2
+    steps:
+      - 1
+      - weight: 10
+        pause: 120
+      - weight: 50
+        gate: manual
+  register: rollout
+
+- name: Give the canary the share of the step
+  meshops.canary.canary_weight:
+    service: reviews
+    namespace: bookinfo
+    weights: "{{ rollout.run.weights_wanted }}"
+  when: rollout.run.phase == 'shifting'
+
+- name: Say that every proxy holds it
+  meshops.canary.canary_rollout:
+    service: reviews
+    namespace: bookinfo
+    state: recorded
+    event: shifted
+  register: rollout
+
+- name: Judge the step
+  meshops.canary.canary_analysis:
+    service: reviews
+    namespace: bookinfo
+    stable: v1
+    canary: v2
+    watch: "{{ rollout.step.pause }}"
+    deadline: "{{ rollout.run.seconds_left }}"
+    evidence: "{{ rollout.run.evidence }}"
+  register: judged
+
+- name: Record the verdict, and learn what is next
+  meshops.canary.canary_rollout:
+    service: reviews
+    namespace: bookinfo
+    state: recorded
+    event: "{{ judged.verdict }}"
+    verdict: "{{ judged }}"
+  register: rollout
+
+- name: Give the lock back, and get the report
+  meshops.canary.canary_rollout:
+    service: reviews
+    namespace: bookinfo
+    state: closed
+"""
+
+RETURN = r"""
+msg:
+  description: Where the rollout stands, in a sentence.
+  returned: always
+  type: str
+  sample: "reviews v1 -> v2: observing, step 2 of 4, 10%"
+run:
+  description: The rollout. V(null) if none is recorded, which only O(state=present) allows.
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: Its name.
+      type: str
+      sample: 5f0c2a91
+    phase:
+      description: V(preparing), V(shifting), V(observing), V(gated), V(promoting), V(rolling_back), V(promoted), V(rolled_back) or V(stopped).
+      type: str
+    over:
+      description: Whether it has ended.
+      type: bool
+    at:
+      description: Index of the step, from 0.
+      type: int
+    last:
+      description: Whether that is the last step.
+      type: bool
+    weight:
+      description: The canary's percent in that step.
+      type: float
+    since:
+      description: Unix time at which the phase began.
+      type: float
+    seconds_in_phase:
+      description: Seconds since then.
+      type: float
+    seconds_left:
+      description: Seconds until the phase's deadline, V(null) when it is over.
+      type: float
+    waits_for:
+      description: What the phase waits for, in words.
+      type: str
+    reason:
+      description: Why it is in this phase.
+      type: str
+    stable:
+      description: The version that had the requests.
+      type: str
+    canary:
+      description: The version that takes over.
+      type: str
+    weights_wanted:
+      description: Percents the routes must have in this phase, by version.
+      type: dict
+      sample: {v1: 90.0, v2: 10.0}
+    written:
+      description: Percents that were last written, by version.
+      type: dict
+    safe:
+      description: Percents to go back to.
+      type: dict
+    calm:
+      description: Good steps in a row.
+      type: int
+    back:
+      description: Steps taken back so far.
+      type: int
+    evidence:
+      description: State of the tests, for the next analysis.
+      type: dict
+    plan_hash:
+      description: Changes when anything in the plan does.
+      type: str
+    service:
+      description: Name of the service.
+      type: str
+    namespace:
+      description: Its namespace.
+      type: str
+    holder:
+      description: Who has the lock, empty for nobody.
+      type: str
+      sample: ada@ops1/4711
+    lease_until:
+      description: When the lock ends unless it is renewed.
+      type: str
+step:
+  description: The step the rollout is at, with all its fields.
+  returned: success
+  type: dict
+  sample: {weight: 10.0, pause: 30.0, deadline: 600.0, replicas: null, gate: none, gate_seconds: 3600.0, analysis: true}
+steps:
+  description: All steps.
+  returned: success
+  type: list
+  elements: dict
+plan_text:
+  description: The plan as lines for people.
+  returned: success
+  type: list
+  elements: str
+events:
+  description: Entries of the trail so far.
+  returned: success
+  type: int
+drift:
+  description: How somebody changed the weights in mid-run, in words; empty if nobody did.
+  returned: success
+  type: str
+  sample: "reviews: v1 90% -> 50%, v2 10% -> 50% (as this rollout wrote it -> as it is now)"
+resumed:
+  description: Whether O(state=opened) goes on with a rollout that was begun before.
+  returned: success
+  type: bool
+report:
+  description:
+    - Everything for a report, with plan, trail and numbers. RV(report.intact) says whether no entry of the trail was
+      altered afterwards.
+  returned: O(state=closed) and O(state=present) with a record
+  type: dict
+  contains:
+    events:
+      description: The trail, each entry with its hash.
+      type: list
+      elements: dict
+    intact:
+      description: Whether the chain of hashes holds.
+      type: bool
+    first_altered:
+      description: Index of the first entry that does not follow from the ones before.
+      type: int
+    harmed:
+      description: Requests the canary failed while it was watched.
+      type: int
+    began:
+      description: When the rollout began.
+      type: str
+    ended:
+      description: When it ended, V(null) if it has not.
+      type: str
+api_requests:
+  description: Requests sent to the API server by method.
+  returned: success
+  type: dict
+  sample: {get: 4, patch: 2, post: 1, delete: 0}
+error_code:
+  description: Kind of failure, such as V(held) (somebody else has the lock), V(drift), V(refused), V(conflict).
+  returned: failure
+  type: str
+  sample: held
+holder:
+  description: Who has the lock, with RV(error_code=held).
+  returned: failure
+  type: str
+until:
+  description: When that lock ends, with RV(error_code=held).
+  returned: failure
+  type: str
+"""
+
+from ansible_collections.meshops.canary.plugins.module_utils.commands import entry, rollout
+
+
+def main() -> None:
+    """Run the command as a module."""
+    entry.main(rollout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,286 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""canary_rollout on a real API server: one holder, one record, and the same end however often it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import typing as t
+
+import pytest
+
+if t.TYPE_CHECKING:
+    from support.direct import Direct
+    from support.kube import Kube
+    from support.play import Player
+
+LEASES = "coordination.k8s.io/v1"
+ADA, BOB = "ada@ops1/1", "bob@ops2/2"
+PLAN: dict[str, t.Any] = {"stable": "v1", "canary": "v2", "steps": [10, 50, 100], "holder": ADA}
+QUIET = {"preflight": False, "wait": False}
+
+
+class Rollout:
+    """One rollout's tasks, as a playbook would run them."""
+
+    def __init__(self, direct: Direct, holder: str = ADA) -> None:
+        self.direct, self.holder = direct, holder
+
+    def opened(self, **options: t.Any) -> dict[str, t.Any]:
+        return self.direct("rollout", state="opened", **{**PLAN, "holder": self.holder, **options})
+
+    def recorded(self, event: str, **options: t.Any) -> dict[str, t.Any]:
+        return self.direct("rollout", state="recorded", event=event, **{"holder": self.holder, **options})
+
+    def closed(self) -> dict[str, t.Any]:
+        return self.direct("rollout", state="closed", holder=self.holder)
+
+    def present(self) -> dict[str, t.Any]:
+        return self.direct("rollout", state="present")
+
+    def shift(self, weights: dict[str, float]) -> None:
+        self.direct("weight", weights=weights, **QUIET)
+
+    def step(self, verdict: str = "pass") -> dict[str, t.Any]:
+        """Take the step the rollout is at, from preparing to the verdict."""
+        self.shift(self.recorded("ready")["run"]["weights_wanted"])
+        self.recorded("shifted")
+        judged = {"verdict": verdict, "reasons": [f"judged as {verdict}"], "metrics": [], "harmed": 3, "evidence": {}}
+        return self.recorded(verdict, verdict=judged)
+
+
+@pytest.fixture
+def rollout(direct: Direct, routed: str) -> Rollout:
+    return Rollout(direct)
+
+
+def phase(result: dict[str, t.Any]) -> tuple[str, int]:
+    return result["run"]["phase"], result["run"]["at"]
+
+
+def test_the_good_way_ends_promoted_with_a_trail_that_holds(rollout: Rollout, kube: Kube, routed: str) -> None:
+    begun = rollout.opened()
+    assert begun["changed"]
+    assert not begun["resumed"]
+    assert phase(begun) == ("preparing", 0)
+    assert begun["run"]["holder"] == ADA
+    assert begun["plan_text"][1].startswith("1. v1 90%, v2 10%")
+    assert phase(rollout.step()) == ("preparing", 1)
+    assert phase(rollout.step()) == ("preparing", 2)
+    promoting = rollout.step()
+    assert phase(promoting) == ("promoting", 2)
+    assert promoting["run"]["weights_wanted"] == {"v1": 0.0, "v2": 100.0}
+    done = rollout.recorded("done")
+    assert done["run"]["over"]
+    closed = rollout.closed()
+    assert closed["changed"]
+    assert closed["run"]["holder"] == ""
+    report = closed["report"]
+    assert report["intact"]
+    assert report["harmed"] == 9
+    assert [one["event"] for one in report["events"]][:5] == ["opened", "ready", "shifted", "pass", "approved"]
+    events = [one for one in kube.list("v1", "Event", routed) if one["source"].get("component") == "meshops.canary"]
+    assert {"CanaryOpened", "CanaryShifted", "CanaryPass", "CanaryDone"} <= {one["reason"] for one in events}
+    assert {one["involvedObject"]["name"] for one in events} == {"reviews"}
+    again = rollout.opened()
+    assert again["run"]["over"]
+    assert not again["changed"]
+
+
+def test_a_failure_goes_back_to_the_safe_weights(rollout: Rollout) -> None:
+    rollout.opened()
+    failed = rollout.step("fail")
+    assert phase(failed) == ("rolling_back", 0)
+    assert failed["run"]["weights_wanted"] == {"v1": 100.0, "v2": 0.0}
+    assert "judged as fail" in failed["run"]["reason"]
+    rollout.shift(failed["run"]["weights_wanted"])
+    assert rollout.recorded("done")["run"]["phase"] == "rolled_back"
+    assert rollout.opened()["run"]["phase"] == "preparing", "a rollout that went back can be tried again"
+
+
+def test_a_second_holder_is_refused_and_told_whose_it_is(rollout: Rollout, direct: Direct) -> None:
+    rollout.opened()
+    for state, options in (("opened", PLAN), ("recorded", {"event": "ready"})):
+        refused = direct("rollout", state=state, fails=True, **{**options, "holder": BOB})
+        assert refused["error_code"] == "held"
+        assert refused["holder"] == ADA
+        assert f"{ADA} holds the Lease" in refused["msg"]
+        assert refused["until"] in refused["msg"]
+    assert phase(rollout.present()) == ("preparing", 0)
+    assert not Rollout(direct, BOB).closed()["changed"], "nobody gives back what is not his"
+    rollout.closed()
+    assert Rollout(direct, BOB).opened()["resumed"]
+
+
+def test_a_lock_that_has_ended_is_taken_over(rollout: Rollout, direct: Direct, kube: Kube, routed: str) -> None:
+    rollout.opened()
+    kube.patch(LEASES, "Lease", "canary-reviews", routed, {"spec": {"renewTime": "2020-01-01T00:00:00.000000Z"}})
+    taken = Rollout(direct, BOB).opened()
+    assert taken["resumed"]
+    assert taken["run"]["holder"] == BOB
+    lease = kube.get(LEASES, "Lease", "canary-reviews", routed)
+    assert lease is not None
+    assert lease["spec"]["leaseTransitions"] == 1
+    assert direct("rollout", state="recorded", event="ready", holder=ADA, fails=True)["error_code"] == "held"
+
+
+@pytest.mark.parametrize("event", [None, "ready", "shifted", "pass"])
+def test_whoever_comes_after_a_kill_finds_the_same_record(rollout: Rollout, direct: Direct, event: str | None) -> None:
+    """Killed after each record, and after writing the weights without recording it."""
+    last = rollout.opened()
+    for name in ("ready", "shifted", "pass")[: ("ready", "shifted", "pass").index(event) + 1 if event else 0]:
+        last = rollout.recorded(name)
+        if name == "ready":
+            rollout.shift(last["run"]["weights_wanted"])
+    before = rollout.present()["run"]
+    again = rollout.opened()
+    assert again["resumed"]
+    assert again["drift"] == ""
+    same = ("id", "phase", "at", "written", "safe", "plan_hash", "calm", "weights_wanted", "since")
+    assert {name: again["run"][name] for name in same} == {name: before[name] for name in same}
+    assert again["events"] == last["events"] + 1
+
+
+def test_a_holder_that_was_killed_is_followed_at_once(
+    rollout: Rollout, direct: Direct, play: Player, kube: Kube, routed: str
+) -> None:
+    """The Lease of a dead ansible-playbook of this machine does not have to end first; that of a living one does."""
+    options = {name: value for name, value in PLAN.items() if name != "holder"}
+    task = {"service": "reviews", "namespace": routed, "state": "opened", "lease_seconds": 3600, **options}
+    first = play([{"name": "Open", "meshops.canary.canary_rollout": task}])
+    assert first.task("Open")["run"]["holder"].split("/")[0].count("@") == 1
+    second = play([{"name": "Open", "meshops.canary.canary_rollout": task}])
+    assert second.task("Open")["resumed"]
+    assert second.task("Open")["run"]["id"] == first.task("Open")["run"]["id"]
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        lease = kube.get(LEASES, "Lease", "canary-reviews", routed)
+        assert lease is not None
+        boot, space, _pid, _start = lease["metadata"]["annotations"]["canary.meshops.io/process"].split(" ")
+        with open(f"/proc/{sleeper.pid}/stat", encoding="utf-8") as stat:  # noqa: PTH123
+            start = stat.read().rpartition(")")[2].split()[19]
+        mark = {"canary.meshops.io/process": f"{boot} {space} {sleeper.pid} {start}"}
+        kube.patch(LEASES, "Lease", "canary-reviews", routed, {"metadata": {"annotations": mark}})
+        assert direct("rollout", state="opened", fails=True, **{**PLAN, "holder": BOB})["error_code"] == "held"
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert direct("rollout", state="opened", **{**PLAN, "holder": BOB})["resumed"]
+
+
+def test_an_edit_in_mid_run_is_shown_before_anything_else(rollout: Rollout, direct: Direct) -> None:
+    rollout.opened()
+    rollout.step()
+    rollout.closed()
+    rollout.shift({"v1": 70, "v2": 30})
+    stopped = direct("rollout", state="opened", fails=True, **PLAN)
+    assert stopped["error_code"] == "drift"
+    assert "v1 90% -> 70%, v2 10% -> 30%" in stopped["drift"]
+    assert stopped["drift"] in stopped["msg"]
+    assert rollout.present()["run"]["holder"] == "", "a refused task keeps no lock"
+    assert rollout.present()["drift"] == stopped["drift"]
+    restored = rollout.opened(on_drift="restore")
+    assert phase(restored) == ("preparing", 1)
+    assert restored["drift"] == stopped["drift"]
+    adopted = rollout.opened(on_drift="adopt")
+    assert phase(adopted) == ("preparing", 0)
+    assert adopted["run"]["written"] == {"v1": 70.0, "v2": 30.0}
+    assert rollout.opened()["drift"] == ""
+
+
+def test_an_edit_just_before_a_step_ends_the_rollout_where_it_is(rollout: Rollout) -> None:
+    rollout.opened()
+    rollout.step()
+    rollout.shift({"v1": 5, "v2": 95})
+    stopped = rollout.recorded("ready")
+    assert stopped["run"]["phase"] == "stopped"
+    assert "v2 10% -> 95%" in stopped["drift"]
+    assert phase(rollout.recorded("abort"))[0] == "rolling_back"
+
+
+def test_another_plan_is_refused_unless_it_supersedes(rollout: Rollout, direct: Direct) -> None:
+    rollout.opened()
+    rollout.step()
+    rollout.step()
+    third = {**PLAN, "canary": "v3"}
+    refused = direct("rollout", state="opened", fails=True, **third)
+    assert refused["error_code"] == "refused"
+    assert "v2 takes over from v1, preparing at 100%" in refused["msg"]
+    assert "supersede: true" in refused["msg"]
+    begun = rollout.opened(canary="v3", supersede=True)
+    assert not begun["resumed"]
+    assert begun["run"]["weights_wanted"] == {"v1": 90.0, "v2": 0.0, "v3": 10.0}
+    rollout.shift(rollout.recorded("ready")["run"]["weights_wanted"])
+    assert rollout.recorded("shifted")["run"]["written"] == {"v1": 90.0, "v2": 0.0, "v3": 10.0}
+
+
+def test_check_mode_shows_the_plan_and_writes_nothing(direct: Direct, kube: Kube, routed: str) -> None:
+    planned = direct("rollout", state="opened", check_mode=True, **PLAN)
+    assert planned["changed"]
+    assert len(planned["plan_text"]) == 5
+    assert planned["diff"]["before"] == "v1 100%, v2 0%\n"
+    assert kube.get(LEASES, "Lease", "canary-reviews", routed) is None
+    assert kube.get("v1", "ConfigMap", "canary-rollout-reviews", routed) is None
+    assert direct("rollout", state="present")["run"] is None
+
+
+def test_a_trail_that_somebody_altered_is_found(rollout: Rollout, kube: Kube, routed: str) -> None:
+    rollout.opened()
+    rollout.step("inconclusive")
+    rollout.recorded("inconclusive")
+    stored = kube.get("v1", "ConfigMap", "canary-rollout-reviews", routed)
+    assert stored is not None
+    events = json.loads(stored["data"]["events"])
+    assert events[-1]["count"] == 2
+    assert rollout.present()["report"]["intact"]
+    events[1]["reason"] = "nothing to see here"
+    kube.patch("v1", "ConfigMap", "canary-rollout-reviews", routed, {"data": {"events": json.dumps(events)}})
+    report = rollout.present()["report"]
+    assert not report["intact"]
+    assert report["first_altered"] == 1
+
+
+def test_a_record_that_cannot_be_read_is_said_so(rollout: Rollout, direct: Direct, kube: Kube, routed: str) -> None:
+    rollout.opened()
+    kube.patch("v1", "ConfigMap", "canary-rollout-reviews", routed, {"data": {"run": "<html>"}})
+    refused = direct("rollout", state="opened", fails=True, **PLAN)
+    assert "delete configmap canary-rollout-reviews" in refused["msg"]
+
+
+def test_events_that_cannot_be_and_rollouts_that_are_not(rollout: Rollout, direct: Direct) -> None:
+    nothing = direct("rollout", state="recorded", event="ready", fails=True)
+    assert "No rollout of reviews" in nothing["msg"]
+    rollout.opened()
+    early = direct("rollout", state="recorded", event="pass", holder=ADA, fails=True)
+    assert "a rollout that is preparing cannot meet the event 'pass'" in early["msg"]
+    assert "possible now: abort, deadline, drift, error, fail, ready" in early["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"canary": "v1"}, "both v1"),
+        ({"steps": [50, 10]}, "steps[1].weight is 10"),
+        ({"steps": []}, "steps is empty"),
+        ({"steps": [{"weight": 5, "pause": "soon"}]}, "steps[0].pause cannot be 'soon'"),
+        ({"keep": {"v2": 5}}, "keep: v1 and v2 share"),
+        ({"keep": {"v3": 100}}, "leave nothing"),
+        ({"keep": {"v3": "some"}}, "must map versions to percents"),
+        ({"lease_seconds": 1}, "lease_seconds must be between"),
+    ],
+)
+def test_plans_that_cannot_be(rollout: Rollout, direct: Direct, options: dict[str, t.Any], words: str) -> None:
+    refused = direct("rollout", state="opened", fails=True, **{**PLAN, **options})
+    assert refused["error_code"] == "invalid_input"
+    assert words in refused["msg"]
+
+
+def test_without_routes_nothing_can_be_moved(direct: Direct, namespace: str) -> None:
+    refused = direct("rollout", state="opened", fails=True, **PLAN)
+    assert refused["error_code"] in ("invalid_input", "refused"), refused
+    assert os.linesep not in refused["msg"]
