@@ -121,11 +121,13 @@ def _shown(shares: Shares) -> str:
 
 
 def _leftovers(held: Sequence[Held], service: ServiceRef, snapshot: Snapshot) -> Iterator[str]:
+    """Yield what a proxy obeys although it was deleted; what lies in namespaces nobody read is none of our business."""
     known = {identity(one) for one in snapshot.need("virtual_services")}
-    for namespace, name in sorted(
-        {route.owner for route in held if route.owner and _concerns(route.shares, service)} - known
-    ):
-        yield f"VirtualService {namespace}/{name}: the proxy still obeys it, although it is gone"
+    read = {service.namespace, *(namespace for namespace, _name in known)}
+    obeyed = {route.owner for route in held if route.owner and _concerns(route.shares, service)}
+    for namespace, name in sorted(obeyed - known):
+        if namespace in read:
+            yield f"VirtualService {namespace}/{name}: the proxy still obeys it, although it is gone"
 
 
 def _compare_l4(obj: Object, dump: Dump, service: ServiceRef) -> Iterator[str]:

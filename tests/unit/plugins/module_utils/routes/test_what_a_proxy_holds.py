@@ -82,6 +82,16 @@ def test_a_deleted_virtual_service_that_is_still_obeyed(dump: rs.Json, snapshot:
     ]
 
 
+def test_an_object_of_a_namespace_nobody_may_read_is_no_leftover(dump: rs.Json, snapshot: Snapshot) -> None:
+    foreign = {
+        "filter_metadata": {"istio": {"config": "/apis/networking.istio.io/v1/namespaces/infra/virtual-service/edge"}}
+    }
+    virtual_hosts(dump)[0]["routes"].append(
+        {"match": {"prefix": "/"}, "metadata": foreign, "route": {"cluster": f"outbound|9080|v1|{FQDN}"}}
+    )
+    assert envoy.holds(dump, REVIEWS, snapshot, PROXY) == []
+
+
 def virtual_hosts(dump: rs.Json) -> list[rs.Json]:
     return [one for config in dump["configs"] for one in config["route_config"]["virtual_hosts"]]
 
