@@ -164,6 +164,16 @@ class Cluster:
             raise refused(attempt, status, body)
         return body
 
+    def pod_log(self, namespace: str, pod: str, container: str, *, lines: int = 10, previous: bool = False) -> str:
+        """Return the last lines a container wrote (right: get on pods/log). previous: those of its last run."""
+        attempt = Attempt("get", POD, namespace, pod, subresource="log")
+        query = {"container": container, "tailLines": str(lines), "previous": "true" if previous else "false"}
+        url = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/log?{urlencode(query)}"
+        status, body = self._transport.send("GET", url, attempt)
+        if not 200 <= status < 300:
+            raise refused(attempt, status, body)
+        return body.decode(errors="replace")
+
     def port_forward(self, namespace: str, pod: str, port: int, path: str, *, timeout: float = 10.0) -> bytes:
         """Return the body of `GET path` at a pod's port, asked from the pod's own loopback.
 

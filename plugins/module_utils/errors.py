@@ -77,6 +77,12 @@ class NotConverged(CanaryError):
     code = "not_converged"
 
 
+class RolloutFailed(CanaryError):
+    """The pods of a new template did not become ready in time; what was written is taken back."""
+
+    code = "rollout_failed"
+
+
 class ApiError(CanaryError):
     """The API server (or what it proxies to) refused or could not be reached. details: status, reason."""
 

@@ -1,0 +1,237 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Plans for a canary by pod ratio: a second Deployment behind the same Service, whose share is its share of pods. Pure.
+
+What is owned: of the canary its image and its number of pods, of stable its image alone. A Deployment that others made
+keeps everything else, and what it had before stands in its annotation until it is given back:
+
+    {"created": false, "image": "shop:1.14.2", "replicas": 2}
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import typing as t
+
+from ..errors import InvalidInput, Refused
+from ..routes.change import Change, Plan, creation, deletion, edit
+from ..routes.patch import canonical
+from ..routes.snapshot import label
+from ..routes.state import ANNOTATION
+from ..routes.workloads import desired, hpa_of
+from . import labels as pod_labels
+from . import ratio
+from .pair import Pair, container_of, find_pair, image_of
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..routes.hosts import ServiceRef
+    from ..routes.snapshot import Object, Snapshot
+    from .pair import Wanted
+
+Record = dict[str, t.Any]
+
+
+def plan_present(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Plan:
+    """Return the plan after which the canary runs `wanted.image` with the pods its share takes.
+
+    Raises InvalidInput for what can never work, Refused where pods would be mixed up, an autoscaler owns the canary's
+    pods, or the nearest reachable share is further off than `wanted.max_error`.
+    """
+    pair = find_pair(snapshot, service, wanted)
+    snapshot.need("hpas")
+    count = _canary_pods(pair, wanted)
+    if pair.canary is None:
+        return _plan([creation(_new(pair, wanted, count))], pair, count)
+    pod_labels.refuse_mixing(pair.stable, pod_labels.template_labels(pair.canary), pair.service)
+    hpa = hpa_of(snapshot, pair.canary)
+    if hpa is not None and count != desired(pair.canary):
+        raise Refused(
+            f"{label(hpa)} owns the number of pods of {label(pair.canary)}, so no share can be set. Delete it, then "
+            "call again; the canary's pods follow stable's."
+        )
+    return _plan([_edited(pair.canary, wanted, count)], pair, count)
+
+
+def plan_updated(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Plan:
+    """Return the plan after which stable has `wanted.image`, or the canary's if none is named, and nothing else new."""
+    pair = find_pair(snapshot, service, wanted)
+    image = wanted.image
+    if not image and pair.canary is not None:
+        image = image_of(pair.canary, wanted.container)
+    if not image:
+        if wanted.promotes:
+            return _plan([], pair, 0)
+        raise InvalidInput(f"image: say which image {label(pair.stable)} shall have.")
+    if pair.stable["spec"].get("paused"):
+        raise Refused(
+            f"{label(pair.stable)} is paused, so a new image would reach no pod. Resume it first: kubectl -n "
+            f"{service.namespace} rollout resume deployment {pair.stable['metadata']['name']}"
+        )
+    after = copy.deepcopy(pair.stable)
+    container_of(after, wanted.container)["image"] = image
+    return _plan([_edit(pair.stable, after)], pair, _now(pair.canary))
+
+
+def plan_absent(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Plan:
+    """Return the plan after which the canary is gone, or what it was before if others had made it."""
+    pair = find_pair(snapshot, service, wanted)
+    record = _record(pair.canary) if pair.canary else None
+    if pair.canary is None or record is None:
+        left = () if pair.canary is None else (f"{label(pair.canary)} was made by others and is left alone.",)
+        return dataclasses.replace(_plan([], pair, _now(pair.canary)), notes=left)
+    if record["created"]:
+        return _plan([deletion(pair.canary)], pair, 0)
+    after = copy.deepcopy(pair.canary)
+    container_of(after, wanted.container)["image"] = record["image"]
+    after["spec"]["replicas"] = record["replicas"]
+    del after["metadata"]["annotations"][ANNOTATION]
+    return _plan([_edit(pair.canary, after)], pair, record["replicas"])
+
+
+def plan_back(snapshot: Snapshot, service: ServiceRef, wanted: Wanted, change: Change) -> Plan:
+    """Return the plan that takes `change` back after it did not roll out; what others wrote since stays."""
+    pair = find_pair(snapshot, service, wanted)
+    current = next((one for one in (pair.stable, pair.canary) if one and label(one) == change.object), None)
+    if current is None:
+        return _plan([], pair, _now(pair.canary))
+    if change.before is None or change.after is None:
+        return _plan([deletion(current)], pair, 0)
+    after = copy.deepcopy(current)
+    after["spec"]["template"] = change.before["spec"]["template"]
+    if desired(change.before) != desired(change.after):
+        after["spec"]["replicas"] = desired(change.before)
+    if ANNOTATION not in (change.before["metadata"].get("annotations") or {}):
+        (after["metadata"].get("annotations") or {}).pop(ANNOTATION, None)
+    return _plan([_edit(current, after)], pair, _now(after) if current is pair.canary else _now(pair.canary))
+
+
+def _canary_pods(pair: Pair, wanted: Wanted) -> int:
+    if wanted.replicas is not None:
+        if wanted.replicas < 0:
+            raise InvalidInput(f"replicas must not be negative, not {wanted.replicas}.")
+        return wanted.replicas
+    if wanted.share is None:
+        raise InvalidInput("share or replicas: say how much the canary gets.")
+    if pair.beside < 1:
+        raise Refused(
+            f"{label(pair.stable)} has no pods, so the canary would get all requests. Scale it up first, or let it "
+            "take the image at once with state=updated."
+        )
+    got = ratio.for_stable(wanted.share, pair.beside)
+    if wanted.max_error is not None and abs(got.error(wanted.share)) > wanted.max_error:
+        enough = ratio.within(wanted.share, wanted.max_error, pair.beside)
+        raise Refused(
+            f"max_error: {ratio.advice(wanted.share, got)}. Within {wanted.max_error:g} points it takes "
+            f"{enough.stable} pods beside {enough.canary} of the canary: scale {label(pair.stable)} first."
+        )
+    return got.canary
+
+
+def _new(pair: Pair, wanted: Wanted, count: int) -> Object:
+    """Return the canary's Deployment: stable's, with its own name, labels, image and number of pods."""
+    if not wanted.image:
+        raise InvalidInput(f"image: there is no canary of {label(pair.stable)} yet; say which image it shall have.")
+    own = {pod_labels.TRACK: "canary", **wanted.labels}
+    spec = copy.deepcopy(pair.stable["spec"])
+    spec.pop("paused", None)
+    template = spec["template"]
+    template.setdefault("metadata", {})["labels"] = {**pod_labels.template_labels(pair.stable), **own}
+    pod_labels.refuse_mixing(pair.stable, template["metadata"]["labels"], pair.service)
+    selected = {**(spec["selector"].get("matchLabels") or {}), **pair.service["spec"]["selector"], **own}
+    spec |= {"replicas": count, "selector": {"matchLabels": selected}}
+    canary = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": pair.canary_name,
+            "namespace": pair.stable["metadata"]["namespace"],
+            "labels": dict(template["metadata"]["labels"]),
+            "annotations": {ANNOTATION: canonical({"created": True})},
+        },
+        "spec": spec,
+    }
+    container_of(canary, wanted.container)["image"] = wanted.image
+    return canary
+
+
+def _edited(canary: Object, wanted: Wanted, count: int) -> Change | None:
+    after = copy.deepcopy(canary)
+    if _record(canary) is None:
+        before = {"created": False, "image": image_of(canary, wanted.container), "replicas": desired(canary)}
+        after["metadata"].setdefault("annotations", {})[ANNOTATION] = canonical(before)
+    if wanted.image:
+        container_of(after, wanted.container)["image"] = wanted.image
+    after["spec"]["replicas"] = count
+    return _edit(canary, after)
+
+
+def _record(canary: Object) -> Record | None:
+    """Return what was noted when the canary was made or adopted, None if it is not ours."""
+    text = (canary["metadata"].get("annotations") or {}).get(ANNOTATION)
+    if text is None:
+        return None
+    try:
+        record = json.loads(text)
+        if record["created"] is True or {"image", "replicas"} <= set(record):
+            return dict(record)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise Refused(
+        f"{label(canary)} has an annotation {ANNOTATION} that was changed by hand, so what to give back is not known. "
+        "Remove the annotation to keep the Deployment as it is."
+    )
+
+
+def _edit(before: Object, after: Object) -> Change | None:
+    """Return the edit; guarded by the generation, for a Deployment's status changes with every pod."""
+    change = edit(before, after)
+    if change is None:
+        return None
+    version = "/metadata/resourceVersion"
+    guard = {"op": "test", "path": "/metadata/generation", "value": before["metadata"].get("generation")}
+    return dataclasses.replace(change, patch=tuple(guard if one["path"] == version else one for one in change.patch))
+
+
+def _now(canary: Object | None) -> int:
+    return desired(canary) if canary else 0
+
+
+def _plan(changes: Sequence[Change | None], pair: Pair, pods: int) -> Plan:
+    """Return the plan with shares and texts; pods: how many the canary has afterwards."""
+    real = tuple(one for one in changes if one is not None)
+    return Plan(
+        changes=tuple(dataclasses.replace(one, summary=(_sentence(one),)) for one in real),
+        weights_before=pair.shares(_now(pair.canary)),
+        weights_after=pair.shares(pods),
+        summary=tuple(_sentence(one) for one in real),
+        diff_before="".join(f"{_picture(one.before)}\n" for one in real if one.before),
+        diff_after="".join(f"{_picture(one.after)}\n" for one in real if one.after),
+        route_api="replicas",
+        objects=tuple(
+            {"api_version": "apps/v1", "kind": "Deployment", "namespace": one["metadata"]["namespace"]}
+            | {"name": one["metadata"]["name"], "changed": label(one) in {change.object for change in real}}
+            for one in (pair.stable, pair.canary, *(c.after for c in real if c.before is None))
+            if one
+        ),
+    )
+
+
+def _sentence(change: Change) -> str:
+    before, after = _picture(change.before), _picture(change.after)
+    if change.before is None:
+        return f"{after}, new"
+    return f"{before} -> {after.partition(': ')[2]}" if change.after else f"{change.name}: removed"
+
+
+def _picture(deployment: Object | None) -> str:
+    if deployment is None:
+        return ""
+    images = ", ".join(str(one.get("image")) for one in deployment["spec"]["template"]["spec"]["containers"])
+    pods = desired(deployment)
+    return f"{deployment['metadata']['name']}: {pods} {'pod' if pods == 1 else 'pods'}, {images}"

@@ -1,0 +1,201 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""canary_replicas on the real API server, beside its real Deployment controller. The pods fit no node: none starts."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import typing as t
+
+import pytest
+from support.direct import Direct, essence, service
+
+if t.TYPE_CHECKING:
+    from support.kube import Kube
+
+Object = dict[str, t.Any]
+APPS = "apps/v1"
+OLD, NEW = "shop.invalid/reviews:1.14.2", "shop.invalid/reviews:1.16.1"
+QUICK: Object = {"wait": False}
+
+
+def deployment(name: str = "reviews", *, pods: int = 3, **labels: str) -> Object:
+    own = {"app": "reviews", **(labels or {"track": "stable"})}
+    container = {"name": "reviews", "image": OLD, "env": [{"name": "COLOUR", "value": "red"}]}
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 2}}
+    template = {
+        "metadata": {"labels": own, "annotations": {"sidecar.istio.io/inject": "false"}},
+        "spec": {"nodeSelector": {"meshops.io/none": "such"}, "containers": [container], "hostname": "kept"},
+    }
+    spec = {"replicas": pods, "minReadySeconds": 1, "strategy": strategy, "selector": {"matchLabels": own}}
+    metadata = {"name": name, "annotations": {"team": "reading"}}
+    return {"apiVersion": APPS, "kind": "Deployment", "metadata": metadata, "spec": {**spec, "template": template}}
+
+
+def autoscaler(name: str) -> Object:
+    target = {"apiVersion": APPS, "kind": "Deployment", "name": name}
+    spec = {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 10}
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture
+def shop(kube: Kube, namespace: str) -> str:
+    """The Service reviews and its stable Deployment of three pods."""
+    kube.apply(service(), deployment(), namespace=namespace)
+    return namespace
+
+
+def stored(kube: Kube, namespace: str, name: str = "reviews") -> Object | None:
+    """Return what the authors of a Deployment wrote; None if there is none."""
+    found = essence(kube.get(APPS, "Deployment", name, namespace))
+    if found:
+        found.pop("status", None)
+        found["metadata"]["annotations"].pop("deployment.kubernetes.io/revision", None)
+    return found
+
+
+def test_check_mode_says_share_and_cost_and_writes_nothing(direct: Direct, kube: Kube, shop: str) -> None:
+    asked = {"image": NEW, "share": 20, **QUICK}
+    before = stored(kube, shop)
+    planned = direct("replicas", check_mode=True, **asked)
+    assert planned["changed"]
+    assert planned["share"] == {"wanted": 20, "reached": 25.0, "error": 5.0, "pods": 1, "stable": 3, "beside": 3}
+    assert "20% wanted, 25.0% reached: 1 pod beside 3 stable (+5.0 points)" in planned["msg"]
+    assert "canary_weight" in planned["msg"], "the way that is exact is not named"
+    assert planned["diff"]["after"] == f"reviews-canary: 1 pod, {NEW}\n"
+    assert stored(kube, shop, "reviews-canary") is None
+    done = direct("replicas", **asked)
+    assert {k: v for k, v in done.items() if k != "api_requests"} == {
+        k: v for k, v in planned.items() if k != "api_requests"
+    }
+    assert stored(kube, shop) == before, "stable was written"
+    made = stored(kube, shop, "reviews-canary")
+    assert made is not None
+    assert made["spec"]["template"]["metadata"]["labels"] == {"app": "reviews", "track": "canary"}
+    assert made["spec"]["template"]["spec"]["containers"][0]["image"] == NEW
+    assert made["spec"]["template"]["spec"]["hostname"] == "kept"
+
+
+def test_the_second_run_writes_nothing_and_another_share_only_pods(direct: Direct, kube: Kube, shop: str) -> None:
+    direct("replicas", image=NEW, share=25, **QUICK)
+    again = direct("replicas", image=NEW, share=25, **QUICK)
+    assert not again["changed"]
+    assert {**again["api_requests"], "get": 0} == {"get": 0, "patch": 0, "post": 0, "delete": 0}
+    more = direct("replicas", share=50, **QUICK)
+    changed = [one for one in more["patch"][0]["patch"] if one["op"] != "test"]
+    assert changed == [{"op": "replace", "path": "/spec/replicas", "value": 3}]
+    assert more["weights"] == {"reviews": 50.0, "reviews-canary": 50.0}
+    assert more["weights_before"] == {"reviews": 75.0, "reviews-canary": 25.0}
+
+
+def test_promote_gives_stable_the_image_alone_and_removes_the_canary(direct: Direct, kube: Kube, shop: str) -> None:
+    before = stored(kube, shop)
+    assert before is not None
+    direct("replicas", image=NEW, share=25, **QUICK)
+    planned = direct("replicas", check_mode=True, state="promoted", **QUICK)
+    assert [one["operation"] for one in planned["patch"]] == ["patch", "delete"]
+    assert stored(kube, shop) == before
+    done = direct("replicas", state="promoted", **QUICK)
+    assert done["changed"]
+    after = stored(kube, shop)
+    wanted = copy.deepcopy(before)
+    wanted["spec"]["template"]["spec"]["containers"][0]["image"] = NEW
+    assert after == wanted
+    assert stored(kube, shop, "reviews-canary") is None
+    assert not direct("replicas", state="promoted", **QUICK)["changed"]
+    assert not direct("replicas", state="updated", image=NEW, **QUICK)["changed"]
+
+
+def test_what_others_made_is_adopted_and_given_back(direct: Direct, kube: Kube, shop: str) -> None:
+    kube.apply(deployment("reviews-canary", pods=2, track="canary"), namespace=shop)
+    before = stored(kube, shop, "reviews-canary")
+    left = direct("replicas", state="absent", **QUICK)
+    assert not left["changed"]
+    assert any("left alone" in warning for warning in left["warnings"])
+    direct("replicas", image=NEW, share=50, **QUICK)
+    direct("replicas", share=40, **QUICK)
+    kube.patch(APPS, "Deployment", "reviews-canary", shop, {"spec": {"minReadySeconds": 5}})
+    assert direct("replicas", state="absent", **QUICK)["changed"]
+    after = stored(kube, shop, "reviews-canary")
+    assert after is not None
+    assert after["spec"].pop("minReadySeconds") == 5, "what others changed since was lost"
+    assert before is not None
+    assert before["spec"].pop("minReadySeconds") == 1
+    assert after == before
+
+
+def test_a_change_in_between_is_read_and_planned_again(
+    direct: Direct, kube: Kube, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utils = "ansible_collections.meshops.canary.plugins.module_utils"
+    planner = importlib.import_module(f"{utils}.replicas.canary")
+    original, made = planner.plan_present, []
+
+    def planned(*given: t.Any) -> t.Any:
+        made.append(original(*given))
+        if len(made) == 1:
+            kube.patch(APPS, "Deployment", "reviews-canary", shop, {"spec": {"replicas": 7, "minReadySeconds": 9}})
+        return made[-1]
+
+    direct("replicas", image=NEW, share=25, **QUICK)
+    monkeypatch.setattr(planner, "plan_present", planned)
+    done = direct("replicas", share=50, **QUICK)
+    assert len(made) == 2
+    assert done["api_requests"]["patch"] == 2
+    after = stored(kube, shop, "reviews-canary")
+    assert after is not None
+    assert (after["spec"]["replicas"], after["spec"]["minReadySeconds"]) == (3, 9)
+
+
+def test_an_autoscaler_keeps_its_pods(direct: Direct, kube: Kube, shop: str) -> None:
+    kube.apply(autoscaler("reviews"), namespace=shop)
+    done = direct("replicas", image=NEW, share=25, **QUICK)
+    assert done["hpa"] == "reviews"
+    assert "run again to follow it" in done["advice"]
+    kube.apply(autoscaler("reviews-canary"), namespace=shop)
+    refused = direct("replicas", share=50, fails=True, **QUICK)
+    assert refused["error_code"] == "refused"
+    assert "owns the number of pods" in refused["msg"]
+    promoted = direct("replicas", state="promoted", check_mode=True, **QUICK)
+    assert "/spec/replicas" not in str(promoted["patch"][0])
+
+
+def test_pods_that_cannot_start_are_named_and_what_was_written_is_taken_back(
+    direct: Direct, kube: Kube, shop: str
+) -> None:
+    before = stored(kube, shop)
+    failed = direct("replicas", image=NEW, share=25, wait_timeout=3, fails=True)
+    assert failed["error_code"] == "rollout_failed"
+    assert "reviews-canary" in failed["msg"]
+    assert "cannot be placed" in failed["msg"]
+    assert "was removed again" in failed["msg"]
+    assert stored(kube, shop, "reviews-canary") is None
+    failed = direct("replicas", state="updated", image=NEW, wait_timeout=3, fails=True)
+    assert "cannot be placed" in failed["msg"]
+    assert "put back to what it was" in failed["msg"]
+    assert stored(kube, shop) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ({"image": NEW, "share": 1, "max_error": 1}, "refused", "max_error: 1% wanted, 25.0% reached"),
+        ({"image": NEW, "share": 100}, "invalid_input", "below 100"),
+        ({"share": 25}, "invalid_input", "image: there is no canary"),
+        ({"image": NEW, "share": 25, "deployment": "review"}, "invalid_input", "not among the Deployments"),
+        ({"image": NEW, "share": 25, "container": "app"}, "invalid_input", "no container app, only reviews"),
+        ({"image": NEW, "share": 25, "labels": {"app": "other"}}, "refused", "would send the canary nothing"),
+        ({"image": NEW, "share": 25, "labels": {"track": "stable"}}, "refused", "labels: {track: stable-canary}"),
+        ({"image": NEW, "share": 25, "service": "nobody"}, "refused", "does not exist"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_words(
+    direct: Direct, kube: Kube, shop: str, options: Object, code: str, words: str
+) -> None:
+    failed = direct("replicas", fails=True, **QUICK, **options)
+    assert failed["error_code"] == code
+    assert words in failed["msg"]
+    assert [one["metadata"]["name"] for one in kube.list(APPS, "Deployment", shop)] == ["reviews"]
