@@ -49,7 +49,8 @@ options:
     description:
       - Seconds after which the task returns with what it has, which may be V(inconclusive). Between O(watch) and
         O(deadline) it returns as soon as there is a verdict.
-      - Default is O(warm_up) and ten times O(watch).
+      - Default is O(warm_up) and ten times O(watch). With less than O(warm_up) and O(watch) together the verdict can be
+        V(fail) but not V(pass).
     type: float
   warm_up:
     description:

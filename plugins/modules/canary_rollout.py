@@ -76,7 +76,8 @@ options:
     description: Whether steps are judged at all. Default is V(true).
     type: bool
   keep:
-    description: Percents of other versions that keep theirs, as C({v3: 5}); O(stable) and O(canary) share the rest.
+    description:
+      - Percents of other versions that keep theirs, by version. O(stable) and O(canary) share the rest.
     type: dict
     default: {}
   adapt:

@@ -153,7 +153,14 @@ class _Task:
         """Tell where the rollout stands."""
         stored = self._store.read()
         if stored is None:
-            nothing = {"run": None, "step": None, "steps": [], "plan_text": [], "events": 0, "drift": ""}
+            nothing: dict[str, t.Any] = {
+                "run": None,
+                "step": None,
+                "steps": [],
+                "plan_text": [],
+                "events": 0,
+                "drift": "",
+            }
             return {**nothing, "resumed": False, "msg": f"No rollout of {self._service.name} is recorded."}
         drift = steering.drift(stored.rollout, stored.run, weights_now(self._cluster, self._service, self._params))
         return {**self._told(stored, drift=drift), "report": run_result.report(stored)}

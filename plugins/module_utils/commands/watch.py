@@ -56,9 +56,11 @@ class Watch:
         self._source, self._observation, self._queries, self._log = source, observation, queries, log
         self._clock, self._sleep = clock, sleep
         self._canary, self._stable = params["canary"], params["stable"]
-        self._warm_up, self._enough = params["warm_up"], params["warm_up"] + params["watch"]
         self._end = params["at"]
-        self._past = params["window"]
+        self._past, self._warm_up = float(params["window"]), float(params["warm_up"])
+        self._enough = self._warm_up + float(params["watch"])
+        if self._end is None:  # the present is part of what is judged
+            self._enough = max(self._enough, self._past)
         self._deadline = self._limit(params)
         self._interval = self._pace(params["interval"] or source.interval)
         self.started = clock() - self._past if self._end is None else self._end - self._past
@@ -75,9 +77,10 @@ class Watch:
 
     def _limit(self, params: Mapping[str, t.Any]) -> float:
         if self._end is not None:
-            return float(self._past)
+            return self._past
         given = params["deadline"]
-        return float(given) if given is not None else self._warm_up + AFTER_WATCH * params["watch"]
+        deadline = float(given) if given is not None else self._warm_up + AFTER_WATCH * float(params["watch"])
+        return max(deadline, self._past)
 
     def _pace(self, interval: float) -> float:
         return max(interval, self._past / MOST_LOOKS_BACK)
@@ -166,11 +169,14 @@ class Watch:
             self._settle(alarm, at)
             return True
         over = self.seconds >= self._deadline - MILLISECOND
-        if self.seconds < self._enough and not over:
+        if self.seconds < self._enough - MILLISECOND and not over:
             return False
         verdict = self._observation.verdict()
-        if self._blind and verdict.outcome == "pass":
-            verdict = replace(verdict, outcome="inconclusive", reasons=(f"all was well until {self._blind}",))
+        doubt = f"all was well until {self._blind}" if self._blind else ""
+        if self.seconds < self._enough - MILLISECOND:
+            doubt = f"all was well, but for {self.seconds:.0f} s of {self._enough:.0f} s only"
+        if doubt and verdict.outcome == "pass":
+            verdict = replace(verdict, outcome="inconclusive", reasons=(doubt,))
         self._settle(verdict, at)
         return over or verdict.outcome != "inconclusive"
 

@@ -1,0 +1,208 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rhythm of an analysis on a clock of its own: when it looks, when it ends, and what a failed look means."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.rates import Tally
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.sources import Increment
+from ansible_collections.meshops.canary.plugins.module_utils.commands import asked
+from ansible_collections.meshops.canary.plugins.module_utils.commands.watch import TIMELINE, Watch
+from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput, MetricsError
+
+NOW = 1_800_000_000.0
+ERRORS = {"name": "errors", "kind": "errors", "critical": True}
+Script = t.Callable[[float], Increment]
+
+
+class Clock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.now += seconds
+
+
+class Scripted:
+    """A source that says what the test wrote. asked: the moments of the past that were asked for, None for now."""
+
+    name, interval, callers = "scripted", 1.0, 1
+
+    def __init__(self, clock: Clock, script: Script) -> None:
+        self.notes: list[str] = []
+        self.asked: list[float | None] = []
+        self._clock, self._script = clock, script
+
+    def begin(self, at: float | None) -> None:
+        self.began = at
+
+    def look(self, at: float | None) -> Increment:
+        self.asked.append(at)
+        return self._script((self._clock.now if at is None else at) - NOW)
+
+    def ask(self, query: str, version: str, at: float | None) -> float | None:
+        return 1.0 if version == "v2" else 2.0
+
+
+def metric(**options: t.Any) -> dict[str, t.Any]:
+    given = {name: spec.get("default") for name, spec in asked.OPTIONS.items()}
+    return {**given, **ERRORS, **options}
+
+
+def watch(script: Script, *, metrics: list[dict[str, t.Any]] | None = None, **options: t.Any) -> tuple[Watch, Scripted]:
+    clock = Clock()
+    source = Scripted(clock, script)
+    metrics = metrics or [metric()]
+    params = {"canary": "v2", "stable": "v1", "watch": 10.0, "deadline": 20.0, "warm_up": 0.0, "interval": None}
+    params |= {"window": 0.0, "at": None, **options}
+    observation = asked.observation(asked.questions(metrics), "v2", "v1", {})
+    queries = asked.queries(metrics, "prometheus")
+    made = Watch(source, observation, queries, params, lambda _said: None, clock=clock, sleep=clock.sleep)
+    made.until_decided()
+    return made, source
+
+
+def good(_second: float) -> Increment:
+    return Increment({"v2": Tally(20, 0), "v1": Tally(180, 0)})
+
+
+def bad(_second: float) -> Increment:
+    return Increment({"v2": Tally(20, 10), "v1": Tally(180, 0)})
+
+
+def silent(_second: float) -> Increment:
+    return Increment({"v1": Tally(200, 0)})
+
+
+def down(_second: float) -> Increment:
+    raise MetricsError("Prometheus at http://p answered query with no answer.", reason="unreachable", status=None)
+
+
+def test_a_good_canary_passes_when_the_watch_is_over_and_not_before() -> None:
+    seen, source = watch(good)
+    assert (seen.verdict.outcome, seen.seconds, seen.looks) == ("pass", 10.0, 10)
+    assert source.began is None
+    assert set(source.asked) == {None}
+    assert seen.numbers()["canary"] == {
+        "requests": 200, "errors": 0, "error_percent": 0.0, "p50": None, "p95": None, "p99": None,
+    }  # fmt: skip
+    assert seen.numbers()["share"] == 10.0
+    assert seen.reaction_seconds is None
+
+
+def test_a_bad_one_ends_the_watch_and_the_time_since_the_first_error_is_told() -> None:
+    seen, _source = watch(lambda second: bad(second) if second > 4 else good(second))
+    assert seen.verdict.outcome == "fail"
+    assert seen.seconds == 5.0
+    assert seen.reaction_seconds == 1.0
+    assert seen.harmed == 10
+
+
+def test_an_idle_one_is_watched_until_the_deadline_and_is_no_success() -> None:
+    seen, _source = watch(silent)
+    assert (seen.verdict.outcome, seen.seconds) == ("inconclusive", 20.0)
+
+
+def test_with_requests_at_last_it_ends_before_the_deadline() -> None:
+    seen, _source = watch(lambda second: good(second) if second > 9 else silent(second))
+    assert (seen.verdict.outcome, seen.seconds) == ("pass", 14.0)
+
+
+def test_looks_that_tell_nothing_hold_what_was_good_before() -> None:
+    seen, _source = watch(lambda second: down(second) if second > 8 else good(second))
+    assert (seen.verdict.outcome, seen.seconds, seen.looks) == ("inconclusive", 20.0, 8)
+    assert seen.verdict.reasons[0].startswith("all was well until Prometheus at http://p")
+    assert len(seen.notes) == 1
+    recovered, _source = watch(lambda second: down(second) if 3 < second < 12 else good(second))
+    assert (recovered.verdict.outcome, recovered.seconds) == ("pass", 13.0)
+
+
+def test_never_any_answer_is_inconclusive() -> None:
+    assert watch(down)[0].verdict.outcome == "inconclusive"
+
+
+def test_a_deadline_before_the_end_can_fail_but_not_pass() -> None:
+    assert watch(good, deadline=7.0)[0].verdict.reasons == ("all was well, but for 7 s of 10 s only",)
+    assert watch(bad, deadline=7.0)[0].verdict.outcome == "fail"
+
+
+def test_what_fails_while_warming_up_is_told_but_not_judged() -> None:
+    seen, _source = watch(lambda second: bad(second) if second <= 5 else good(second), warm_up=5.0)
+    assert (seen.verdict.outcome, seen.seconds, seen.harmed) == ("pass", 15.0, 50)
+
+
+def test_the_past_is_looked_at_without_waiting_and_the_present_decides() -> None:
+    seen, source = watch(lambda second: bad(second) if second == 0 else good(second), window=60.0)
+    assert source.began == NOW - 60
+    assert seen.verdict.outcome == "fail"
+    assert seen.seconds == 60.0
+    assert source.asked[0] == NOW - 59
+    assert source.asked[-1] is None
+
+
+def test_an_earlier_day_is_judged_as_it_would_have_been_then() -> None:
+    then = NOW - 86400
+    seen, source = watch(lambda second: bad(second) if second > -86400 - 15 else good(second), window=30.0, at=then)
+    assert seen.started == then - 30
+    assert (seen.verdict.outcome, seen.seconds) == ("pass", 10.0)
+    late, _source = watch(lambda second: bad(second) if second > -86400 - 25 else good(second), window=30.0, at=then)
+    assert (late.verdict.outcome, late.seconds, late.reaction_seconds) == ("fail", 6.0, 1.0)
+    assert None not in source.asked
+    nothing, _source = watch(silent, window=30.0, at=then)
+    assert (nothing.verdict.outcome, nothing.seconds) == ("inconclusive", 30.0)
+
+
+def test_numbers_of_ones_own_are_asked_of_both_versions() -> None:
+    own = metric(name="queue", kind="value", query="q", max_ratio=0.4, critical=True)
+    seen, _source = watch(good, metrics=[own], watch=2.0)
+    assert (seen.verdict.outcome, seen.seconds) == ("fail", 3.0)
+
+
+def test_the_timeline_stays_small_and_loses_no_request() -> None:
+    seen, _source = watch(silent, deadline=1000.0)
+    assert len(seen.timeline) <= TIMELINE
+    assert sum(entry["stable"]["requests"] for entry in seen.timeline) == 200 * seen.looks
+    assert [entry["at"] for entry in seen.timeline] == sorted(entry["at"] for entry in seen.timeline)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"alpha": 0}, r"metrics\[errors\]\.alpha must be above 0"),
+        ({"quantile": 1.5}, r"metrics\[errors\]\.quantile must be"),
+        ({"weight": 0}, r"metrics\[errors\]\.weight must be above 0"),
+        ({"query": "up"}, "only such a one can have it"),
+        ({"kind": "value"}, "kind value needs a query"),
+        ({"kind": "value", "query": "up"}, "set limit, floor or max_ratio"),
+        ({"floor": 1.0}, "floor is for metrics of kind value"),
+        ({"compare": False}, "without compare a limit is needed"),
+    ],
+)
+def test_metrics_that_cannot_be(options: dict[str, t.Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        asked.questions([metric(**options)])
+
+
+def test_what_is_asked_as_a_whole_must_make_sense() -> None:
+    with pytest.raises(InvalidInput, match="errors is named twice"):
+        asked.questions([metric(), metric()])
+    with pytest.raises(InvalidInput, match="metrics is empty"):
+        asked.questions([])
+    with pytest.raises(InvalidInput, match="needs prometheus_url"):
+        asked.queries([metric(kind="value", query="up", limit=1.0)], "proxies")
+    for strange in ({"errors.rate": "x"}, {"errors.rate": 7}):
+        with pytest.raises(InvalidInput, match="Give it back unchanged"):
+            asked.evidence(strange)
+    with pytest.raises(InvalidInput, match="Give it back unchanged"):
+        asked.observation(asked.DEFAULT, "v2", "v1", {"errors.rate": [1.0]})
