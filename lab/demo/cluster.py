@@ -36,11 +36,13 @@ class ClusterError(Exception):
 class Cluster:
     """A cluster that is ready.
 
+    name: what it is, for people. lab_name: how `lab/cluster` calls it.
     host: the name the sample answers to at `ingress_url`, empty for any; in the lab several share one gateway.
     mine: the demo has started it. bookinfo: variables of the role.
     """
 
     name: str
+    lab_name: str
     kubeconfig: str
     ingress_url: str
     host: str
@@ -51,19 +53,19 @@ class Cluster:
 
     @classmethod
     @contextlib.contextmanager
-    def ready(cls, namespace: str, *, keep: bool) -> Iterator[Cluster]:
-        """Bring the cluster up; at the end take it down again if this has started it and `keep` is false.
+    def ready(cls, name: str, namespace: str, *, keep: bool) -> Iterator[Cluster]:
+        """Bring the cluster `name` up; at the end take it down again if this has started it and `keep` is false.
 
         namespace: where the sample will be; in the lab it answers to a name made of it.
         """
-        was_ready = bool(_status().get("ready"))
-        if subprocess.run([COMMAND, "up"], check=False).returncode != 0:
+        was_ready = bool(_status(name).get("ready"))
+        if subprocess.run([COMMAND, "up", name], check=False).returncode != 0:
             raise ClusterError("The lab did not come up; lab/cluster said why.")
         try:
-            yield cls._of(_status(), namespace, mine=not was_ready)
+            yield cls._of(_status(name), namespace, mine=not was_ready)
         finally:
             if not was_ready and not keep:
-                subprocess.run([COMMAND, "down"], check=False)
+                subprocess.run([COMMAND, "down", name], check=False)
 
     @classmethod
     def _of(cls, status: dict[str, t.Any], namespace: str, *, mine: bool) -> Cluster:
@@ -79,6 +81,7 @@ class Cluster:
         name = ", ".join([f"{kind} {status['name']}", *(f"{what} {version}" for what, version in versions.items())])
         return cls(
             name=name,
+            lab_name=str(status["name"]),
             kubeconfig=kubeconfig,
             ingress_url=str(status["ingress_url"]),
             host=f"{namespace}.localhost" if from_lab else "",  # browsers find NAME.localhost on this machine
@@ -115,8 +118,8 @@ class Cluster:
             raise ClusterError(f"Could not look for namespace {name}: {problem.reason}") from problem
 
 
-def _status() -> dict[str, t.Any]:
-    done = subprocess.run([COMMAND, "status", "--json"], capture_output=True, text=True, check=False)
+def _status(name: str) -> dict[str, t.Any]:
+    done = subprocess.run([COMMAND, "status", name, "--json"], capture_output=True, text=True, check=False)
     try:
         return dict(json.loads(done.stdout or "{}"))
     except ValueError:

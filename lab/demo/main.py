@@ -37,6 +37,7 @@ def main() -> int:
     """Run the demo. Returns the exit status: 0 if every stage passed and no request failed."""
     parser = argparse.ArgumentParser(prog="make demo", description="Istio's Bookinfo story on a real mesh, measured.")
     parser.add_argument("--keep", action="store_true", help="leave the cluster and the sample for you to play with")
+    parser.add_argument("--cluster", default="canary", help="name of the lab's cluster to use (canary, as make lab-up)")
     options = parser.parse_args()
     began = time.time()
     stages = steps(NAMESPACE, {})
@@ -50,7 +51,7 @@ def main() -> int:
     )
     try:
         with (
-            Cluster.ready(NAMESPACE, keep=options.keep) as cluster,
+            Cluster.ready(options.cluster, NAMESPACE, keep=options.keep) as cluster,
             tempfile.TemporaryDirectory(prefix="canary-demo-") as folder,
         ):
             ansible = Ansible(cluster.kubeconfig, pathlib.Path(folder), log)
@@ -102,7 +103,11 @@ def _write(story: Story, terminal: Terminal) -> None:
 
 def _how_to_play(cluster: Cluster, terminal: Terminal) -> None:
     shift = Play("playbooks/shift.yml", {"service": "reviews", "namespace": NAMESPACE, "weights": {"v1": 80, "v2": 20}})
-    away = "make lab-down" if cluster.from_lab else Play("playbooks/teardown.yml", {"namespace": NAMESPACE}).command
+    away = (
+        f"lab/cluster down {cluster.lab_name}"
+        if cluster.from_lab
+        else Play("playbooks/teardown.yml", {"namespace": NAMESPACE}).command
+    )
     terminal.line()
     terminal.line("The cluster is yours to play with:", "bold")
     terminal.line(f"  the shop    {cluster.shop_url}/productpage  (sign in as {USER}, any password)")
