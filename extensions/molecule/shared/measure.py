@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--app", default="productpage", help="label app of the pod the requests start in")
     parser.add_argument("--user", default="", help="value of the header end-user")
     parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--answered-by", default="", help="regular expression, its first group says who answered")
     parser.add_argument("--requests", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--rate", type=float)
@@ -39,6 +40,8 @@ def main() -> None:
         rate=given.rate,
         user=given.user,
         headers=dict(header.split("=", 1) for header in given.header),
+        version=given.answered_by,
+        limit=max(120.0, (given.seconds or 0.0) + 10.0),
     )
     place = Sidecar(given.kubeconfig, given.namespace, app=given.app)
     measured = place.measure(load)
