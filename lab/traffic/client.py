@@ -49,6 +49,7 @@ class Config(t.NamedTuple):
     login: str = ""  # user name to sign in with at /login, as a browser does
     timeout: float = 5.0  # seconds for one answer
     limit: float = 120.0  # seconds after which nothing more is sent
+    version: str = VERSION.pattern  # regular expression whose first group says who answered
 
 
 class Tally:
@@ -130,6 +131,7 @@ class Visitor:
         self._url = urllib.parse.urlsplit(config.url)
         self._path = self._url.path + ("?" + self._url.query if self._url.query else "")
         self._headers = dict(config.headers)
+        self._version = re.compile(config.version)
         self._connection = self._open()
 
     def _open(self) -> http.client.HTTPConnection:
@@ -171,7 +173,7 @@ class Visitor:
         self._headers["Cookie"] = "; ".join(cookies)
 
     def _count(self, sent: float, took: float, status: int, body: str) -> None:
-        version = VERSION.search(body)
+        version = self._version.search(body)
         if status != 200:
             self.tally.failed(sent, f"status {status}: {' '.join(body.split())[:100]}")
         elif not version:

@@ -44,6 +44,7 @@ class Load:
     rate: requests a second over all connections; None: as fast as they go.
     user: signed-in user. The gateway logs in as a browser does; the sidecar sends the header `end-user`, as
     productpage does for a signed-in user.
+    version: regular expression whose first group, found in an answer, says who gave it; empty: reviews by version.
     path: None is the place's own.  timeout: seconds for one answer.  limit: seconds after which the load ends anyway.
     """
 
@@ -56,6 +57,7 @@ class Load:
     path: str | None = None
     timeout: float = 5.0
     limit: float = 120.0
+    version: str = ""
 
     def __post_init__(self) -> None:
         if self.requests is None and self.seconds is None:
@@ -167,7 +169,8 @@ class Sidecar(Place):
 
 def _common(load: Load, url: str) -> dict[str, t.Any]:
     names = ("requests", "seconds", "rate", "connections", "timeout", "limit")
-    return {"url": url} | {name: getattr(load, name) for name in names}
+    pattern = {"version": load.version} if load.version else {}
+    return {"url": url} | {name: getattr(load, name) for name in names} | pattern
 
 
 class _Process(t.Protocol):

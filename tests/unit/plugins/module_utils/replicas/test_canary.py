@@ -1,0 +1,196 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Plans for canaries by pod ratio: what is owned, what is left alone, what is refused."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput, Refused
+from ansible_collections.meshops.canary.plugins.module_utils.replicas import canary, labels, rollout
+from ansible_collections.meshops.canary.plugins.module_utils.replicas.pair import Wanted, find_pair
+from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import NotRead, Snapshot
+from ansible_collections.meshops.canary.plugins.module_utils.routes.state import ANNOTATION
+
+Object = dict[str, t.Any]
+SHOP = ServiceRef("shop", "books")
+
+
+def deployment(name: str, pods: int | None = 3, image: str = "shop:1", **own: str) -> Object:
+    selected = {"app": "shop", **own}
+    template = {
+        "metadata": {"labels": {**selected, "team": "reading"}},
+        "spec": {"containers": [{"name": "shop", "image": image}, {"name": "helper", "image": "helper:9"}]},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "books", "generation": 4, "resourceVersion": "77"},
+        "spec": {"replicas": pods, "selector": {"matchLabels": selected}, "template": template},
+    }
+
+
+def snapshot(*deployments: Object, selector: dict[str, str] | None = None, hpas: tuple[Object, ...] = ()) -> Snapshot:
+    front = {
+        "kind": "Service",
+        "metadata": {"name": "shop", "namespace": "books"},
+        "spec": {"selector": {"app": "shop"} if selector is None else selector},
+    }
+    return Snapshot(services=(front,), deployments=deployments, hpas=hpas)
+
+
+STABLE = deployment("shop", track="stable")
+
+
+@pytest.mark.parametrize(
+    ("selector", "chosen"),
+    [
+        ({"matchLabels": {"app": "shop"}}, True),
+        ({"matchLabels": {"app": "shop", "track": "stable"}}, False),
+        ({}, True),
+        ({"matchExpressions": [{"key": "track", "operator": "In", "values": ["canary", "x"]}]}, True),
+        ({"matchExpressions": [{"key": "track", "operator": "NotIn", "values": ["canary"]}]}, False),
+        ({"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["x"]}]}, True),
+        ({"matchExpressions": [{"key": "track", "operator": "Exists"}]}, True),
+        ({"matchExpressions": [{"key": "team", "operator": "Exists"}]}, False),
+        ({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}, True),
+        ({"matchExpressions": [{"key": "track", "operator": "DoesNotExist"}]}, False),
+    ],
+)
+def test_a_selector_as_kubernetes_reads_it(selector: Object, chosen: bool) -> None:
+    assert labels.selects(selector, {"app": "shop", "track": "canary"}) is chosen
+
+
+def test_a_canary_is_stable_with_its_own_name_labels_image_and_pods() -> None:
+    before = copy.deepcopy(STABLE)
+    (change,) = canary.plan_present(snapshot(STABLE), SHOP, Wanted(image="shop:2", share=25)).changes
+    assert before == STABLE, "what was read was changed"
+    made = change.after
+    assert made is not None
+    assert change.before is None
+    assert made["metadata"]["name"] == "shop-canary"
+    assert made["spec"]["replicas"] == 1
+    assert made["spec"]["selector"] == {"matchLabels": {"app": "shop", "track": "canary"}}
+    assert made["spec"]["template"]["metadata"]["labels"] == {"app": "shop", "track": "canary", "team": "reading"}
+    assert [one["image"] for one in made["spec"]["template"]["spec"]["containers"]] == ["shop:2", "helper:9"]
+
+
+@pytest.mark.parametrize(
+    ("share", "stable", "others", "pods"), [(50, 3, 0, 3), (50, 3, 2, 5), (10, 9, 0, 1), (0, 3, 0, 0)]
+)
+def test_pods_are_counted_beside_everything_behind_the_service(share: int, stable: int, others: int, pods: int) -> None:
+    there = [deployment("shop", stable, track="stable"), deployment("shop-old", others, track="old")]
+    plan = canary.plan_present(snapshot(*there), SHOP, Wanted(deployment="shop", image="shop:2", share=share))
+    assert plan.changes[0].after is not None
+    assert plan.changes[0].after["spec"]["replicas"] == pods
+    assert sum(plan.weights_after.values()) == pytest.approx(100, abs=0.05)
+
+
+def test_an_edit_is_guarded_by_the_generation_and_what_it_replaces_not_by_the_status() -> None:
+    plan = canary.plan_updated(snapshot(STABLE), SHOP, Wanted(image="shop:2"))
+    path = "/spec/template/spec/containers/0/image"
+    assert list(plan.changes[0].patch) == [
+        {"op": "test", "path": "/metadata/generation", "value": 4},
+        {"op": "test", "path": path, "value": "shop:1"},
+        {"op": "replace", "path": path, "value": "shop:2"},
+    ]
+    assert plan.summary == ("shop: 3 pods, shop:1, helper:9 -> 3 pods, shop:2, helper:9",)
+
+
+def test_promote_takes_the_canarys_image_and_does_nothing_without_one() -> None:
+    second = deployment("shop-canary", 1, "shop:2", track="canary")
+    plan = canary.plan_updated(snapshot(STABLE, second), SHOP, Wanted(promotes=True))
+    assert [one.name for one in plan.changes] == ["shop"]
+    assert not canary.plan_updated(snapshot(STABLE), SHOP, Wanted(promotes=True)).changed
+    with pytest.raises(InvalidInput, match="image"):
+        canary.plan_updated(snapshot(STABLE), SHOP, Wanted())
+
+
+def test_going_back_keeps_what_others_wrote_since() -> None:
+    plan = canary.plan_updated(snapshot(STABLE), SHOP, Wanted(image="shop:2"))
+    later = copy.deepcopy(plan.changes[0].after)
+    assert later is not None
+    later["spec"]["replicas"] = 8
+    back = canary.plan_back(snapshot(later), SHOP, Wanted(), plan.changes[0])
+    assert back.changes[0].after == {**STABLE, "spec": {**STABLE["spec"], "replicas": 8}}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"created": false}', '"x"'])
+def test_a_record_changed_by_hand_is_refused(text: str) -> None:
+    second = deployment("shop-canary", 1, track="canary")
+    second["metadata"]["annotations"] = {ANNOTATION: text}
+    with pytest.raises(Refused, match="changed by hand"):
+        canary.plan_absent(snapshot(STABLE, second), SHOP, Wanted())
+
+
+PLAIN = deployment("shop")
+OF_V1 = deployment("shop-v1", version="v1")
+PAUSED = {**STABLE, "spec": {**STABLE["spec"], "paused": True}}
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "words"),
+    [
+        ([PLAIN], Wanted(image="i", share=25), "another name, with track: stable in its selector"),
+        ([OF_V1], Wanted(image="i", share=25), "labels: {version: v1-canary}"),
+        ([deployment("shop", 0, track="stable")], Wanted(image="i", share=25), "has no pods"),
+        ([STABLE, deployment("shop-old", track="old")], Wanted(image="i", share=25), "say which Deployment is stable"),
+        ([], Wanted(image="i", share=25), "are: none"),
+        ([STABLE], Wanted(image="i", share=25, deployment="shop", canary="shop"), "stable's own name"),
+        ([STABLE], Wanted(image="i", replicas=-1), "replicas must not be negative"),
+        ([STABLE], Wanted(image="i"), "share or replicas"),
+    ],
+)
+def test_what_would_mix_pods_or_cannot_be_is_refused(there: list[Object], wanted: Wanted, words: str) -> None:
+    with pytest.raises((Refused, InvalidInput)) as raised:
+        canary.plan_present(snapshot(*there), SHOP, wanted)
+    assert words in raised.value.msg
+
+
+def test_the_labels_a_refusal_offers_are_accepted() -> None:
+    plan = canary.plan_present(snapshot(OF_V1), SHOP, Wanted(image="i", share=25, labels={"version": "v1-canary"}))
+    assert plan.changes[0].name == "shop-v1-canary"
+
+
+def test_a_paused_deployment_is_not_updated() -> None:
+    with pytest.raises(Refused, match="rollout resume deployment shop"):
+        canary.plan_updated(snapshot(PAUSED), SHOP, Wanted(image="shop:2"))
+
+
+def test_a_deployment_of_that_name_elsewhere_is_not_taken() -> None:
+    stranger = deployment("shop-canary")
+    stranger["spec"]["template"]["metadata"]["labels"] = {"app": "mail"}
+    with pytest.raises(Refused, match="does not select its pods"):
+        find_pair(snapshot(STABLE, stranger), SHOP, Wanted())
+
+
+@pytest.mark.parametrize("selector", [{}, None])
+def test_a_service_that_selects_nothing_cannot_share(selector: dict[str, str] | None) -> None:
+    seen = snapshot(STABLE, selector={}) if selector is not None else Snapshot(services=(), deployments=(STABLE,))
+    with pytest.raises(Refused, match=r"has no selector|does not exist"):
+        find_pair(seen, SHOP, Wanted())
+
+
+def test_what_was_not_read_is_asked_for() -> None:
+    with pytest.raises(NotRead):
+        canary.plan_present(Snapshot(services=snapshot().services, deployments=(STABLE,)), SHOP, Wanted(share=25))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"observedGeneration": 3}, "not seen yet"),
+        ({"observedGeneration": 4, "replicas": 3}, "0 of 3 pods updated, 0 available, 3 old ones to end"),
+        (
+            {"observedGeneration": 4, "replicas": 4, "updatedReplicas": 2, "availableReplicas": 3},
+            "2 of 3 pods updated, 3 available, 2 old ones to end",
+        ),
+    ],
+)
+def test_progress_in_the_numbers_of_kubectl(status: Object, words: str) -> None:
+    assert words in rollout.progress({**STABLE, "status": status})
