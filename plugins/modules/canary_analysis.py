@@ -75,7 +75,8 @@ options:
     type: float
   metrics:
     description:
-      - What to judge. Default is C(errors), critical, and C(latency), both compared with stable.
+      - What to judge. Default is C(errors), critical, and C(latency) with a O(metrics[].slack) of 100 milliseconds, both
+        compared with stable.
     type: list
     elements: dict
     suboptions:
@@ -124,6 +125,12 @@ options:
             matters. 0.5 is no difference, 0.56 a small one, 0.64 a medium, 0.71 a large one.
         type: float
         default: 0.6
+      slack:
+        description:
+          - For V(latency), milliseconds by which the canary may be slower than stable at O(metrics[].quantile) in any
+            case. A version that does more takes longer, and with many requests the smallest difference is certain.
+        type: float
+        default: 0.0
       alpha:
         description: Probability of a false alarm, over all looks of the task together.
         type: float

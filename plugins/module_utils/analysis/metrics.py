@@ -33,7 +33,8 @@ class Metric:
     min_requests: fewer on either side is `inconclusive`. limit: the most that is allowed (errors: percent of requests,
     latency: milliseconds at `quantile`, value: its unit). floor: the least allowed (value only).
     max_ratio: the most the canary may have as a multiple of stable's (errors: rate, latency: at `quantile`, value).
-    effect: smallest effect size of the rank test that counts as slower, 0.5..1.
+    effect: smallest effect size of the rank test that counts as slower, 0.5..1. slack: milliseconds by which the canary
+    may be slower than stable at `quantile` in any case.
     compare: test against stable at all. quantile: 0..1. weight, critical: see Judgement.
     """
 
@@ -44,6 +45,7 @@ class Metric:
     floor: float | None = None
     max_ratio: float | None = None
     effect: float = 0.6
+    slack: float = 0.0
     compare: bool = True
     quantile: float = 0.95
     weight: float = 1.0
@@ -138,6 +140,8 @@ def _compare_latency(
     told = (
         f"{at} {value:.0f} ms, stable's {base:.0f} ms; effect {ranks.effect:.2f} (0.5 is none), p = {ranks.p_value:.2g}"
     )
+    if value - base <= metric.slack and metric.slack > 0:
+        return metric.says("pass", f"{told}; up to {metric.slack:g} ms more is tolerated", **numbers)
     if metric.max_ratio is not None and base > 0 and value > metric.max_ratio * base:
         return metric.says(
             "fail",

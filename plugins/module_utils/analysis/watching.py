@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
     from .sources import Increment
 
     Evidence = Mapping[str, Sequence[float]]
-    Pair = tuple[float | None, float | None]
+    Pair = tuple["float | None", "float | None"]
 
 Kind = t.Literal["errors", "latency", "value"]
 MORE_THAN_REMEMBERED: t.Final = 4

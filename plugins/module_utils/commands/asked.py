@@ -30,6 +30,7 @@ OPTIONS: t.Final[Options] = {
     "compare": {"type": "bool", "default": True},
     "quantile": {"type": "float", "default": 0.95},
     "effect": {"type": "float", "default": 0.6},
+    "slack": {"type": "float", "default": 0.0},
     "alpha": {"type": "float", "default": 0.01},
     "min_requests": {"type": "int", "default": 100},
     "consecutive": {"type": "int", "default": 3},
@@ -38,7 +39,7 @@ OPTIONS: t.Final[Options] = {
 }
 DEFAULT: t.Final = (
     Question(Metric("errors", critical=True), "errors"),
-    Question(Metric("latency"), "latency"),
+    Question(Metric("latency", slack=100.0), "latency"),
 )
 # Option, and the numbers it may be: above, up to.
 _BOUNDS: t.Final[dict[str, tuple[float, float]]] = {
@@ -49,6 +50,7 @@ _BOUNDS: t.Final[dict[str, tuple[float, float]]] = {
     "consecutive": (0, 1000),
     "weight": (0.0, math.inf),
     "max_ratio": (0.0, math.inf),
+    "slack": (-1.0, math.inf),
 }
 _OF_METRIC: t.Final = (
     "name",
@@ -58,6 +60,7 @@ _OF_METRIC: t.Final = (
     "floor",
     "max_ratio",
     "effect",
+    "slack",
     "compare",
     "quantile",
     "weight",

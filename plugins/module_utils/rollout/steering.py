@@ -120,7 +120,8 @@ def advance(
     elif event in ("approved", "last_step") and run.phase == "gated":
         run = _through_gate(rollout, run, judged, follow)
     elif event in ("shifted", "done"):
-        run = follow(run, event, because, written=weights_wanted(rollout, run))
+        why = because or run.reason  # that it is done is said by the phase; the reason stays why it came there
+        run = follow(run, event, why, written=weights_wanted(rollout, run))
     elif event in ("pass", "inconclusive"):
         run = follow(run, event, because, evidence=evidence)
     else:

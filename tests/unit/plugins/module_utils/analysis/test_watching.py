@@ -172,6 +172,17 @@ def test_double_the_time_is_noticed_before_the_end_and_the_same_time_is_not() ->
     assert wrong <= 4
 
 
+def test_slack_lets_a_version_take_its_time() -> None:
+    draw = random.Random(6)
+    slower = came((300, 0), (300, 0), v1=times(draw, 300, 5), v2=times(draw, 300, 20))
+    outcomes = {}
+    for slack in (0.0, 10.0, 100.0):
+        observation = Observation([Question(Metric("latency", slack=slack), "latency")], "v2", "v1")
+        observation.add(slower)
+        outcomes[slack] = (bool(observation.alarm()), observation.verdict().outcome)
+    assert outcomes == {0.0: (True, "fail"), 10.0: (True, "fail"), 100.0: (False, "pass")}
+
+
 def test_a_limit_of_time_is_an_alarm_only_beyond_chance() -> None:
     question = Question(Metric("latency", limit=100, compare=False, critical=True), "latency")
     near, far = Observation([question], "v2", "v1"), Observation([question], "v2", "v1")
