@@ -1,0 +1,130 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The drawings of a rollout's report, as SVG text. Colours are CSS classes, so that light and dark look right."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+
+from . import rollout_story as story
+
+Told = Mapping[str, t.Any]
+
+WIDTH: t.Final = 1080
+LEFT, RIGHT = 74, 16
+TOP, HEIGHT, GAP, BOTTOM = 34, 120, 48, 30
+STEPS: t.Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
+TICKS: t.Final = 10
+
+
+def chart(report: Told) -> str:
+    """Return shares, errors and response times over the time of the rollout, with verdicts and events."""
+    began, ended = story.span(report)
+
+    def x(at: float) -> float:
+        inside = min(max(at, began), ended)
+        return round(LEFT + (inside - began) / (ended - began) * (WIDTH - LEFT - RIGHT), 1)
+
+    seen = story.looks(report)
+    rows = [TOP + number * (HEIGHT + GAP) for number in range(3)]
+    bottom = rows[-1] + HEIGHT
+    parts = _events(report, x, bottom)
+    parts += _shares(report, seen, x, rows[0], ended)
+    parts += _compared("Failed requests", "%", [look.errors for look in seen], seen, x, rows[1])
+    parts += _compared("Response time, 95th percentile", "ms", [look.p95 for look in seen], seen, x, rows[2])
+    parts += _clock(began, ended, x, bottom)
+    label = "Share of requests, failed requests and response times of both versions over the time of the rollout"
+    size = f"0 0 {WIDTH} {bottom + BOTTOM}"
+    return f'<svg viewBox="{size}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+
+
+def _shares(report: Told, seen: Sequence[story.Look], x: Callable[[float], float], y: float, ended: float) -> list[str]:
+    parts = _frame("Share of requests of the canary", y, 100.0, "%")
+    wanted = story.shares_wanted(report)
+    if wanted:
+        path = f"M{x(wanted[0][0])} {y + HEIGHT}"
+        for at, percent in wanted:
+            path += f"H{x(at)}V{_height(percent, 100.0, y)}"
+        parts.append(f'<path class="wanted" d="{path}H{x(ended)}V{y + HEIGHT}Z"><title>wanted</title></path>')
+    for look in seen:
+        if look.share is not None:
+            tip = f"measured {look.share:g} % of {sum(look.requests.values()):,} requests, wanted {look.weight:g} %"
+            parts.append(_span("measured", x(look.began), x(look.ended), _height(look.share, 100.0, y), tip))
+    for look in seen:
+        tip = f"{look.verdict}: {look.reason}"
+        parts.append(
+            f'<circle class="{escape(look.verdict)}" cx="{x(look.ended)}" cy="{_height(look.weight, 100.0, y)}" r="6">'
+            f"<title>{escape(tip)}</title></circle>"
+        )
+    return parts
+
+
+def _compared(
+    title: str,
+    unit: str,
+    values: Sequence[Mapping[str, float | None]],
+    seen: Sequence[story.Look],
+    x: Callable[[float], float],
+    y: float,
+) -> list[str]:
+    """Return one row with a line for each version over every look."""
+    most = _round_up(max((value or 0.0 for both in values for value in both.values()), default=0.0))
+    parts = _frame(title, y, most, unit)
+    for who in ("stable", "canary"):
+        for both, look in zip(values, seen, strict=True):
+            value = both[who]
+            if value is not None:
+                tip = f"{who}: {value:g} {unit} of {look.requests[who]:,} requests"
+                parts.append(_span(who, x(look.began), x(look.ended), _height(value, most, y), tip))
+    return parts
+
+
+def _events(report: Told, x: Callable[[float], float], bottom: float) -> list[str]:
+    parts = []
+    for event in report["events"]:
+        tip = f"{story.clock(event['at'])} {event['event'].replace('_', ' ')}: {story.why(event)}"
+        at = x(story.moment(event["at"]))
+        parts.append(f'<path class="event" d="M{at} {TOP - 8}V{bottom}"><title>{escape(tip)}</title></path>')
+    return parts
+
+
+def _frame(title: str, y: float, most: float, unit: str) -> list[str]:
+    parts = [f'<text class="title" x="{LEFT}" y="{y - 11}">{escape(title)}</text>']
+    for part in (0.0, 0.5, 1.0):
+        at = _height(part, 1.0, y)
+        parts.append(f'<path class="grid" d="M{LEFT} {at}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text class="quiet right" x="{LEFT - 8}" y="{at + 4}">{most * part:g} {unit}</text>')
+    return parts
+
+
+def _span(css: str, left: float, right: float, at: float, tip: str) -> str:
+    return f'<path class="line {css}" d="M{left} {at}H{max(right, left + 3)}"><title>{escape(tip)}</title></path>'
+
+
+def _height(value: float, most: float, y: float) -> float:
+    return round(y + HEIGHT * (1.0 - min(value, most) / most), 1)
+
+
+def _round_up(value: float) -> float:
+    """Return the next of 1, 2 and 5 times a power of ten, 1 at least."""
+    power = 1.0
+    while True:
+        for factor in (1.0, 2.0, 5.0):
+            if value <= factor * power:
+                return factor * power
+        power *= 10.0
+
+
+def _clock(began: float, ended: float, x: Callable[[float], float], y: float) -> list[str]:
+    seconds = ended - began
+    step = next((step for step in STEPS if seconds / step <= TICKS), int(seconds / TICKS) + 1)
+    parts = []
+    for passed in range(0, int(seconds) + 1, step):
+        at = x(began + passed)
+        parts.append(f'<path class="grid" d="M{at} {y}v5"/>')
+        parts.append(f'<text class="quiet middle" x="{at}" y="{y + 20}">{passed // 60}:{passed % 60:02d}</text>')
+    return parts

@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The page about a rollout: one HTML file that needs nothing else, in light and dark."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+from html import escape
+
+from . import rollout_chart
+from . import rollout_story as story
+
+Told = Mapping[str, t.Any]
+
+STYLE: t.Final = """
+:root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #17212d; --quiet: #66758a; --rule: #e2e7ee;
+  --stable: #3f7fd6; --canary: #e08a00; --good: #1f8a5b; --bad: #c62f3b }
+@media (prefers-color-scheme: dark) { :root { --page: #0e131a; --card: #171e28; --ink: #e8edf4; --quiet: #93a1b5;
+  --rule: #2a3442; --stable: #5b98ec; --canary: #f2b544; --good: #43c78c; --bad: #ff6b76 } }
+body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif }
+main { max-width: 1130px; margin: 0 auto; padding: 32px 24px }
+h1 { margin: 0; font-size: 30px; line-height: 1.25 }
+h2 { margin: 0 0 8px; font-size: 18px }
+header p, footer { color: var(--quiet) }
+.good { color: var(--good) } .bad { color: var(--bad) }
+section { background: var(--card); border: 1px solid var(--rule); border-radius: 12px;
+  padding: 20px 24px; margin: 18px 0 }
+.scroll { overflow-x: auto }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+th { text-align: left; font-size: 12.5px; color: var(--quiet) }
+th, td { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--rule); vertical-align: top }
+tr:last-child td { border: 0 }
+ol, ul { margin: 0; padding-left: 22px }
+svg { display: block; width: 100%; height: auto }
+svg text { font-size: 12px; fill: var(--ink) }
+svg .title { font-weight: 600 }
+svg .quiet { fill: var(--quiet) }
+svg .right { text-anchor: end }
+svg .middle { text-anchor: middle }
+svg .grid { stroke: var(--rule) }
+svg .event { stroke: var(--quiet); stroke-dasharray: 2 4; opacity: .5 }
+svg .wanted { fill: var(--canary); fill-opacity: .25 }
+svg .line { stroke-width: 3; stroke: var(--ink); fill: none }
+svg .line.stable { stroke: var(--stable) }
+svg .line.canary { stroke: var(--canary) }
+svg circle { fill: var(--quiet); stroke: var(--card); stroke-width: 2 }
+svg circle.pass { fill: var(--good) }
+svg circle.fail { fill: var(--bad) }
+.key { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 4px 20px;
+  font-size: 13px; color: var(--quiet) }
+.key i { display: inline-block; width: 14px; height: 4px; margin-right: 6px; vertical-align: 3px; background: var(--c) }
+"""
+KEY: t.Final = (("--canary", "canary"), ("--stable", "stable"), ("--ink", "share measured"))
+HOW_TO_READ: t.Final = "The area is the share wanted, a dot is a verdict. Point at anything to see what it is."
+
+
+def page(report: Told) -> str:
+    """Return the report as HTML."""
+    headline = escape(story.headline(report))
+    tone = "good" if report["phase"] in story.GOOD else "bad" if report["phase"] in story.BAD else ""
+    plan = "".join(f"<li>{escape(line)}</li>" for line in report["plan_text"])
+    key = "".join(f'<li><i style="--c: var({colour})"></i>{name}</li>' for colour, name in KEY)
+    prose = "".join(f"<p>{escape(line)}</p>" for line in story.prose(report) if line)
+    happened = _table(story.EVENTS, [story.event_cells(event) for event in report["events"]])
+    verdicts = _table(story.VERDICTS, [story.verdict_cells(look) for look in story.looks(report)])
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<title>{headline}</title><style>{STYLE}</style></head><body><main>
+<header><h1 class="{tone}">{headline}</h1><p>{escape(story.where(report))}</p></header>
+<section>{prose}</section>
+<section><h2>The course of it</h2><ul class="key">{key}<li>{HOW_TO_READ}</li></ul>
+{rollout_chart.chart(report)}</section>
+<section><h2>Verdicts</h2>{verdicts}</section>
+<section><h2>Plan</h2><ul>{plan}</ul></section>
+<section><h2>What happened</h2>{happened}</section>
+<footer><p class="{"" if report["intact"] else "bad"}">{escape(story.trust(report))}</p></footer>
+</main></body></html>
+"""
+
+
+def _table(headings: t.Iterable[str], rows: list[list[str]]) -> str:
+    if not rows:
+        return "<p>None.</p>"
+    head = "".join(f"<th>{escape(name)}</th>" for name in headings)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

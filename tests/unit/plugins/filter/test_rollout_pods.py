@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How many pods a canary gets for its share."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.meshops.canary.plugins.filter.rollout_pods import rollout_pods
+
+
+def versions(
+    pods: int, weight: float | None, cpu: int | None = None, target: int | None = None
+) -> list[dict[str, t.Any]]:
+    hpa = {"cpu": cpu, "cpu_target": target} if target else None
+    canary = {"version": "v2", "desired": 1, "ready": 1, "weight": 0, "hpa": None}
+    return [{"version": "v1", "desired": pods, "ready": pods, "weight": weight, "hpa": hpa}, canary]
+
+
+@pytest.mark.parametrize(
+    ("pods", "weight", "cpu", "target", "share", "wanted"),
+    [
+        (8, 100, 40, 50, 25, 2),  # 8 * 40/50 pods for everything, a quarter of it, a fifth on top: 1.92
+        (8, 100, 50, 50, 50, 5),  # 4.8
+        (4, 50, 50, 50, 100, 10),  # 4 pods carry one half, so 8 carry everything: 9.6
+        (3, 100, None, 50, 100, 3),  # not measured: as many as stable has, and no more
+        (3, 100, None, None, 50, 2),
+        (3, 0, None, None, 100, 1),  # stable has nothing that could be compared
+        (3, None, None, None, 100, 1),
+    ],
+)
+def test_pods_follow_from_what_stable_does(
+    pods: int, weight: float | None, cpu: int | None, target: int | None, share: float, wanted: int
+) -> None:
+    assert rollout_pods(versions(pods, weight, cpu, target), "v1", "v2", share) == wanted
+
+
+def test_never_below_the_least() -> None:
+    assert rollout_pods(versions(8, 100, 40, 50), "v1", "v2", 25, least=5) == 5
+
+
+def test_headroom_is_a_factor_on_the_measured_load() -> None:
+    assert rollout_pods(versions(10, 100, 50, 50), "v1", "v2", 50, headroom=2.0) == 10
+
+
+def test_a_version_that_is_not_there_is_named() -> None:
+    with pytest.raises(AnsibleFilterError, match="no version v9, only v1, v2"):
+        rollout_pods(versions(1, 100), "v1", "v9", 10)

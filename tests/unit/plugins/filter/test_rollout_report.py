@@ -1,0 +1,162 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What people get of a rollout: the Markdown and the page, from a record made by the state machine itself."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+import typing as t
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.meshops.canary.plugins.filter.rollout_report import rollout_report
+from ansible_collections.meshops.canary.plugins.module_utils.commands import run_result
+from ansible_collections.meshops.canary.plugins.module_utils.commands.run_store import Stored
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import record, steering
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Rollout, Step
+
+BAD = "errors: 11 of 21 canary requests failed, more than stable's 0 of 187 <script>"
+
+
+def judged(verdict: str, errors: float, reasons: list[str]) -> dict[str, t.Any]:
+    numbers = {
+        "canary": {"requests": 21, "errors": 11, "error_percent": errors, "p95": 8.4},
+        "stable": {"requests": 187, "errors": 0, "error_percent": 0.0, "p95": 7.9},
+        "share": 10.096,
+    }
+    metric = {"metric": "errors", "verdict": verdict, "reason": reasons[0], "critical": True, "strength": 900.0}
+    seen = {"verdict": verdict, "reasons": reasons, "metrics": [metric], "numbers": numbers, "seconds": 4.0}
+    return {**seen, "harmed": 11 if errors else 0, "score": 0.0, "evidence": {}}
+
+
+def told(*events: tuple[str, dict[str, t.Any] | None]) -> dict[str, t.Any]:
+    """Return the report of reviews v1 -> v2 by 10 and 100 percent after `events`, ten seconds each."""
+    rollout = Rollout("reviews", "shop", "v1", "v2", (Step(10.0), Step(100.0)))
+    safe = steering.safe_weights(rollout)
+    run = record.Run("ab12", "reviews", "shop", "0" * 12, "preparing", 0, 0.0, safe, safe)
+    stored = Stored(rollout, run)
+    stored.add({"event": "opened", "from": "", "to": "preparing", "step": 0, "at": "2026-11-22T12:00:00Z", "by": "me"})
+    for number, (event, verdict) in enumerate(events, 1):
+        stored.run, trail = steering.advance(rollout, stored.run, t.cast(t.Any, event), number * 10.0, verdict=verdict)
+        for entry in trail:
+            stored.add({**entry, "at": f"2026-11-22T12:0{number // 6}:{number % 6}0Z", "by": "me@here/7"})
+    return run_result.report(stored)
+
+
+TAKEN_BACK = (("ready", None), ("shifted", None), ("fail", judged("fail", 52.381, [BAD])), ("done", None))
+GOOD = judged("pass", 0.0, ["errors: 0 of 21 failed"])
+PROMOTED = (("ready", None), ("shifted", None), ("pass", GOOD)) * 2 + (("done", None),)
+
+
+class Page(html.parser.HTMLParser):
+    """Collects the tags, and fails on one that is closed and not open."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def drawing(page: str) -> ElementTree.Element:
+    return ElementTree.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
+
+
+def test_markdown_of_a_rollback() -> None:
+    text = rollout_report(told(*TAKEN_BACK))
+    assert text.startswith("# v2 was taken back, v1 serves\n\nreviews in shop, run ab12, 2026-11-22T12:00:00Z to ")
+    assert "v2 failed 11 requests while it was judged." in text
+    assert "| 10 % | 10.1 % | 208 | 52.38 % | 0 % | 8.4 ms | 7.9 ms | fail |" in text
+    assert re.search(r"\| 12:00:30 \| fail \| rolling back \|.*\| me@here/7 \| [0-9a-f]{12} \|", text)
+    assert text.endswith(
+        "The 5 entries of the trail are as they were written: each hash follows from the one before.\n"
+    )
+
+
+def test_every_table_row_has_the_columns_of_its_heading() -> None:
+    report = told(*TAKEN_BACK)
+    report["events"][0]["note"] = "first | second\nthird"
+    lines = rollout_report(report).splitlines()
+    rows = [line.replace("\\|", "") for line in lines if line.startswith("|")]
+    assert "first \\| second third" in rollout_report(report)
+    assert {row.count("|") for row in rows} == {7, 10}
+
+
+@pytest.mark.parametrize(("events", "headline"), [(TAKEN_BACK, "v2 was taken back"), (PROMOTED, "v2 has taken over")])
+def test_the_page_is_sound_and_loads_nothing(events: t.Any, headline: str) -> None:
+    text = rollout_report(told(*events), "html")
+    page = Page(text)
+    assert page.open == []
+    assert f"<title>{headline}" in text
+    assert not [
+        tag for tag, attrs in page.seen if tag in ("script", "link", "img") or "src" in attrs or "href" in attrs
+    ]
+    assert "<script>" not in text
+
+
+def test_the_drawing_shows_share_verdict_and_both_versions() -> None:
+    svg = drawing(rollout_report(told(*TAKEN_BACK), "html"))
+    (dot,) = svg.iter("circle")
+    assert dot.get("class") == "fail"
+    assert BAD in (dot.findtext("title") or "")
+    lines = {
+        one.get("class"): one.findtext("title") or "" for one in svg.iter("path") if one.get("class", "")[:4] == "line"
+    }
+    assert lines["line measured"].startswith("measured 10.096 % of 208 requests, wanted 10 %")
+    assert lines["line canary"].startswith("canary: 8.4 ms")
+    assert lines["line stable"].startswith("stable: 7.9 ms")
+
+
+def test_the_wanted_share_rises_with_each_step_and_falls_with_the_rollback() -> None:
+    def heights(events: t.Any) -> list[float]:
+        svg = drawing(rollout_report(told(*events), "html"))
+        (area,) = (one.get("d", "") for one in svg.iter("path") if one.get("class") == "wanted")
+        return [float(found) for found in re.findall(r"V([0-9.]+)", area)]
+
+    floor = 154.0
+    ten, none, closed = heights(TAKEN_BACK)
+    assert ten == pytest.approx(floor - 12.0)
+    assert none == closed == floor
+    ten, whole, closed = heights(PROMOTED)
+    assert (ten, whole, closed) == pytest.approx((floor - 12.0, floor - 120.0, floor))
+
+
+def test_an_altered_trail_is_said() -> None:
+    report = {**told(*TAKEN_BACK), "intact": False, "first_altered": 1}
+    assert "Somebody altered the trail: from entry 2 on" in rollout_report(report)
+    assert "Somebody altered the trail" in rollout_report(report, "html")
+
+
+def test_nothing_judged_yet() -> None:
+    report = told()
+    assert "None: nothing was judged." in rollout_report(report)
+    assert "v2 is taking over from v1" in rollout_report(report, "html")
+    assert not list(drawing(rollout_report(report, "html")).iter("circle"))
+
+
+@pytest.mark.parametrize(
+    ("given", "form", "says"),
+    [
+        ("text", "html", "it is str"),
+        ({"service": "reviews"}, "html", "it lacks namespace, stable"),
+        (told(), "pdf", "markdown or html, not 'pdf'"),
+    ],
+)
+def test_what_is_no_report_is_refused(given: t.Any, form: str, says: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=re.escape(says)):
+        rollout_report(given, form)
