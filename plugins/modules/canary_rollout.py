@@ -35,57 +35,6 @@ options:
   canary:
     description: Version that is to take over. Needed for O(state=opened).
     type: str
-  steps:
-    description:
-      - The canary's percents, as C([1, 10, 50, 100]), or dictionaries with C(weight) and any of C(pause), C(deadline),
-        C(gate), C(gate_seconds), C(analysis) (as the options here) and C(replicas), the ready pods the step needs at least.
-      - The last step is always 100 percent; it is added if it is missing.
-    type: list
-    elements: raw
-  shape:
-    description:
-      - Makes the steps instead of O(steps). V(linear) adds O(by) percent each time, V(exponential) multiplies by O(by).
-      - Without O(steps) and O(shape), V(exponential).
-    type: str
-    choices: [linear, exponential]
-  start:
-    description: First percent of O(shape). Default is 1.
-    type: float
-  stop:
-    description: Last percent of O(shape) before the promotion. Default is 100.
-    type: float
-  by:
-    description: Percent added or factor of O(shape). Default is 10 for V(linear) and 2 for V(exponential).
-    type: float
-  pause:
-    description: Least seconds to observe a step. Default is 30.
-    type: float
-  deadline:
-    description: Seconds after which a step without a verdict goes back. Default is 600.
-    type: float
-  gate:
-    description:
-      - What stands between a good step and the next. V(none) nothing, V(timed) O(gate_seconds), V(manual) somebody's
-        approval within O(gate_seconds), else the rollout goes back. Default is V(none).
-    type: str
-    choices: [none, timed, manual]
-  gate_seconds:
-    description: Seconds of O(gate). Default is 3600.
-    type: float
-  analysis:
-    description: Whether steps are judged at all. Default is V(true).
-    type: bool
-  keep:
-    description:
-      - Percents of other versions that keep theirs, by version. O(stable) and O(canary) share the rest.
-    type: dict
-    default: {}
-  adapt:
-    description:
-      - Whether the evidence sets the pace. Three good steps in a row then skip one, a weak failure of a metric that is not
-        critical goes one step back (at most twice) instead of ending the rollout.
-    type: bool
-    default: false
   on_drift:
     description:
       - What to do if somebody changed the weights while the rollout was under way. V(stop) refuses and shows the
@@ -128,6 +77,7 @@ options:
     default: ""
 extends_documentation_fragment:
   - meshops.canary.connection
+  - meshops.canary.rollout_plan
   - meshops.canary.attributes
   - meshops.canary.service
   - meshops.canary.service.route_api

@@ -22,18 +22,24 @@ if t.TYPE_CHECKING:
 pytestmark = pytest.mark.mesh
 
 FAILING = 0.5
+SLOW_MS = 400
 LOAD = Load(seconds=60, rate=120, limit=60)
 
 
 @pytest.fixture(scope="module")
 def direct(shop: Shop, lab: Lab, kube: Kube) -> Direct:
     """Runs commands on a shop whose reviews v2 fails half of its requests; v3 is as good as v1."""
-    container = {"name": "reviews", "env": [{"name": "FAULT_ERROR_RATE", "value": str(FAILING)}]}
-    path = f"/apis/apps/v1/namespaces/{shop.namespace}/deployments/reviews-v2"
+    break_version(kube, shop.namespace, "v2", "FAULT_ERROR_RATE", FAILING)
+    return Direct(lab.kubeconfig, shop.namespace)
+
+
+def break_version(kube: Kube, namespace: str, version: str, switch: str, value: float) -> None:
+    """Roll out reviews of one version with a fault."""
+    container = {"name": "reviews", "env": [{"name": switch, "value": str(value)}]}
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/reviews-{version}"
     body = {"spec": {"template": {"spec": {"containers": [container]}}}}
     kube.request("PATCH", path, body, content_type="application/strategic-merge-patch+json")
-    kube.wait_available(["reviews-v2"], shop.namespace)
-    return Direct(lab.kubeconfig, shop.namespace)
+    kube.wait_available([f"reviews-{version}"], namespace)
 
 
 def judge(direct: Direct, canary: str, **options: t.Any) -> dict[str, t.Any]:
@@ -91,3 +97,15 @@ def test_prometheus_tells_the_same(direct: Direct, shop: Shop, lab: Lab) -> None
     past = judge(direct, "v2", watch=30, prometheus_url=url, window=60, at=seen["at"] + 5, interval=5)
     assert past["verdict"] == "fail", past
     assert past["harmed"] >= seen["harmed"] > 0
+
+
+def test_a_slow_canary_is_noticed_while_it_is_watched(direct: Direct, shop: Shop, kube: Kube) -> None:
+    break_version(kube, shop.namespace, "v3", "FAULT_DELAY_MS", SLOW_MS)
+    direct("weight", weights={"v1": 70, "v3": 30})
+    with shop.sidecar.background(Load(seconds=60, rate=120, limit=60, connections=24)):
+        seen = judge(direct, "v3", watch=50)
+    assert seen["verdict"] == "fail", seen
+    assert seen["seconds"] < 50, "an alarm comes before the end"
+    assert seen["harmed"] == 0
+    assert seen["reasons"][0].startswith("latency: p95 ")
+    assert seen["numbers"]["canary"]["p50"] > SLOW_MS / 2 > seen["numbers"]["stable"]["p50"]

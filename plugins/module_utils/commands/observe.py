@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
 
-ALL_EVERY: t.Final = 10
+ALL_EVERY: t.Final = 5
 """Every so many looks all proxies are asked, and between them those that have counted requests to the service."""
 REFRESH_EVERY: t.Final = 30.0
 """Seconds after which the list of proxies is made anew, for callers' pods come and go."""
