@@ -83,7 +83,7 @@ def _tell(cluster: Cluster, ansible: Ansible, terminal: Terminal, began: float) 
 @contextlib.contextmanager
 def _clean_namespace(cluster: Cluster, ansible: Ansible, *, keep: bool) -> Iterator[None]:
     """Begin without what an earlier demo left, and leave nothing unless asked to."""
-    teardown = Play("meshops.canary.teardown", {"namespace": NAMESPACE})
+    teardown = Play("meshops.canary.teardown", {"ns": NAMESPACE})
     cluster.refuse_foreign_namespace(NAMESPACE)
     if cluster.has_namespace(NAMESPACE):
         ansible.run(teardown)
@@ -102,11 +102,11 @@ def _write(story: Story, terminal: Terminal) -> None:
 
 
 def _how_to_play(cluster: Cluster, terminal: Terminal) -> None:
-    shift = Play("playbooks/shift.yml", {"service": "reviews", "namespace": NAMESPACE, "weights": {"v1": 80, "v2": 20}})
+    shift = Play("playbooks/shift.yml", {"service": "reviews", "ns": NAMESPACE, "weights": {"v1": 80, "v2": 20}})
     away = (
         f"lab/cluster down {cluster.lab_name}"
         if cluster.from_lab
-        else Play("playbooks/teardown.yml", {"namespace": NAMESPACE}).command
+        else Play("playbooks/teardown.yml", {"ns": NAMESPACE}).command
     )
     terminal.line()
     terminal.line("The cluster is yours to play with:", "bold")

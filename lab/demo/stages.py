@@ -41,13 +41,13 @@ def steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
     """Return the stages. variables: what the role bookinfo needs to know on this cluster."""
 
     def shift(**weights: int) -> Play:
-        return Play("meshops.canary.shift", {"service": "reviews", "namespace": namespace, "weights": weights})
+        return Play("meshops.canary.shift", {"service": "reviews", "ns": namespace, "weights": weights})
 
     def on_reviews(verb: str, **variables: t.Any) -> Play:
-        return Play(f"meshops.canary.{verb}", {"service": "reviews", "namespace": namespace, **variables})
+        return Play(f"meshops.canary.{verb}", {"service": "reviews", "ns": namespace, **variables})
 
-    deploy = Play("meshops.canary.bookinfo", {"namespace": namespace}, {**variables, "bookinfo_autoscale": False})
-    autoscale = Play(str((ROOT / "lab" / "demo" / "autoscale.yml").relative_to(ROOT)), {"namespace": namespace})
+    deploy = Play("meshops.canary.bookinfo", {"ns": namespace}, {**variables, "bookinfo_autoscale": False})
+    autoscale = Play(str((ROOT / "lab" / "demo" / "autoscale.yml").relative_to(ROOT)), {"ns": namespace})
     cohort = {"v2": 10, "v3": 90}
     return [
         Step("deploy", "Three versions of reviews; v2 and v3 get no traffic yet.", (deploy,), {"v1": 100}),

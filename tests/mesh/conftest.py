@@ -43,7 +43,7 @@ class Shop:
 
     def play(self, verb: str, **variables: t.Any) -> Played:
         """Run a playbook of the collection on reviews."""
-        return self.player(f"meshops.canary.{verb}", service="reviews", namespace=self.namespace, **variables)
+        return self.player(f"meshops.canary.{verb}", service="reviews", ns=self.namespace, **variables)
 
     def shift(self, **weights: int) -> Played:
         """Set the weights; `shift(v1=90, v2=10)`."""
@@ -63,7 +63,7 @@ def shop(lab: Lab, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iter
     variables = {"bookinfo_hosts": [host], "bookinfo_autoscale": False, **bookinfo_variables(lab.facts)}
     kube.create_namespace(namespace, labels={"istio-injection": "enabled"})
     try:
-        player("meshops.canary.bookinfo", namespace=namespace, **variables)
+        player("meshops.canary.bookinfo", ns=namespace, **variables)
         url = str(lab.facts["ingress_url"])
         sidecar, gateway = Sidecar(lab.kubeconfig, namespace), Gateway(url, host=host)
         yield Shop(namespace, host, url, sidecar, gateway, player)

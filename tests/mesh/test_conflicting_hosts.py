@@ -49,7 +49,7 @@ def test_two_objects_on_one_host_are_refused_and_nothing_is_written(
     shop = everybody_on_v1
     kube.apply(second_object(shop, host.format(namespace=shop.namespace)))
     before = routing(kube, shop)
-    variables = {"service": "reviews", "namespace": shop.namespace}
+    variables = {"service": "reviews", "ns": shop.namespace}
     try:
         for playbook, weights in (("shift", {"v1": 90, "v2": 10}), ("header_test", {"v2": 10, "v3": 90})):
             played = shop.player(f"meshops.canary.{playbook}", fails=True, weights=weights, **variables)

@@ -48,7 +48,7 @@ def test_setting_the_same_weights_again_changes_nothing(everybody_on_v1: Shop) -
 def test_check_mode_moves_no_request(everybody_on_v1: Shop) -> None:
     shop = everybody_on_v1
     played = shop.player(
-        "meshops.canary.shift", "--check", service="reviews", namespace=shop.namespace, weights={"v1": 0, "v2": 100}
+        "meshops.canary.shift", "--check", service="reviews", ns=shop.namespace, weights={"v1": 0, "v2": 100}
     )
     assert played.changed == 1
     assert_everywhere(shop, {"v1": 100})
