@@ -60,7 +60,8 @@ options:
   labels:
     description:
       - Labels of the canary's pods beside C(track=canary), over those of stable's. Used when the canary is created.
-      - Needed where stable's selector would match the canary's pods, as with V({version: v2}) beside stable pods selected by C(version=v1).
+      - >-
+        Needed where stable's selector would match the canary's pods, as with V({version: v2}) beside stable pods selected by C(version=v1).
     type: dict
     default: {}
   state:
@@ -93,7 +94,8 @@ notes:
     strategy has C(maxUnavailable=0), as the role P(meshops.canary.versions#role) makes them.
 seealso:
   - module: meshops.canary.canary_weight
-  - ref: ansible_collections.meshops.canary.versions_role
+  - plugin: meshops.canary.versions
+    plugin_type: role
     description: Deployments that lose no request when pods start or end.
 """
 
