@@ -54,7 +54,7 @@ def test_half_of_the_requests_failing_is_an_alarm_within_three_looks() -> None:
         looks(Observation([ERRORS], "v2", "v1"), [second(draw, 0.5) for _look in range(30)]) for _run in range(200)
     ]
     assert None not in after
-    assert max(number for number in after if number) <= 5
+    assert max(number for number in after if number) <= 3
 
 
 def test_one_in_twenty_failing_is_an_alarm_within_half_a_minute() -> None:
