@@ -19,6 +19,10 @@ Operation = dict[str, t.Any]
 _ROUTE: t.Final = re.compile(r"^(/spec/(?:http|tcp|tls)/\d+)/(route|mirror|mirrors|mirrorPercentage)(?:/|$)")
 
 
+# What makes an item of a list the same one, or tells that it is a route, a rule or a destination.
+_MARKS: t.Final = ("name", "match", "matches", "route", "backendRefs", "destination")
+
+
 def guarded_patch(before: t.Any, after: t.Any) -> list[Operation]:
     """Return the patch that turns the object `before` into `after`, or fails if `before` is no longer so.
 
@@ -111,12 +115,12 @@ def _list_difference(before: list[t.Any], after: list[t.Any], path: str) -> Iter
 def _signature(item: t.Any) -> str:
     """Return what makes an item the same one although its weights differ: a route's name and match, a destination."""
     if _known(item):
-        return canonical([item.get(key) for key in ("name", "match", "destination")])
+        return canonical([item.get(key) for key in ("name", "match", "matches", "destination")])
     return canonical(item)
 
 
 def _known(item: t.Any) -> bool:
-    return isinstance(item, dict) and any(key in item for key in ("name", "match", "route", "destination"))
+    return isinstance(item, dict) and any(key in item for key in _MARKS)
 
 
 def _escape(token: str) -> str:

@@ -16,57 +16,45 @@ or somebody else's object.
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ..errors import InvalidInput
-from . import istio, routing
+from . import gateway, istio, routing
 from .find import Scope, claims, has_routes_to
-from .snapshot import identity
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .change import Plan
     from .hosts import ServiceRef
     from .planner import Planner
-    from .snapshot import Object, Snapshot
+    from .snapshot import Snapshot
 
 APIS: t.Final = ("auto", "istio", "gateway")
-PLANNERS: t.Final[Mapping[str, Planner]] = {"istio": istio}
+PLANNERS: t.Final[Mapping[str, Planner]] = {"istio": istio, "gateway": gateway}
 EVERYTHING: t.Final = Scope()
 
 
-def route_api(snapshot: Snapshot, service: ServiceRef, api: str = "auto") -> str:
-    """Return which API routes the service: `istio` or `gateway`.
+def route_api(snapshot: Snapshot, service: ServiceRef, api: str = "auto", versions: Iterable[str] = ()) -> str:
+    """Return which API routes the service: `istio` or `gateway`. Raises NotRead if that cannot be told.
 
-    auto: Istio, unless an HTTPRoute names the service as parent or backend and no VirtualService has it.
+    auto: Istio, unless no VirtualService has it and an HTTPRoute names it as parent, or it or one of these versions as
+    a backend.
     """
     if api not in APIS:
         raise InvalidInput(f"route_api must be one of {', '.join(APIS)}, not {api!r}.")
     if api != "auto":
         return api
-    routed = any(claims(one, service) or has_routes_to(one, service) for one in snapshot.virtual_services or ())
-    return "gateway" if not routed and any(_names(one, service) for one in snapshot.http_routes or ()) else "istio"
+    if any(claims(one, service) or has_routes_to(one, service) for one in snapshot.need("virtual_services")):
+        return "istio"
+    return (
+        "gateway" if any(gateway.is_about(one, service, versions) for one in snapshot.need("http_routes")) else "istio"
+    )
 
 
-def _planner(snapshot: Snapshot, service: ServiceRef, api: str) -> Planner:
+def _planner(snapshot: Snapshot, service: ServiceRef, api: str, versions: Iterable[str] = ()) -> Planner:
     """Return the module that plans for the API that routes the service."""
-    chosen = route_api(snapshot, service, api)
-    if chosen not in PLANNERS:
-        raise InvalidInput(
-            f"{service.fqdn} is routed by the Gateway API (HTTPRoute), and this command speaks Istio's own API only. "
-            "Use a VirtualService for the service."
-        )
-    return PLANNERS[chosen]
-
-
-def _names(http_route: Object, service: ServiceRef) -> bool:
-    """Return whether the HTTPRoute has the service as parent (mesh) or as a backend (gateway)."""
-    own, _name = identity(http_route)
-    spec = http_route.get("spec") or {}
-    backends = [backend for rule in spec.get("rules") or () for backend in rule.get("backendRefs") or ()]
-    parents = [parent for parent in spec.get("parentRefs") or () if parent.get("kind") == "Service"]
-    wanted = (service.namespace, service.name)
-    return any((one.get("namespace") or own, one.get("name")) == wanted for one in [*parents, *backends])
+    return PLANNERS[route_api(snapshot, service, api, tuple(map(str, versions)))]
 
 
 def plan_weights(
@@ -88,7 +76,7 @@ def plan_weights(
     settle: make this the normal state: versions at 0 leave the route, and nothing earlier is given back any more.
     Raises UnknownSubset if a version has no subset, ForeignDestination if the rest cannot be kept.
     """
-    return _planner(snapshot, service, api).plan_weights(snapshot, service, weights, scope, settle=settle)
+    return _planner(snapshot, service, api, weights).plan_weights(snapshot, service, weights, scope, settle=settle)
 
 
 def plan_weights_absent(
@@ -118,7 +106,8 @@ def plan_cohort(
     match added and everything else (path, timeout, retries, rewrite, faults, headers, mirrors) inherited. The
     cohort's requests go to the service alone, also where the route shares its traffic with other hosts.
     """
-    return _planner(snapshot, service, api).plan_cohort(snapshot, service, name, match, weights, scope, order=order)
+    planner = _planner(snapshot, service, api, weights)
+    return planner.plan_cohort(snapshot, service, name, match, weights, scope, order=order)
 
 
 def plan_cohort_absent(
@@ -138,7 +127,7 @@ def plan_mirror(
     api: str = "auto",
 ) -> Plan:
     """Plan that `percent` of the requests are copied to `version`, the answers discarded. Mirrors of others stay."""
-    return _planner(snapshot, service, api).plan_mirror(snapshot, service, version, percent, scope)
+    return _planner(snapshot, service, api, [version]).plan_mirror(snapshot, service, version, percent, scope)
 
 
 def plan_mirror_absent(
@@ -200,4 +189,6 @@ def describe(
     snapshot: Snapshot, service: ServiceRef, *, scope: Scope = EVERYTHING, api: str = "auto"
 ) -> dict[str, t.Any]:
     """Return who gets which share of the service's requests; see `describe.describe` for the keys."""
-    return _planner(snapshot, service, api).describe(snapshot, service, scope)
+    # Who only reads says what can be said of what was read.
+    known = replace(snapshot, http_routes=snapshot.http_routes or ())
+    return _planner(known, service, api).describe(known, service, scope)

@@ -1,0 +1,341 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Weights, cohorts and mirrors on HTTPRoutes, as tables."""
+
+from __future__ import annotations
+
+import typing as t
+
+import jsonpatch
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.errors import (
+    ForeignDestination,
+    InvalidInput,
+    Refused,
+    UnknownSubset,
+)
+from ansible_collections.meshops.canary.plugins.module_utils.routes import plan
+from ansible_collections.meshops.canary.plugins.module_utils.routes.find import Scope
+from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.canary.plugins.module_utils.routes.change import Plan
+
+Json = dict[str, t.Any]
+
+REVIEWS = ServiceRef("reviews", "bookinfo")
+RATINGS = ServiceRef("ratings", "bookinfo")
+MESH = [{"group": "", "kind": "Service", "name": "reviews", "port": 9080}]
+GATEWAY = [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}]
+TESTERS = {"headers": {"end-user": "testuser"}}
+
+
+def ref(name: str, weight: int = 1, **more: t.Any) -> Json:
+    return {"group": "", "kind": "Service", "name": name, "port": 9080, "weight": weight, **more}
+
+
+def path(value: str = "/", kind: str = "PathPrefix") -> Json:
+    return {"path": {"type": kind, "value": value}}
+
+
+def header(name: str, value: str, kind: str = "Exact") -> Json:
+    return {"type": kind, "name": name, "value": value}
+
+
+def rule(*refs: Json, matches: list[Json] | None = None, **more: t.Any) -> Json:
+    return {"matches": matches or [path()], "backendRefs": list(refs), **more}
+
+
+def http_route(*rules: Json, parents: list[Json] | None = None, name: str = "reviews") -> Json:
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": name, "namespace": "bookinfo", "resourceVersion": "7"},
+        "spec": {"parentRefs": parents or MESH, "rules": list(rules)},
+    }
+
+
+def service(name: str, port: int = 9080) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "bookinfo"},
+        "spec": {"ports": [{"name": "http", "port": port}]},
+    }
+
+
+SERVICES = tuple(service(name) for name in ("reviews", "reviews-v1", "reviews-v2", "reviews-v3", "ratings", "page"))
+
+
+def snapshot(*routes: Json, services: tuple[Json, ...] = SERVICES) -> Snapshot:
+    return Snapshot(virtual_services=(), http_routes=routes, services=services)
+
+
+def rules(state: Snapshot) -> list[Json]:
+    assert state.http_routes is not None
+    return t.cast("list[Json]", state.http_routes[0]["spec"]["rules"])
+
+
+def write(state: Snapshot, planned: Plan) -> Snapshot:
+    for change in planned.changes:
+        assert jsonpatch.apply_patch(change.before, list(change.patch)) == change.after
+    return state.after(planned.changes)
+
+
+def weigh(state: Snapshot, **percents: t.Any) -> Snapshot:
+    wanted = {name.replace("_", "-"): percent for name, percent in percents.items()}
+    return write(state, plan.plan_weights(state, REVIEWS, wanted, api="gateway"))
+
+
+def shares(one: Json) -> dict[str, int]:
+    return {backend["name"]: backend["weight"] for backend in one["backendRefs"]}
+
+
+def test_the_api_is_told_from_the_parent() -> None:
+    split = plan.plan_weights(snapshot(http_route(rule(ref("reviews-v1")))), REVIEWS, {"reviews-v1": 100})
+    assert (split.route_api, split.changes) == ("gateway", ())
+    assert plan.describe(snapshot(http_route(rule(ref("reviews-v1")))), REVIEWS)["route_api"] == "gateway"
+
+
+@pytest.mark.parametrize(
+    ("before", "percents", "after"),
+    [
+        ([ref("reviews-v1")], {"reviews-v1": 90, "reviews-v2": 10}, {"reviews-v1": 90, "reviews-v2": 10}),
+        (
+            [ref("reviews-v1", 3), ref("reviews-v2", 1)],
+            {"reviews-v1": 50, "reviews-v2": 50},
+            {"reviews-v1": 2, "reviews-v2": 2},
+        ),
+        ([ref("reviews-v1", 90), ref("reviews-v2", 10)], {"reviews-v2": 100}, {"reviews-v1": 0, "reviews-v2": 100}),
+        ([ref("reviews")], {"reviews-v1": 99.9, "reviews-v2": 0.1}, {"reviews": 0, "reviews-v1": 999, "reviews-v2": 1}),
+        ([ref("reviews")], {"reviews": 95, "reviews-v2": 5}, {"reviews": 95, "reviews-v2": 5}),
+    ],
+)
+def test_weights_of_a_route_of_the_mesh(before: list[Json], percents: Json, after: dict[str, int]) -> None:
+    start = snapshot(http_route(rule(*before)))
+    planned = plan.plan_weights(start, REVIEWS, percents)
+    end = write(start, planned)
+    assert shares(rules(end)[0]) == after
+    assert not plan.plan_weights(end, REVIEWS, percents).changes
+    back = write(end, plan.plan_weights_absent(end, REVIEWS))
+    assert back.http_routes == start.http_routes
+    shown = {name: share for name, share in planned.weights_after.items() if share}
+    assert shown == {name: share for name, share in percents.items() if share}
+
+
+def test_the_patch_names_weights_only() -> None:
+    start = snapshot(http_route(rule(ref("reviews-v1", 90), ref("reviews-v2", 10))))
+    (change,) = plan.plan_weights(start, REVIEWS, {"reviews-v1": 75, "reviews-v2": 25}).changes
+    written = [one["path"] for one in change.patch if one["op"] != "test"]
+    assert sorted(written) == [
+        "/metadata/annotations",
+        "/spec/rules/0/backendRefs/0/weight",
+        "/spec/rules/0/backendRefs/1/weight",
+    ]
+    assert change.summary == ("reviews: reviews-v1 90% -> 75%, reviews-v2 10% -> 25%",)
+
+
+def test_other_backends_of_a_gateways_rule_keep_their_share() -> None:
+    mixed = rule(ref("reviews-v1", 60), ref("page", 40))
+    start = snapshot(http_route(mixed, rule(ref("page"), matches=[path("/page")]), parents=GATEWAY))
+    end = weigh(start, reviews_v1=50, reviews_v2=50)
+    assert shares(rules(end)[0]) == {"reviews-v1": 30, "reviews-v2": 30, "page": 40}
+    assert rules(end)[1] == rules(start)[1]
+    assert write(end, plan.plan_weights_absent(end, REVIEWS)).http_routes == start.http_routes
+
+
+def test_a_version_at_zero_is_still_known_to_a_later_command() -> None:
+    start = snapshot(http_route(rule(ref("reviews-v1", 50), ref("reviews-v2", 50)), parents=GATEWAY))
+    full = weigh(start, reviews_v1=100, reviews_v2=0)
+    later = write(full, plan.plan_cohort(full, REVIEWS, "testers", TESTERS, {"reviews-v3": 100}))
+    assert shares(rules(later)[1]) == {"reviews-v1": 100, "reviews-v2": 0}
+
+
+def test_filters_of_a_backend_move_with_it_and_those_of_the_service_are_inherited() -> None:
+    said = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x", "value": "1"}]}}]
+    end = weigh(snapshot(http_route(rule(ref("reviews-v1", filters=said)))), reviews_v1=50, reviews_v2=50)
+    assert [backend.get("filters") for backend in rules(end)[0]["backendRefs"]] == [said, None]
+    start = snapshot(http_route(rule(ref("reviews", filters=said))))
+    end = weigh(start, reviews_v1=100)
+    assert [backend.get("filters") for backend in rules(end)[0]["backendRefs"]] == [said, said]
+    assert write(end, plan.plan_weights_absent(end, REVIEWS)).http_routes == start.http_routes
+
+
+def test_a_cohort_goes_with_every_rule_of_the_service() -> None:
+    start = snapshot(
+        http_route(
+            rule(ref("reviews-v1"), matches=[path("/api"), path("/old")], timeouts={"request": "3s"}, name="api"),
+            rule(ref("reviews-v1")),
+        )
+    )
+    planned = plan.plan_cohort(start, REVIEWS, "testers", TESTERS, {"reviews-v2": 100})
+    end = write(start, planned)
+    api, _own, rest, _all = rules(end)
+    user = {"headers": [header("end-user", "testuser")]}
+    assert api == {
+        "matches": [{**path("/api"), **user}, {**path("/old"), **user}],
+        "timeouts": {"request": "3s"},
+        "backendRefs": [ref("reviews-v2", 100)],
+    }
+    assert rest == rule(ref("reviews-v2", 100), matches=[{**path(), **user}])
+    assert planned.cohorts["testers"]["routes"] == 2
+    assert not plan.plan_cohort(end, REVIEWS, "testers", TESTERS, {"reviews-v2": 100}).changes
+    both = weigh(end, reviews_v1=90, reviews_v2=10)
+    assert [shares(one) for one in rules(both)][1::2] == [{"reviews-v1": 90, "reviews-v2": 10}] * 2
+    alone = write(both, plan.plan_weights_absent(both, REVIEWS))
+    assert alone.http_routes == end.http_routes
+    assert write(alone, plan.plan_cohort_absent(alone, REVIEWS, "testers")).http_routes == start.http_routes
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ({"headers": {"x-app": {"prefix": "1.2"}}}, {"headers": [header("x-app", r"1\.2.*", "RegularExpression")]}),
+        ({"headers": {"X-App": {"present": True}}}, {"headers": [header("x-app", ".*", "RegularExpression")]}),
+        ({"headers": {"x-app": {"regex": "a|b"}}}, {"headers": [header("x-app", "a|b", "RegularExpression")]}),
+        ({"query": {"beta": "1"}}, {"queryParams": [header("beta", "1")]}),
+        ({"methods": ["post"]}, {"method": "POST"}),
+        ({"path": {"exact": "/x"}}, path("/x", "Exact")),
+        ({"path": {"prefix": "/x"}}, path("/x")),
+        (
+            {"cookies": {"canary": "always"}},
+            {"headers": [header("cookie", r"^(.*?;\s*)?canary=always(;.*)?$", "RegularExpression")]},
+        ),
+    ],
+)
+def test_what_a_cohort_can_be_known_by(match: Json, expected: Json) -> None:
+    start = snapshot(http_route(rule(ref("reviews-v1"))))
+    end = write(start, plan.plan_cohort(start, REVIEWS, "testers", match, {"reviews-v2": 100}))
+    assert rules(end)[0]["matches"] == [{**path(), **expected}]
+
+
+@pytest.mark.parametrize(
+    ("match", "told"),
+    [
+        ({"headers": {"end-user": {"absent": True}}}, "cannot test that a header or cookie is absent"),
+        ({"cookies": {"a": {"absent": True}}}, "cannot test that a header or cookie is absent"),
+        ({"source_labels": {"app": "page"}}, "source_labels"),
+        ({"path": {"regex": "/x.*"}}, "path.regex"),
+    ],
+)
+def test_what_it_cannot_be_known_by(match: Json, told: str) -> None:
+    start = snapshot(http_route(rule(ref("reviews-v1"))))
+    with pytest.raises(InvalidInput, match=told):
+        plan.plan_cohort(start, REVIEWS, "testers", match, {"reviews-v2": 100})
+
+
+def test_a_prefix_means_whole_segments() -> None:
+    start = snapshot(http_route(rule(ref("reviews-v1"), matches=[path("/api")])))
+    with pytest.raises(Refused, match="whole segments"):
+        plan.plan_cohort(start, REVIEWS, "testers", {"path": {"prefix": "/apis"}}, {"reviews-v2": 100})
+    end = write(
+        start, plan.plan_cohort(start, REVIEWS, "testers", {"path": {"prefix": "/api/v2"}}, {"reviews-v2": 100})
+    )
+    assert rules(end)[0]["matches"] == [path("/api/v2")]
+
+
+def test_a_cohort_does_not_take_requests_from_another_services_rule() -> None:
+    theirs = rule(ref("page"), matches=[{**path(), "headers": [header("x-page", "1")]}])
+    start = snapshot(http_route(rule(ref("reviews-v1")), theirs, parents=GATEWAY))
+    with pytest.raises(Refused, match="take requests from it"):
+        plan.plan_cohort(start, REVIEWS, "testers", {"headers": {"a": "1", "b": "2"}}, {"reviews-v1": 100})
+
+
+def test_too_many_rules_are_refused() -> None:
+    many = [rule(ref("reviews-v1"), matches=[path(f"/{number}")]) for number in range(9)]
+    with pytest.raises(Refused, match="18 rules"):
+        plan.plan_cohort(snapshot(http_route(*many)), REVIEWS, "testers", TESTERS, {"reviews-v2": 100})
+
+
+@pytest.mark.parametrize("refs", [[ref("reviews-v1", 0)], [ref("reviews-v1", 0), ref("reviews-v2", 0)]])
+def test_a_rule_that_sends_nothing_anywhere_is_refused(refs: list[Json]) -> None:
+    with pytest.raises(Refused, match="answered 500"):
+        weigh(snapshot(http_route(rule(*refs))), reviews_v1=100)
+
+
+@pytest.mark.parametrize(
+    ("services", "told"),
+    [(SERVICES[:2], "no Service bookinfo/reviews-v2"), ((*SERVICES[:2], service("reviews-v2", 80)), "no port 9080")],
+)
+def test_a_version_needs_a_service(services: tuple[Json, ...], told: str) -> None:
+    start = snapshot(http_route(rule(ref("reviews-v1"))), services=services)
+    with pytest.raises(UnknownSubset, match=told):
+        weigh(start, reviews_v1=90, reviews_v2=10)
+
+
+def test_what_is_refused_otherwise() -> None:
+    mine = http_route(rule(ref("reviews-v1")))
+    with pytest.raises(Refused, match="No HTTPRoute in bookinfo"):
+        plan.plan_weights(snapshot(mine), RATINGS, {"ratings": 100}, api="gateway")
+    with pytest.raises(InvalidInput, match="no HTTPRoute bookinfo/other"):
+        plan.plan_weights(snapshot(mine), REVIEWS, {"reviews-v1": 100}, scope=Scope(("other",)))
+    with pytest.raises(InvalidInput, match="VirtualService, or give the users a cohort"):
+        plan.plan_sticky(snapshot(mine), REVIEWS)
+    two = http_route(rule(ref("reviews-v1")), parents=[*MESH, {**MESH[0], "name": "ratings"}])
+    with pytest.raises(Refused, match="several Services"):
+        weigh(snapshot(two), reviews_v1=100)
+    claimed = Snapshot(
+        virtual_services=(
+            {
+                "apiVersion": "networking.istio.io/v1",
+                "kind": "VirtualService",
+                "metadata": {"name": "reviews", "namespace": "bookinfo"},
+                "spec": {"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": "reviews"}}]}]},
+            },
+        ),
+        http_routes=(mine,),
+        services=SERVICES,
+    )
+    with pytest.raises(Refused, match="Callers obey only one"):
+        weigh(claimed, reviews_v1=90, reviews_v2=10)
+    odd = rule(ref("reviews-v1", 99), ref("page", 1))
+    with pytest.raises(ForeignDestination, match="1000000"):
+        weigh(snapshot(http_route(odd, parents=GATEWAY)), reviews_v1=33.333, reviews_v2=66.667)
+
+
+@pytest.mark.parametrize(
+    ("percent", "said"),
+    [(100, {}), (10, {"percent": 10}), (0.5, {"fraction": {"numerator": 500, "denominator": 100_000}})],
+)
+def test_a_mirror_is_a_filter_beside_those_of_others(percent: float, said: Json) -> None:
+    other = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "page", "port": 80}, "percent": 3}}
+    change = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x"]}}
+    for filters in ([other, change], None):
+        start = snapshot(http_route(rule(ref("reviews-v1"), **({"filters": filters} if filters else {}))))
+        end = write(start, plan.plan_mirror(start, REVIEWS, "reviews-v2", percent))
+        target = {"group": "", "kind": "Service", "name": "reviews-v2", "port": 9080}
+        ours = {"type": "RequestMirror", "requestMirror": {"backendRef": target, **said}}
+        assert rules(end)[0]["filters"] == [*(filters or []), ours]
+        assert not plan.plan_mirror(end, REVIEWS, "reviews-v2", percent).changes
+        assert plan.describe(end, REVIEWS)["mirrors"]["reviews-v2"] == percent
+        assert write(end, plan.plan_mirror_absent(end, REVIEWS)).http_routes == start.http_routes
+
+
+def test_settled_weights_are_nobodys_to_give_back() -> None:
+    start = snapshot(http_route(rule(ref("reviews"))))
+    end = weigh(start, reviews_v1=90, reviews_v2=10)
+    done = write(end, plan.plan_weights(end, REVIEWS, {"reviews-v2": 100}, settle=True))
+    assert shares(rules(done)[0]) == {"reviews-v2": 1}
+    assert "annotations" not in t.cast("t.Any", done.http_routes)[0]["metadata"]
+
+
+def test_edits_of_others_stay() -> None:
+    end = weigh(snapshot(http_route(rule(ref("reviews-v1")))), reviews_v1=90, reviews_v2=10)
+    rules(end)[0]["timeouts"] = {"request": "9s"}
+    back = write(end, plan.plan_weights_absent(end, REVIEWS))
+    assert rules(back) == [rule(ref("reviews-v1"), timeouts={"request": "9s"})]
+
+
+def test_what_it_says() -> None:
+    start = weigh(snapshot(http_route(rule(ref("reviews-v1")))), reviews_v1=90, reviews_v2=10)
+    told = plan.describe(start, REVIEWS)
+    assert (told["weights"], told["subsets"]) == ({"reviews-v1": 90, "reviews-v2": 10}, {})
+    assert [one["kind"] for one in told["objects"]] == ["HTTPRoute"]
+    planned = plan.plan_weights(start, REVIEWS, {"reviews-v1": 80, "reviews-v2": 20})
+    assert (
+        planned.diff_after == "HTTPRoute bookinfo/reviews\n  reviews: every request: reviews-v1 80%, reviews-v2 20%\n"
+    )
+    assert [one["changed"] for one in planned.objects] == [True]
