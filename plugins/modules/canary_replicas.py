@@ -94,9 +94,6 @@ notes:
     strategy has C(maxUnavailable=0), as the role P(meshops.canary.versions#role) makes them.
 seealso:
   - module: meshops.canary.canary_weight
-  - plugin: meshops.canary.versions
-    plugin_type: role
-    description: Deployments that lose no request when pods start or end.
 """
 
 EXAMPLES = r"""
