@@ -19,6 +19,7 @@ from .errors import LabError
 
 RUNC_WRAPPER = pathlib.Path(__file__).resolve().parent / "files" / "runc-without-sys-resource"
 CONTROL_GROUPS = pathlib.Path("/sys/fs/cgroup")
+PROCESSES = 20
 
 
 def instance() -> str:
@@ -75,6 +76,21 @@ def start() -> None:
                 if time.monotonic() > until:
                     raise LabError("dockerd did not answer within 20 s")
                 time.sleep(0.1)
+            _claim_processor_time()
+
+
+def _claim_processor_time() -> None:
+    """Give our control group the weight of PROCESSES.
+
+    Else all pods together would weigh as much as one of the machine's processes, and on a busy machine miss their probes.
+    """
+    settings = {"cpu.shares": 1024 * PROCESSES, "cpu.weight": 100 * PROCESSES}  # control groups version 1 and 2
+    for hierarchy in (CONTROL_GROUPS, *CONTROL_GROUPS.glob("cpu*")):
+        if (hierarchy / "cgroup.procs").exists():
+            (hierarchy / instance()).mkdir(exist_ok=True)
+        for name, value in settings.items():
+            if (hierarchy / instance() / name).exists():
+                (hierarchy / instance() / name).write_text(str(value))
 
 
 def stop() -> None:
