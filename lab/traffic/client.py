@@ -47,7 +47,7 @@ class Config(t.NamedTuple):
     connections: int = 4
     headers: t.Mapping[str, str] = {}
     login: str = ""  # user name to sign in with at /login, as a browser does
-    timeout: float = 5.0  # seconds for one answer
+    timeout: float = 15.0  # seconds for one answer
     limit: float = 120.0  # seconds after which nothing more is sent
     version: str = VERSION.pattern  # regular expression whose first group says who answered
 

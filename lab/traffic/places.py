@@ -55,7 +55,7 @@ class Load:
     user: str = ""
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     path: str | None = None
-    timeout: float = 5.0
+    timeout: float = 15.0
     limit: float = 120.0
     version: str = ""
 
