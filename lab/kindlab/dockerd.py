@@ -82,7 +82,7 @@ def start() -> None:
 def _claim_processor_time() -> None:
     """Give our control group the weight of PROCESSES.
 
-    Else all pods together would weigh as much as one of the machine's processes, and on a busy machine miss their probes.
+    Else all pods together would weigh as much as one process of the machine, and miss their probes when it is busy.
     """
     settings = {"cpu.shares": 1024 * PROCESSES, "cpu.weight": 100 * PROCESSES}  # control groups version 1 and 2
     for hierarchy in (CONTROL_GROUPS, *CONTROL_GROUPS.glob("cpu*")):
