@@ -40,6 +40,7 @@ options:
       - What to do if somebody changed the weights while the rollout was under way. V(stop) refuses and shows the
         difference, V(adopt) goes on from what is there, V(restore) puts the rollout's own weights back.
       - Looked at when a rollout goes on, and before each step with O(event=ready), where V(stop) ends it.
+      - A rollout that goes back is not kept from it; whoever is in doubt gets stable.
     type: str
     choices: [stop, adopt, restore]
     default: stop

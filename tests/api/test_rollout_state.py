@@ -203,6 +203,17 @@ def test_an_edit_just_before_a_step_ends_the_rollout_where_it_is(rollout: Rollou
     assert phase(rollout.recorded("abort"))[0] == "rolling_back"
 
 
+def test_no_edit_keeps_requests_on_a_version_that_failed(rollout: Rollout) -> None:
+    rollout.opened()
+    rollout.step("fail")
+    rollout.closed()
+    rollout.shift({"v1": 40, "v2": 60})
+    again = rollout.opened()
+    assert phase(again) == ("rolling_back", 0)
+    assert "v2 10% -> 60%" in again["drift"]
+    assert again["run"]["weights_wanted"] == {"v1": 100.0, "v2": 0.0}
+
+
 def test_another_plan_is_refused_unless_it_supersedes(rollout: Rollout, direct: Direct) -> None:
     rollout.opened()
     rollout.step()

@@ -101,8 +101,8 @@ class Opening:
 
     def _treat_drift(self, stored: Stored, now: float) -> str:
         drift = steering.drift(stored.rollout, stored.run, self._found)
-        if not drift:
-            return ""
+        if not drift or stored.run.phase == "rolling_back":
+            return drift  # nobody's edit keeps requests on a version that failed
         if self._params["on_drift"] == "stop":
             raise Drifted(
                 f"Somebody changed the weights while the rollout was under way. {drift}. Nothing was written. "
