@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
 
 PLUGINS = ROOT / "plugins"
 UTILS = PLUGINS / "module_utils"
-PURE = ("routes", "analysis", "rollout")
+PURE = ("routes", "analysis", "rollout", "replicas")
 LICENCE = "# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)"
 PREFIX = "canary_"
 
