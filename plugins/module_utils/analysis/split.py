@@ -84,8 +84,10 @@ def test_split(
         return SplitVerdict("fail", p, n, reached, _deviations(counts, wanted, n, alpha), method)
     if reached < power:
         needed = requests_needed(wanted, alpha=alpha, detect=detect, power=power)
+        least = min(wanted[version] for version in versions)
+        small = f", or none at all in place of a share of {100 * least:.3g}%," if least < detect else ""
         reason = (
-            f"{n} requests are too few: a deviation of {detect * 100:g} points would be noticed with probability "
+            f"{n} requests are too few: a deviation of {detect * 100:g} points{small} would be noticed with probability "
             f"{reached:.2f} only, {power:g} is wanted; about {needed} requests are needed"
         )
         return SplitVerdict("inconclusive", p, n, reached, (reason,), method)

@@ -176,3 +176,9 @@ def test_it_stays_fast(n: int, shares: list[float]) -> None:
     verdict = split.test_split(counts, dict(zip(versions, shares, strict=True)))
     assert verdict.p_value is not None
     assert time.process_time() - started < 2.0
+
+
+def test_where_a_small_share_is_the_difficulty_it_says_so() -> None:
+    verdict = split.test_split({"v2": 6, "v3": 54}, {"v2": 10, "v3": 90}, detect=0.5)
+    assert verdict.verdict == "inconclusive"
+    assert "a deviation of 50 points, or none at all in place of a share of 10%, would be noticed" in verdict.reasons[0]
