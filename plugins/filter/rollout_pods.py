@@ -30,8 +30,8 @@ def rollout_pods(
 ) -> int:
     """Return the pods with which `canary` carries `share` percent, judged by what stable's pods do for their share.
 
-    versions: as canary_info returns them. least: a number not to go below. headroom: factor on a measured load; without
-    a measurement stable's pods are taken as fully used, which is careful enough.
+    versions: as canary_info returns them. least: a number not to go below. headroom: factor on a measured load.
+    Without a measurement stable's pods count as just enough for what both versions have together, as before the start.
     """
     by_name = {str(one.get("version")): one for one in versions}
     if stable not in by_name or canary not in by_name:
@@ -41,9 +41,11 @@ def rollout_pods(
     used = hpa.get("cpu")
     load = Load(int(serving.get("desired") or serving.get("ready") or 0), None if used is None else float(used))
     target = float(hpa.get("cpu_target") or WITHOUT_HPA)
-    factor = 1.0 if load.utilisation is None else float(headroom)
+    carried, factor = float(serving.get("weight") or 0), float(headroom)
+    if load.utilisation is None:
+        carried, factor = carried + float(by_name[canary].get("weight") or 0), 1.0
     try:
-        needed = pods_needed(float(share), float(serving.get("weight") or 0), load, target, headroom=factor)
+        needed = pods_needed(float(share), carried, load, target, headroom=factor)
     except InvalidInput as error:
         raise AnsibleFilterError(f"rollout_pods: {error.msg}") from error
     return max(int(least), needed)

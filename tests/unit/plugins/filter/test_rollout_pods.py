@@ -14,10 +14,10 @@ from ansible_collections.meshops.canary.plugins.filter.rollout_pods import rollo
 
 
 def versions(
-    pods: int, weight: float | None, cpu: int | None = None, target: int | None = None
+    pods: int, weight: float | None, cpu: int | None = None, target: int | None = None, own: int = 0
 ) -> list[dict[str, t.Any]]:
     hpa = {"cpu": cpu, "cpu_target": target} if target else None
-    canary = {"version": "v2", "desired": 1, "ready": 1, "weight": 0, "hpa": None}
+    canary = {"version": "v2", "desired": 1, "ready": 1, "weight": own, "hpa": None}
     return [{"version": "v1", "desired": pods, "ready": pods, "weight": weight, "hpa": hpa}, canary]
 
 
@@ -37,6 +37,11 @@ def test_pods_follow_from_what_stable_does(
     pods: int, weight: float | None, cpu: int | None, target: int | None, share: float, wanted: int
 ) -> None:
     assert rollout_pods(versions(pods, weight, cpu, target), "v1", "v2", share) == wanted
+
+
+def test_without_a_measurement_the_pods_stay_the_same_while_the_share_moves() -> None:
+    for own in (0, 20, 50, 90):
+        assert rollout_pods(versions(3, 100 - own, own=own), "v1", "v2", 100) == 3
 
 
 def test_never_below_the_least() -> None:
