@@ -26,9 +26,10 @@ if t.TYPE_CHECKING:
 
 # Enough to notice five points of deviation with certainty; where all go to one version, fewer say the same.
 SPLIT = {"sidecar": 2500, "gateway": 400}
-ONE_VERSION = {"sidecar": 1200, "gateway": 200}
+ONE_VERSION = {"sidecar": 800, "gateway": 200}
 STAGE_LIMIT = 240.0
-SCALING_LIMIT = 90.0
+# Three times the background, and enough requests to judge the shares by.
+SCALING_RATE, SCALING_REQUESTS, SCALING_LIMIT = 80.0, 1500, 90.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,28 +114,29 @@ class Show:
         for who, wanted in cohorts:
             sizes = ONE_VERSION if 100 in wanted.values() else SPLIT
             user = "" if who == EVERYBODY else who
-            under_way = [
-                (place, place.background(Load(requests=sizes[place.name], user=user)))
-                for place in (self._sidecar, self._gateway)
-            ]
+            places = (self._gateway,) if step.watch_scaling else (self._sidecar, self._gateway)
+            under_way = [(place, place.background(Load(requests=sizes[place.name], user=user))) for place in places]
             for place, running in under_way:
                 stage.readings.append(Reading(place.name, who, wanted, running.result()))
                 self._courses[who].timeline.extend(stage.readings[-1].seen.timeline)
 
     def _scale(self, step: Step, stage: Stage, version: str) -> None:
-        """Put the versions under load until `version` has more ready pods than before."""
-        before, began = self._watch.ready(version), time.time()
-        burn = Load(seconds=SCALING_LIMIT + 10, rate=40, connections=6, headers={"x-fault-cpu-ms": "3"})
-        with self._sidecar.background(burn) as running:
-            while self._watch.ready(version) <= before and time.time() < began + SCALING_LIMIT:
+        """Put the versions under load until `version` has more ready pods than before, and measure meanwhile."""
+        before, began, took = self._watch.ready(version), time.time(), None
+        load = Load(seconds=SCALING_LIMIT + 10, rate=SCALING_RATE)
+        with self._sidecar.background(load) as running:
+            while took is None and time.time() < began + SCALING_LIMIT:
                 time.sleep(0.5)
-        took, now = time.time() - began, self._watch.ready(version)
+                if self._watch.ready(version) > before:
+                    took = time.time() - began
+            time.sleep(max(0.0, began + SCALING_REQUESTS / SCALING_RATE - time.time()))
+        now = self._watch.ready(version)
         stage.readings.append(Reading("sidecar", EVERYBODY, step.everybody, running.result()))
         self._courses[EVERYBODY].timeline.extend(stage.readings[-1].seen.timeline)
-        if now > before:
-            stage.notes.append(f"{version} went from {before} to {now} ready pods within {took:.0f} s of load.")
+        if took is not None:
+            stage.notes.append(f"{version} had more pods after {took:.0f} s of load: {before} before, {now} now.")
         else:
-            stage.troubles.append(f"{version} still has {before} ready pods after {took:.0f} s of load")
+            stage.troubles.append(f"{version} still has {before} ready pods after {SCALING_LIMIT:.0f} s of load")
 
     def _count_background(self, stage: Stage, *, last: bool) -> None:
         """Close the stage's background load, with the next one's already running, and write down what it saw."""
