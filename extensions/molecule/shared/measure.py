@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--user", default="", help="value of the header end-user")
     parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--answered-by", default="", help="regular expression, its first group says who answered")
+    parser.add_argument("--begun", type=pathlib.Path, help="file to make as soon as requests are sent")
     parser.add_argument("--requests", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--rate", type=float)
@@ -44,7 +45,10 @@ def main() -> None:
         limit=max(120.0, (given.seconds or 0.0) + 10.0),
     )
     place = Sidecar(given.kubeconfig, given.namespace, app=given.app)
-    measured = place.measure(load)
+    running = place.background(load)
+    if given.begun:
+        given.begun.touch()
+    measured = running.result()
     judged = test_split(measured.counts, given.wanted).as_dict() if given.wanted else None
     print(json.dumps({**dataclasses.asdict(measured), "split": judged}))
 
