@@ -8,7 +8,7 @@ Both have rules with matches, destinations and weights, so one planner serves bo
 that is a version of a service becomes a destination with the version as its subset, matches become match blocks,
 RequestMirror filters become mirrors, the book's records likewise. Everything else travels along unread.
 
-Rules have no name that every release of the API keeps, so inserted ones are known by their matches, whose
+Rules have no name that every release of the API keeps, so inserted ones are known by their matches and shares, whose
 fingerprints stand in the book.
 """
 
@@ -134,12 +134,11 @@ def versions_in(wanted: State) -> frozenset[str]:
 def read(http_route: Object, lens: Lens, domain: str) -> Object:
     """Return the HTTPRoute as a VirtualService (of kind HTTPRoute, for messages)."""
     book = state.read(http_route)
-    inserted = {
-        fingerprint: name
-        for wanted in book["services"].values()
-        for name, cohort in wanted.get("cohorts", {}).items()
-        for fingerprint in cohort.get("rules", ())
-    }
+    inserted: dict[str, list[str]] = {}
+    for wanted in book["services"].values():
+        for name, cohort in wanted.get("cohorts", {}).items():
+            for mark in cohort.get("rules", ()):
+                inserted.setdefault(mark, []).append(name)
     spec = http_route.get("spec") or {}
     attached = sorted(parents(http_route))
     hosts = [f"{one}.svc.{domain}" for one in attached] + list(spec.get("hostnames") or ())
@@ -162,14 +161,15 @@ def read(http_route: Object, lens: Lens, domain: str) -> Object:
     return result
 
 
-def _read_rule(rule: dict[str, t.Any], lens: Lens, inserted: Mapping[str, str]) -> Route:
+def _read_rule(rule: dict[str, t.Any], lens: Lens, inserted: Mapping[str, list[str]]) -> Route:
     rest = {key: copy.deepcopy(value) for key, value in rule.items() if key != "backendRefs"}
     route: Route = {"rule": rest, "match": to_blocks(rule.get("matches")), "mirrors": mirrors_in(rule, lens)}
     if rule.get("name"):
         route["name"] = rule["name"]
-    cohort = inserted.get(fingerprint(rule))
-    if cohort is not None:
-        route["name"] = f"{COHORT_PREFIX}{cohort}"
+    cohorts = inserted.get(fingerprint(rule))
+    if cohorts:
+        # Each mark stands for one rule; a rule of somebody's that looks the same comes after ours.
+        route["name"] = f"{COHORT_PREFIX}{cohorts.pop(0)}"
     if "backendRefs" in rule:
         route["route"] = [lens.entry(ref) for ref in rule["backendRefs"] or ()]
     if any(_replaces_prefix(one) for one in rule.get("filters") or ()):
@@ -184,9 +184,13 @@ def matches_of(route: Route) -> list[dict[str, t.Any]]:
 
 
 def fingerprint(rule: dict[str, t.Any]) -> str:
-    """Return what an inserted rule is known by."""
+    """Return what an inserted rule is known by: whom it selects and where it sends them.
+
+    A cohort's matches alone can be those of the rule it goes with, when that lies within the cohort.
+    """
     matches = [complete(match) for match in rule.get("matches") or ()]
-    return hashlib.sha256(canonical(matches).encode()).hexdigest()[:10]
+    shares = [(ref.get("name"), ref.get("weight", 1)) for ref in rule.get("backendRefs") or ()]
+    return hashlib.sha256(canonical([matches, shares]).encode()).hexdigest()[:10]
 
 
 def _replaces_prefix(one: dict[str, t.Any]) -> bool:
@@ -218,11 +222,11 @@ def write(http_route: Object, seen: Object, lens: Lens) -> Object:
     return after
 
 
-def _kept(wanted: State, versions: frozenset[str] | None, stands: Mapping[str, list[str]]) -> State:
+def _kept(wanted: State, versions: frozenset[str] | None, stands: dict[str, list[str]]) -> State:
     """Return what is wanted with what it takes to read it again; nothing where nothing is wanted."""
     kept = {key: value for key, value in wanted.items() if key != "versions"}
     if "cohorts" in kept:
-        kept["cohorts"] = {name: {**one, "rules": stands.get(name, [])} for name, one in kept["cohorts"].items()}
+        kept["cohorts"] = {name: {**one, "rules": stands.pop(name, [])} for name, one in kept["cohorts"].items()}
     if kept and versions is not None:
         kept["versions"] = sorted(versions)
     return kept
