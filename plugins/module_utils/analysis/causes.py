@@ -63,11 +63,7 @@ def likely(counts: Mapping[str, int], shares: Mapping[str, float], known: Circum
             f"{counts[ALL_PODS]} of {total} requests were sent to the service as a whole: their callers do not hold "
             "the route (a second VirtualService, a gateway's own route, exportTo or a Sidecar resource hides it)."
         )
-    if known.outside and known.outside > max(3.0, 0.01 * total):
-        causes.append(
-            f"The pods answered {known.outside} requests more than the callers' proxies sent: "
-            "somebody outside the mesh, or a proxy that was not read, calls them."
-        )
+    causes += from_outside(known.outside, total)
     if _fits(counts, known.ready):
         told = ", ".join(f"{version} {ready}" for version, ready in sorted(known.ready.items()))
         causes.append(
@@ -85,6 +81,19 @@ def likely(counts: Mapping[str, int], shares: Mapping[str, float], known: Circum
     return causes or [
         "None of the usual causes was found. Retries count each attempt, and tcp routes split connections, not "
         "requests; compare the routes of a caller with istioctl proxy-config routes POD -o json."
+    ]
+
+
+def from_outside(outside: int | None, total: int) -> list[str]:
+    """Return what to say if the pods answered notably more requests than the callers' proxies sent.
+
+    The two are not read at one moment, so a few more or less mean nothing.
+    """
+    if outside is None or outside <= max(3.0, 0.01 * total):
+        return []
+    return [
+        f"The pods answered {outside} requests more than the callers' proxies sent: somebody outside the mesh, or a proxy "
+        "that was not read, calls them, and those requests follow no route."
     ]
 
 

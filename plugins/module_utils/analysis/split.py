@@ -87,8 +87,8 @@ def test_split(
         least = min(wanted[version] for version in versions)
         small = f", or none at all in place of a share of {100 * least:.3g}%," if least < detect else ""
         reason = (
-            f"{n} requests are too few: a deviation of {detect * 100:g} points{small} would be noticed with probability "
-            f"{reached:.2f} only, {power:g} is wanted; about {needed} requests are needed"
+            f"{n} requests are too few: a deviation of {detect * 100:g} points{small} would be noticed with "
+            f"probability {reached:.2f} only, {power:g} is wanted; about {needed} requests are needed"
         )
         return SplitVerdict("inconclusive", p, n, reached, (reason,), method)
     return SplitVerdict("pass", p, n, reached, (f"{n} requests fit the intended shares (p = {p:.3g})",), method)

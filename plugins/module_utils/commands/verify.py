@@ -93,7 +93,11 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
         found = _causes(snapshot, service, intended, counted, counts, params["alpha"])
     result = _result(service, params, intended, counted, counts, verdict, found)
     result["needed"] = split.requests_needed(intended.weights, **options)
-    result["notes"] = list(dict.fromkeys([*reader.notes, *intended.notes, *counted.notes]))
+    result["notes"] = list(
+        dict.fromkeys(
+            [*reader.notes, *intended.notes, *counted.notes, *causes.from_outside(counted.outside, verdict.n)]
+        )
+    )
     result["api_requests"] = cluster.requests
     result["warnings"] = list(cluster.warnings)
     return result
