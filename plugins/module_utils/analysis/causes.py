@@ -92,8 +92,8 @@ def from_outside(outside: int | None, total: int) -> list[str]:
     if outside is None or outside <= max(3.0, 0.01 * total):
         return []
     return [
-        f"The pods answered {outside} requests more than the callers' proxies sent: somebody outside the mesh, or a proxy "
-        "that was not read, calls them, and those requests follow no route."
+        f"The pods answered {outside} requests more than the callers' proxies sent: somebody outside the mesh, or a "
+        "proxy that was not read, calls them, and those requests follow no route."
     ]
 
 
