@@ -25,6 +25,8 @@ if t.TYPE_CHECKING:
 
 COMMAND = ROOT / "lab" / "cluster"
 EXISTING = "existing"
+# Half of it is what an autoscaler aims at: so much that the demo's load adds pods, so little that five of each fit.
+POD = {"requests": {"cpu": "60m", "memory": "32Mi"}}
 OWNER = "app.kubernetes.io/managed-by"
 
 
@@ -87,7 +89,7 @@ class Cluster:
             host=f"{namespace}.localhost" if from_lab else "",  # browsers find NAME.localhost on this machine
             mine=mine and from_lab,
             from_lab=from_lab,
-            bookinfo=bookinfo_variables(status),
+            bookinfo=bookinfo_variables(status) | ({"bookinfo_resources": POD} if from_lab else {}),
             facts={"Cluster": name, "Images": status.get("images_mode") or "pull"},
         )
 

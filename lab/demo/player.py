@@ -85,6 +85,7 @@ class Ansible:
         try:
             done = subprocess.run(
                 command,
+                cwd=ROOT,
                 env=self._environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -22,9 +22,9 @@ Weights = dict[str, int]
 class Step:
     """One stage to come.
 
-    everybody: version -> percent that must be measured afterwards. cohort: the same for the signed-in user, None while
-    nobody is treated differently. main: whose shares the stage is about. watch_scaling: put load on the versions and
-    wait until this one has more pods. show_all: print everything the playbook says, not its first line.
+    everybody: version -> percent that must be measured afterwards. cohort: the same for the signed-in user, None where
+    it is not measured. about_cohort: the stage is about that user. watch_scaling: put load on the versions, from the
+    sidecar, and wait until this one has more pods. show_all: print everything the playbook says, not its first line.
     """
 
     name: str
@@ -76,7 +76,6 @@ def steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
             "One autoscaler a version: under load v2 gets more pods by itself, and the shares stay.",
             (autoscale,),
             {"v1": 25, "v2": 75},
-            cohort,
             watch_scaling="v2",
         ),
         Step(
