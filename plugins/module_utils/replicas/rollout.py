@@ -14,6 +14,9 @@ Object = Mapping[str, t.Any]
 # Reasons of a waiting container that say nothing by themselves: it is only on its way.
 ON_ITS_WAY = frozenset({"ContainerCreating", "PodInitializing"})
 
+# Beginnings of events that only repeat a container's state; the one before them has the reason.
+SAY_LITTLE = ("Error: ", "Back-off ")
+
 
 def _name(thing: Object) -> str:
     return str(thing.get("metadata", {}).get("name", ""))
@@ -100,11 +103,12 @@ def _pod_trouble(pod: Object, event: str) -> list[str]:
 
 
 def _warnings(events: Iterable[Object]) -> dict[str, str]:
-    """Return the newest warning by the name of the object it is about."""
+    """Return the newest warning that says something, by the name of the object it is about."""
     newest: dict[str, str] = {}
     for event in sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or "")):
-        if event.get("type") == "Warning" and event.get("message"):
-            newest[event.get("involvedObject", {}).get("name", "")] = str(event["message"]).strip()
+        name, message = event.get("involvedObject", {}).get("name", ""), str(event.get("message") or "").strip()
+        if event.get("type") == "Warning" and message and not (name in newest and message.startswith(SAY_LITTLE)):
+            newest[name] = message
     return newest
 
 

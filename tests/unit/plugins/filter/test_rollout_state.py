@@ -105,6 +105,11 @@ def test_one_that_kubernetes_gave_up_ends_the_wait() -> None:
             ],
             "container reviews: probe: 503",
         ),
+        (
+            container({"waiting": {"reason": "PodInitializing"}}),
+            [event("Warning", 'Failed to pull image "shop:9"', "1"), event("Warning", "Error: ErrImagePull", "2")],
+            'Failed to pull image "shop:9"',
+        ),
         (container({"running": {}}), [], "its readiness probe does not pass"),
         (
             {
