@@ -25,8 +25,10 @@ if t.TYPE_CHECKING:
 def finish(snapshot: Snapshot, service: ServiceRef, scope: Scope, edited: Sequence[tuple[Object, Object]]) -> Plan:
     """Return the plan that writes `edited` = (before, after) of every object concerned."""
     changes = [change for change in (edit(before, after) for before, after in edited) if change]
+    was, told = describe(snapshot, service, scope), text(snapshot, service, scope)
     later = snapshot.after(changes)
-    was, now = describe(snapshot, service, scope), describe(later, service, scope)
+    # Most runs find nothing to do: then after is before.
+    now, told_after = (describe(later, service, scope), text(later, service, scope)) if changes else (was, told)
     summary = summarize(service, was, now)
     written = {(change.namespace, change.name) for change in changes}
     return Plan(
@@ -34,8 +36,8 @@ def finish(snapshot: Snapshot, service: ServiceRef, scope: Scope, edited: Sequen
         weights_before=was["weights"],
         weights_after=now["weights"],
         summary=tuple(summary),
-        diff_before=text(snapshot, service, scope),
-        diff_after=text(later, service, scope),
+        diff_before=told,
+        diff_after=told_after,
         host=service.fqdn,
         cohorts=now["cohorts"],
         objects=tuple({**reference(before), "changed": identity(before) in written} for before, _after in edited),
