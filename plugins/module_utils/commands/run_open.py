@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from ..routes.hosts import ServiceRef
 
 _OF_STEPS: t.Final = ("steps", "shape", "start", "stop", "by", "pause", "deadline", "gate", "gate_seconds", "analysis")
-_ROUTES: t.Final = ("virtual_services", "destination_rules")
+_ROUTES: t.Final = ("virtual_services", "destination_rules", "http_routes")
 
 
 class Drifted(Refused):

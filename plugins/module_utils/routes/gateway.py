@@ -230,7 +230,7 @@ def _written(view: _View, snapshot: Snapshot, service: ServiceRef, planned: Plan
         real, lens = view.routes[change.namespace, change.name]
         after = lenses.write(real, t.cast("Object", change.after), lens)
         written = edit(real, after, change.summary)
-        if written:
+        if written and not lenses.same_but_versions(real, after):
             require_room(real, after)
             require_services(snapshot, service, real, after)
             changes.append(written)

@@ -155,7 +155,7 @@ def read(http_route: Object, lens: Lens, domain: str) -> Object:
     }
     if state.ANNOTATION in (metadata.get("annotations") or {}):
         routes = {
-            key: _each_side(record, lambda side: _read_side(side, lens)) for key, record in book["routes"].items()
+            key: {side: _read_side(one, lens) for side, one in record.items()} for key, record in book["routes"].items()
         }
         state.write(result, {"services": book["services"], "routes": routes})
     return result
@@ -217,7 +217,9 @@ def write(http_route: Object, seen: Object, lens: Lens) -> Object:
     if state.ANNOTATION in (after["metadata"].get("annotations") or {}):
         book = state.read(after)
         services = {fqdn: _kept(wanted, lens.owners.get(fqdn), stands) for fqdn, wanted in book["services"].items()}
-        routes = {key: _each_side(record, _write_side) for key, record in book["routes"].items()}
+        routes = {
+            key: {side: _write_side(one) for side, one in record.items()} for key, record in book["routes"].items()
+        }
         state.write(after, {"services": services, "routes": routes})
     return after
 
@@ -230,6 +232,22 @@ def _kept(wanted: State, versions: frozenset[str] | None, stands: dict[str, list
     if kept and versions is not None:
         kept["versions"] = sorted(versions)
     return kept
+
+
+def same_but_versions(before: Object, after: Object) -> bool:
+    """Return whether at most the note of what names versions have differs, which alone is no reason to write."""
+    return canonical(_without_versions(before)) == canonical(_without_versions(after))
+
+
+def _without_versions(http_route: Object) -> Object:
+    book = state.read(http_route)
+    services = {
+        fqdn: {key: value for key, value in wanted.items() if key != "versions"}
+        for fqdn, wanted in book["services"].items()
+    }
+    bare = {**http_route, "metadata": copy.deepcopy(http_route["metadata"])}
+    state.write(bare, {**book, "services": services})
+    return bare
 
 
 def _write_rule(route: Route, where: str) -> dict[str, t.Any]:
@@ -252,10 +270,6 @@ def _write_rule(route: Route, where: str) -> dict[str, t.Any]:
                 "Round the weights of the other backends, or ask for fewer decimals."
             )
     return rule
-
-
-def _each_side(record: dict[str, t.Any], turn: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]) -> dict[str, t.Any]:
-    return {side: turn(fields) for side, fields in record.items()}
 
 
 def _read_side(fields: dict[str, t.Any], lens: Lens) -> dict[str, t.Any]:
