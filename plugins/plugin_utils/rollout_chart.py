@@ -72,8 +72,9 @@ def _compared(
     y: float,
 ) -> list[str]:
     """Return one row with a line for each version over every look."""
-    most = _round_up(max((value or 0.0 for both in values for value in both.values()), default=0.0))
-    parts = _frame(title, y, most, unit)
+    known = [value for both in values for value in both.values() if value is not None]
+    most = _round_up(max(known, default=0.0))
+    parts = _frame(title if known else f"{title}: not measured", y, most, unit)
     for who in ("stable", "canary"):
         for both, look in zip(values, seen, strict=True):
             value = both[who]

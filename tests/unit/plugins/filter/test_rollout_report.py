@@ -146,7 +146,9 @@ def test_nothing_judged_yet() -> None:
     report = told()
     assert "None: nothing was judged." in rollout_report(report)
     assert "v2 is taking over from v1" in rollout_report(report, "html")
-    assert not list(drawing(rollout_report(report, "html")).iter("circle"))
+    svg = drawing(rollout_report(report, "html"))
+    assert not list(svg.iter("circle"))
+    assert "Failed requests: not measured" in [one.text for one in svg.iter("text")]
 
 
 @pytest.mark.parametrize(
