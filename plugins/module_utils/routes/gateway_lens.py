@@ -142,10 +142,9 @@ def read(http_route: Object, lens: Lens, domain: str) -> Object:
     spec = http_route.get("spec") or {}
     attached = sorted(parents(http_route))
     hosts = [f"{one}.svc.{domain}" for one in attached] + list(spec.get("hostnames") or ())
-    seen = {key: value for key, value in http_route.items() if key not in ("metadata", "spec", "status")}
     metadata = copy.deepcopy(http_route["metadata"])
     result = {
-        **seen,
+        **{key: value for key, value in http_route.items() if key != "status"},
         "metadata": metadata,
         "spec": {
             "hosts": hosts or ["*"],
