@@ -61,69 +61,6 @@ def names(objects: t.Iterable[rs.Json]) -> list[str]:
     return [one["metadata"]["name"] for one in objects]
 
 
-@pytest.mark.parametrize(
-    ("host", "namespace", "full"),
-    [
-        ("reviews", "bookinfo", "reviews.bookinfo.svc.cluster.local"),
-        ("reviews", "prod", "reviews.prod.svc.cluster.local"),
-        ("reviews.bookinfo", "bookinfo", "reviews.bookinfo"),
-        ("reviews.bookinfo.svc", "bookinfo", "reviews.bookinfo.svc"),
-        ("reviews.bookinfo.svc.cluster.local", "prod", "reviews.bookinfo.svc.cluster.local"),
-        ("*", "bookinfo", "*"),
-        ("*.example.com", "bookinfo", "*.example.com"),
-        ("", "bookinfo", ""),
-    ],
-)
-def test_only_a_name_without_a_dot_is_completed(host: str, namespace: str, full: str) -> None:
-    assert hosts.expand(host, namespace) == full
-
-
-@pytest.mark.parametrize(
-    ("pattern", "covered"),
-    [
-        ("*", True),
-        ("*.local", True),
-        ("*.bookinfo.svc.cluster.local", True),
-        ("*reviews.bookinfo.svc.cluster.local", True),
-        ("*.prod.svc.cluster.local", False),
-        ("reviews.bookinfo", False),
-        ("reviews", True),
-    ],
-)
-def test_wildcards(pattern: str, covered: bool) -> None:
-    assert REVIEWS.covered_by(pattern, "bookinfo") is covered
-
-
-@pytest.mark.parametrize(
-    ("export_to", "scope"),
-    [
-        (None, {"*"}),
-        ([], {"*"}),
-        (["*"], {"*"}),
-        (["."], {"bookinfo"}),
-        (["~"], set()),
-        ([".", "a"], {"bookinfo", "a"}),
-        (["a", "*"], {"*"}),
-    ],
-)
-def test_export_to(export_to: list[str] | None, scope: set[str]) -> None:
-    assert hosts.exports(virtual_service("one", exportTo=export_to)) == scope
-
-
-@pytest.mark.parametrize(
-    ("gateways", "expanded"),
-    [
-        (None, ["mesh"]),
-        ([], ["mesh"]),
-        (["mesh"], ["mesh"]),
-        (["public"], ["bookinfo/public"]),
-        (["infra/public", "mesh"], ["infra/public", "mesh"]),
-    ],
-)
-def test_gateways_without_a_namespace_are_those_beside_it(gateways: list[str] | None, expanded: list[str]) -> None:
-    assert hosts.gateways_of(virtual_service("one", gateways=gateways)) == expanded
-
-
 def test_a_proxy_obeys_private_before_named_before_public_and_then_the_oldest() -> None:
     public_old = virtual_service("public-old", "prod", "2020-01-01T00:00:00Z")
     public_new = virtual_service("public-new", "prod", "2021-01-01T00:00:00Z")
