@@ -40,7 +40,7 @@ class Axis:
 
 def timeline(story: Story) -> str:
     """Return the figure over time: stages, shares of each cohort, requests a second, pods."""
-    axis = Axis(story.stages[0].began, max(story.stages[-1].ended, story.stages[0].began + 1))
+    axis = _axis(story)
     versions = versions_of(story)
     parts: list[str] = []
     y = TOP
@@ -58,9 +58,16 @@ def timeline(story: Story) -> str:
     return _svg(WIDTH, bottom + BOTTOM, label, parts)
 
 
+def _axis(story: Story) -> Axis:
+    """Begin shortly before the first request: while the first pods start there is nothing to see."""
+    seconds = [entry["at"] for course in story.courses for entry in course.timeline]
+    began = max(story.stages[0].began, min(seconds, default=0) - 10)
+    return Axis(began, max(story.stages[-1].ended, began + 1))
+
+
 def share_bar(reading: Reading) -> str:
     """Return one reading as a bar of the measured shares with marks at the wanted ones."""
-    width, height, x = 190, 20, 0.0
+    width, height, x = 160, 20, 0.0
     answered = max(reading.seen.answered, 1)
     parts = []
     for version, count in sorted(reading.seen.counts.items()):

@@ -71,11 +71,12 @@ class Watch:
 def weights_of(virtual_service: t.Mapping[str, t.Any], user: str | None) -> dict[str, int]:
     """Return version -> weight for the requests of `user` (header end-user, exactly), None: of everybody else.
 
-    The first route that matches wins. A lone destination needs no weight. Empty if no route matches.
+    The first route that matches wins; a match without headers says only where requests come from. A lone destination
+    needs no weight. Empty if no route matches.
     """
     for route in virtual_service["spec"].get("http", []):
-        wanted = [match.get("headers", {}).get("end-user", {}).get("exact") for match in route.get("match", [])]
-        if not wanted or (user is not None and user in wanted):
+        users = [match.get("headers", {}).get("end-user", {}).get("exact") for match in route.get("match", [{}])]
+        if None in users or user in users:
             parts = route.get("route", [])
             return {p["destination"].get("subset", "?"): p.get("weight", 100 if len(parts) == 1 else 0) for p in parts}
     return {}

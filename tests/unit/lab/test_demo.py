@@ -149,7 +149,7 @@ def destination(subset: str, weight: int | None = None) -> dict[str, object]:
 
 def test_weights_are_read_as_a_proxy_would() -> None:
     match = [{"headers": {"end-user": {"exact": "testuser"}}}]
-    http = [
+    http: list[dict[str, object]] = [
         {"match": match, "route": [destination("v2", 10), destination("v3", 90)]},
         {"route": [destination("v1")]},
     ]
@@ -157,6 +157,8 @@ def test_weights_are_read_as_a_proxy_would() -> None:
     assert weights_of({"spec": {"http": http}}, "jason") == {"v1": 100}
     assert weights_of({"spec": {"http": http}}, None) == {"v1": 100}
     assert weights_of({"spec": {"http": http[:1]}}, None) == {}
+    http[1]["match"] = [{"port": 9080}]
+    assert weights_of({"spec": {"http": http}}, None) == {"v1": 100}
 
 
 def test_commands_are_shown_as_a_user_types_them() -> None:
