@@ -169,35 +169,12 @@ msg:
   returned: always
   type: str
   sample: "reviews v2: fail: errors: 11 of 21 canary requests failed, more than stable's 0 of 187; no chance explains that"
-service:
-  description: Name of the service.
-  returned: success
-  type: str
-  sample: reviews
-namespace:
-  description: Namespace of the service.
-  returned: success
-  type: str
-  sample: bookinfo
-canary:
-  description: The version that was judged.
-  returned: success
-  type: str
-  sample: v2
-stable:
-  description: The version it was compared with.
-  returned: success
-  type: str
-  sample: v1
-verdict:
-  description: V(pass), V(fail) or V(inconclusive).
-  returned: success
-  type: str
-  sample: fail
-passed:
-  description: Whether the verdict is V(pass).
-  returned: success
-  type: bool
+service: {description: "Name of the service.", returned: success, type: str, sample: reviews}
+namespace: {description: "Namespace of the service.", returned: success, type: str, sample: bookinfo}
+canary: {description: "The version that was judged.", returned: success, type: str, sample: v2}
+stable: {description: "The version it was compared with.", returned: success, type: str, sample: v1}
+verdict: {description: "V(pass), V(fail) or V(inconclusive).", returned: success, type: str, sample: fail}
+passed: {description: "Whether the verdict is V(pass).", returned: success, type: bool}
 reasons:
   description: Why the verdict is what it is, one sentence for each metric that decided.
   returned: success
@@ -214,28 +191,13 @@ metrics:
   type: list
   elements: dict
   contains:
-    metric:
-      description: Its name.
-      type: str
-      sample: errors
-    verdict:
-      description: V(pass), V(fail) or V(inconclusive).
-      type: str
-    reason:
-      description: Why, with the numbers.
-      type: str
-    weight:
-      description: Its share in the score.
-      type: float
-    critical:
-      description: Whether it decides alone.
-      type: bool
-    strength:
-      description: How far beyond doubt a failure is; 1 is just.
-      type: float
-    numbers:
-      description: The numbers the reason was made from.
-      type: dict
+    metric: {description: "Its name.", type: str, sample: errors}
+    verdict: {description: "V(pass), V(fail) or V(inconclusive).", type: str}
+    reason: {description: "Why, with the numbers.", type: str}
+    weight: {description: "Its share in the score.", type: float}
+    critical: {description: "Whether it decides alone.", type: bool}
+    strength: {description: "How far beyond doubt a failure is; 1 is just.", type: float}
+    numbers: {description: "The numbers the reason was made from.", type: dict}
 numbers:
   description: What was seen of both versions while watching, warm-up included.
   returned: success
@@ -245,13 +207,8 @@ numbers:
       description: Of the canary, C(requests), C(errors), C(error_percent), and the response times C(p50), C(p95) and C(p99) in milliseconds.
       type: dict
       sample: {requests: 21, errors: 11, error_percent: 52.381, p50: 3.1, p95: 8.4, p99: 9.6}
-    stable:
-      description: The same of stable.
-      type: dict
-    share:
-      description: The canary's percent of the requests of both.
-      type: float
-      sample: 10.096
+    stable: {description: "The same of stable.", type: dict}
+    share: {description: "The canary's percent of the requests of both.", type: float, sample: 10.096}
 harmed:
   description: Requests the canary failed while it was watched.
   returned: success
@@ -264,24 +221,10 @@ reaction_seconds:
   returned: success
   type: float
   sample: 2.13
-looks:
-  description: How often was looked.
-  returned: success
-  type: int
-  sample: 3
-seconds:
-  description: How long was watched.
-  returned: success
-  type: float
-  sample: 3.2
-started:
-  description: Unix time at which watching began.
-  returned: success
-  type: float
-at:
-  description: Unix time of the verdict.
-  returned: success
-  type: float
+looks: {description: "How often was looked.", returned: success, type: int, sample: 3}
+seconds: {description: "How long was watched.", returned: success, type: float, sample: 3.2}
+started: {description: "Unix time at which watching began.", returned: success, type: float}
+at: {description: "Unix time of the verdict.", returned: success, type: float}
 timeline:
   description:
     - Requests and errors over time, at most 120 entries. Each has C(at) (Unix time) and what C(canary) and C(stable) had
@@ -294,11 +237,7 @@ source:
   returned: success
   type: str
   sample: proxies
-callers:
-  description: Callers' proxies that were read.
-  returned: success
-  type: int
-  sample: 6
+callers: {description: "Callers' proxies that were read.", returned: success, type: int, sample: 6}
 evidence:
   description: State of the tests, for O(evidence) of the next task.
   returned: success

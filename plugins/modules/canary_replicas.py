@@ -88,8 +88,8 @@ extends_documentation_fragment:
   - meshops.canary.attributes.writes
 notes:
   - The share is one of connections. Callers that keep a connection open stay at one pod; a share of requests takes a mesh.
-  - Rights in the namespace are C(list) on Services, Deployments, HorizontalPodAutoscalers and Pods, C(get), C(create), C(patch) and C(delete) on Deployments, and to
-    explain failures C(list) on Events and C(get) on C(pods/log).
+  - Rights in the namespace are C(list) on Services, Deployments, HorizontalPodAutoscalers and Pods, C(get), C(create), C(patch) and
+    C(delete) on Deployments, and to explain failures C(list) on Events and C(get) on C(pods/log).
   - No request is lost if pods drain before they end (C(preStop)), tell by a readiness probe when they serve, and the Deployment's
     strategy has C(maxUnavailable=0), as the role P(meshops.canary.versions#role) makes them.
 seealso:

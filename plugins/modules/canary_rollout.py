@@ -185,81 +185,35 @@ run:
   returned: success
   type: dict
   contains:
-    id:
-      description: Its name.
-      type: str
-      sample: 5f0c2a91
+    id: {description: "Its name.", type: str, sample: 5f0c2a91}
     phase:
       description: V(preparing), V(shifting), V(observing), V(gated), V(promoting), V(rolling_back), V(promoted), V(rolled_back) or V(stopped).
       type: str
-    over:
-      description: Whether it has ended.
-      type: bool
-    at:
-      description: Index of the step, from 0.
-      type: int
-    last:
-      description: Whether that is the last step.
-      type: bool
-    weight:
-      description: The canary's percent in that step.
-      type: float
-    since:
-      description: Unix time at which the phase began.
-      type: float
-    seconds_in_phase:
-      description: Seconds since then.
-      type: float
-    seconds_left:
-      description: Seconds until the phase's deadline, V(null) when it is over.
-      type: float
-    waits_for:
-      description: What the phase waits for, in words.
-      type: str
-    reason:
-      description: Why it is in this phase.
-      type: str
-    stable:
-      description: The version that had the requests.
-      type: str
-    canary:
-      description: The version that takes over.
-      type: str
+    over: {description: "Whether it has ended.", type: bool}
+    at: {description: "Index of the step, from 0.", type: int}
+    last: {description: "Whether that is the last step.", type: bool}
+    weight: {description: "The canary's percent in that step.", type: float}
+    since: {description: "Unix time at which the phase began.", type: float}
+    seconds_in_phase: {description: "Seconds since then.", type: float}
+    seconds_left: {description: "Seconds until the phase's deadline, V(null) when it is over.", type: float}
+    waits_for: {description: "What the phase waits for, in words.", type: str}
+    reason: {description: "Why it is in this phase.", type: str}
+    stable: {description: "The version that had the requests.", type: str}
+    canary: {description: "The version that takes over.", type: str}
     weights_wanted:
       description: Percents the routes must have in this phase, by version.
       type: dict
       sample: {v1: 90.0, v2: 10.0}
-    written:
-      description: Percents that were last written, by version.
-      type: dict
-    safe:
-      description: Percents to go back to.
-      type: dict
-    calm:
-      description: Good steps in a row.
-      type: int
-    back:
-      description: Steps taken back so far.
-      type: int
-    evidence:
-      description: State of the tests, for the next analysis.
-      type: dict
-    plan_hash:
-      description: Changes when anything in the plan does.
-      type: str
-    service:
-      description: Name of the service.
-      type: str
-    namespace:
-      description: Its namespace.
-      type: str
-    holder:
-      description: Who has the lock, empty for nobody.
-      type: str
-      sample: ada@ops1/4711
-    lease_until:
-      description: When the lock ends unless it is renewed.
-      type: str
+    written: {description: "Percents that were last written, by version.", type: dict}
+    safe: {description: "Percents to go back to.", type: dict}
+    calm: {description: "Good steps in a row.", type: int}
+    back: {description: "Steps taken back so far.", type: int}
+    evidence: {description: "State of the tests, for the next analysis.", type: dict}
+    plan_hash: {description: "Changes when anything in the plan does.", type: str}
+    service: {description: "Name of the service.", type: str}
+    namespace: {description: "Its namespace.", type: str}
+    holder: {description: "Who has the lock, empty for nobody.", type: str, sample: ada@ops1/4711}
+    lease_until: {description: "When the lock ends unless it is renewed.", type: str}
 step:
   description: The step the rollout is at, with all its fields.
   returned: success
@@ -295,25 +249,12 @@ report:
   returned: O(state=closed) and O(state=present) with a record
   type: dict
   contains:
-    events:
-      description: The trail, each entry with its hash.
-      type: list
-      elements: dict
-    intact:
-      description: Whether the chain of hashes holds.
-      type: bool
-    first_altered:
-      description: Index of the first entry that does not follow from the ones before.
-      type: int
-    harmed:
-      description: Requests the canary failed while it was watched.
-      type: int
-    began:
-      description: When the rollout began.
-      type: str
-    ended:
-      description: When it ended, V(null) if it has not.
-      type: str
+    events: {description: "The trail, each entry with its hash.", type: list, elements: dict}
+    intact: {description: "Whether the chain of hashes holds.", type: bool}
+    first_altered: {description: "Index of the first entry that does not follow from the ones before.", type: int}
+    harmed: {description: "Requests the canary failed while it was watched.", type: int}
+    began: {description: "When the rollout began.", type: str}
+    ended: {description: "When it ended, V(null) if it has not.", type: str}
 api_requests:
   description: Requests sent to the API server by method.
   returned: success

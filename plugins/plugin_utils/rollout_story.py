@@ -79,7 +79,7 @@ def span(report: Told) -> tuple[float, float]:
     """Return begin and end in epoch seconds, at least one second apart."""
     times = [moment(event["at"]) for event in report["events"]] or [0.0]
     begins = [look.began for look in looks(report)]
-    return min(times + begins), max(max(times), min(times) + 1.0)
+    return min(times + begins), max(*times, min(times) + 1.0)
 
 
 def why(event: Told) -> str:

@@ -8,8 +8,7 @@ Both have rules with matches, destinations and weights, so one planner serves bo
 that is a version of a service becomes a destination with the version as its subset, matches become match blocks,
 RequestMirror filters become mirrors, the book's records likewise. Everything else travels along unread.
 
-Rules have no name that every release of the API keeps, so inserted ones are known by their matches and shares, whose
-fingerprints stand in the book.
+Not every release of the API keeps names of rules, so inserted ones are known by fingerprints that stand in the book.
 """
 
 from __future__ import annotations

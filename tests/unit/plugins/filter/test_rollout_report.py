@@ -9,7 +9,7 @@ from __future__ import annotations
 import html.parser
 import re
 import typing as t
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import pytest
 from ansible.errors import AnsibleFilterError

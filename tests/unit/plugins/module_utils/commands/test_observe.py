@@ -34,7 +34,7 @@ class Mesh:
         self.says: dict[str, str | ApiError] = {"page": "", "gate": ""}
         self.asked: list[str] = []
 
-    def counters(self, _door: t.Any, _namespace: str, pod: str, _pattern: str) -> list[t.Any]:
+    def counters(self, _namespace: str, pod: str, _pattern: str) -> list[t.Any]:
         self.asked.append(pod)
         answer = self.says[pod]
         if isinstance(answer, ApiError):
@@ -49,7 +49,7 @@ class Mesh:
 @pytest.fixture
 def mesh(monkeypatch: pytest.MonkeyPatch) -> Mesh:
     made = Mesh()
-    monkeypatch.setattr(Proxies, "counters", lambda *given: made.counters(*given))
+    monkeypatch.setattr(Proxies, "counters", made.counters)
     monkeypatch.setattr(measuring, "callers", lambda *_given: (None, made.callers))
     return made
 
