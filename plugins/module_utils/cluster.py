@@ -124,13 +124,17 @@ class Cluster:
         name: str,
         *,
         resource_version: str | None = None,
+        uid: str | None = None,
         dry_run: bool = False,
     ) -> None:
-        """Delete an object; with `resource_version` only in that state, else Conflict. A missing one is no error."""
+        """Delete an object. A missing one is no error.
+
+        resource_version: only in that state, else Conflict. uid: only that very object, not a later one of its name.
+        """
         attempt = Attempt("delete", resource, namespace, name, dry_run=dry_run)
         body: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
-        if resource_version:
-            body["preconditions"] = {"resourceVersion": resource_version}
+        wanted = {"resourceVersion": resource_version, "uid": uid}
+        body["preconditions"] = {key: value for key, value in wanted.items() if value}
         if dry_run:
             body["dryRun"] = ["All"]
         try:

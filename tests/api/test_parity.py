@@ -153,4 +153,6 @@ def test_the_cases_are_what_their_names_say(results: list[dict[str, Result]]) ->
         "environment",
         "a secret",
         "a secret in a kubeconfig",
+        "a plan that cannot be",
+        "an analysis of one version",
     }

@@ -70,8 +70,12 @@ class Writer:
         if change.before is None:
             return self._cluster.create(resource, change.namespace, change.after or {}, dry_run=dry_run)
         if change.after is None:
-            version = change.before["metadata"].get("resourceVersion")
-            self._cluster.delete(resource, change.namespace, change.name, resource_version=version, dry_run=dry_run)
+            known = change.before["metadata"]
+            # A Deployment's resourceVersion changes with each of its pods, so there only another object is a conflict.
+            version = None if resource.group == "apps" else known.get("resourceVersion")
+            self._cluster.delete(
+                resource, change.namespace, change.name, resource_version=version, uid=known.get("uid"), dry_run=dry_run
+            )
             return None
         return self._cluster.patch(resource, change.namespace, change.name, change.patch, dry_run=dry_run)
 
