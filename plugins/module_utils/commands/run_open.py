@@ -66,7 +66,9 @@ class Opening:
 
         A rollout that is promoted, and still is, is not begun again. Raises Refused for another one under way, Drifted.
         """
-        if stored is None or self._is_history(stored):
+        if stored is not None and self._is_done(stored):
+            return stored, True, ""
+        if stored is None or stored.run.over:
             return self._begun(stored, now), False, ""
         if stored.run.plan_hash == self._hash:
             drift = self._treat_drift(stored, now)
@@ -76,11 +78,10 @@ class Opening:
         drift = steering.drift(stored.rollout, stored.run, self._found)
         return self._begun(stored, now, stored), False, drift
 
-    def _is_history(self, stored: Stored) -> bool:
-        if not stored.run.over:
-            return False
-        same = stored.run.plan_hash == self._hash and stored.run.phase == "promoted"
-        return not (same and _equal(self._found, stored.run.written))
+    def _is_done(self, stored: Stored) -> bool:
+        """Return whether this canary is promoted and still is, by whatever steps: beginning anew would take it back."""
+        promoted = stored.run.phase == "promoted" and stored.rollout.canary == self.rollout.canary
+        return promoted and _equal(self._found, stored.run.written)
 
     def _begun(self, last: Stored | None, now: float, superseded: Stored | None = None) -> Stored:
         safe = steering.safe_weights(self.rollout)
