@@ -35,10 +35,6 @@ lab-down: venv  ## stop the lab and leave nothing behind
 demo: venv  ## the Bookinfo story on a real mesh, with a report (KEEP=1 leaves the cluster up)
 	@lab/demo/run $(if $(KEEP),--keep)
 
-.PHONY: bench
-bench: venv  ## the measurements, written to out/bench.json
-	@$(python) tests/bench/run
-
 .PHONY: docs
 docs: venv  ## the documentation as a web site, under out/docs
 	@tests/docs
