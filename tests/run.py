@@ -27,7 +27,8 @@ from support.collection import tree
 
 OUT = ROOT / "out"
 CHECK = ("lint", "unit", "property")
-MESH = ("api", "mesh", "molecule")
+LAB = ("api", "mesh", "molecule")
+TEST = (*CHECK, "api")
 
 
 class Tiers:
@@ -102,10 +103,11 @@ def report(name: str, outcomes: dict[str, list[Outcome]], seconds: float) -> boo
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/run.py", description=__doc__)
-    parser.add_argument("what", choices=["check", "test"], help="check: lint, unit, property. test: all tiers")
-    parser.add_argument("--only", metavar="TIER", nargs="+", choices=CHECK + MESH, help="run these tiers alone")
+    words = "check: lint, unit, property. test: these and api. all: these, mesh and molecule"
+    parser.add_argument("what", choices=["check", "test", "all"], help=words)
+    parser.add_argument("--only", metavar="TIER", nargs="+", choices=CHECK + LAB, help="run these tiers alone")
     options = parser.parse_args()
-    wanted = options.only or (CHECK if options.what == "check" else CHECK + MESH)
+    wanted = options.only or {"check": CHECK, "test": TEST, "all": CHECK + LAB}[options.what]
     os.environ.pop("ANSIBLE_CONFIG", None)  # the tests bring their own settings
     os.environ["CANARY_LAB_CACHE"] = str(cache.root())  # the same for steps that have another HOME
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended by a signal."))
@@ -114,7 +116,7 @@ def main() -> int:
     try:
         if here := [tier for tier in CHECK if tier in wanted]:
             tiers.check(here)
-        if there := [tier for tier in MESH if tier in wanted]:
+        if there := [tier for tier in LAB if tier in wanted]:
             tiers.cluster(there)
     except (KeyboardInterrupt, SystemExit):
         tiers.runner.stop()
