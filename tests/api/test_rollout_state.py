@@ -90,7 +90,7 @@ def test_the_good_way_ends_promoted_with_a_trail_that_holds(rollout: Rollout, ku
     again = rollout.opened()
     assert again["run"]["over"]
     assert not again["changed"]
-    assert rollout.opened(steps=[50])["run"]["id"] == again["run"]["id"], "other steps would take a promoted version back"
+    assert rollout.opened(steps=[50])["run"]["id"] == again["run"]["id"]  # begun anew it would be taken back
 
 
 def test_a_failure_goes_back_to_the_safe_weights(rollout: Rollout) -> None:
