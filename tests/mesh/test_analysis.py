@@ -97,6 +97,7 @@ def test_prometheus_tells_the_same(direct: Direct, shop: Shop, lab: Lab) -> None
     past = judge(direct, "v2", watch=30, prometheus_url=url, window=60, at=seen["at"] + 5, interval=5)
     assert past["verdict"] == "fail", past
     assert past["harmed"] > 0
+    assert past["at"] == pytest.approx(seen["at"] + 5), "the past was judged, and not waited for"
 
 
 def test_a_slow_canary_is_noticed_while_it_is_watched(direct: Direct, shop: Shop, kube: Kube) -> None:

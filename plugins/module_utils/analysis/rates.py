@@ -54,7 +54,29 @@ def worse_p_value(canary: Tally, stable: Tally) -> float:
     return normal_tail((canary.rate - stable.rate) / spread)
 
 
-class SequentialRate:
+class _Mixture:
+    """The mean of several likelihood ratios, kept as logarithms: what both sequential tests accumulate."""
+
+    def __init__(self, size: int, state: t.Sequence[float] | None) -> None:
+        if state is not None and len(state) != size:
+            raise ValueError(f"state must hold {size} numbers, not {len(state)}")
+        self._logs = [0.0] * size if state is None else list(state)
+
+    @property
+    def evidence(self) -> float:
+        """Return the evidence against the hypothesis: 1 says nothing, 100 is alpha = 0.01."""
+        return math.exp(min(700.0, log_sum(self._logs) - math.log(len(self._logs))))
+
+    def rejects(self, alpha: float) -> bool:
+        """Say whether the hypothesis is rejected, at most wrong with probability `alpha` over all looks."""
+        return self.evidence >= 1.0 / alpha
+
+    def state(self) -> list[float]:
+        """Return what a later run needs to go on from here."""
+        return list(self._logs)
+
+
+class SequentialRate(_Mixture):
     """A test that may be looked at after every request: does the canary fail more often than stable?
 
     Given how many requests of an interval failed, and how many each version answered, the number of failures on the
@@ -77,9 +99,7 @@ class SequentialRate:
             raise ValueError(f"tolerated must be an odds ratio of at least 1, not {tolerated}")
         self.tolerated = tolerated
         self._odds = tuple(tolerated * odds for odds in self.ODDS)
-        if state is not None and len(state) != len(self._odds):
-            raise ValueError(f"state must hold {len(self._odds)} numbers, not {len(state)}")
-        self._logs = [0.0] * len(self._odds) if state is None else list(state)
+        super().__init__(len(self._odds), state)
 
     def add(self, canary: Tally, stable: Tally) -> float:
         """Take in one interval's increments and return the evidence so far (see `evidence`)."""
@@ -92,21 +112,8 @@ class SequentialRate:
                 self._logs[index] += log_noncentral_ratio(*margins, odds) - base
         return self.evidence
 
-    @property
-    def evidence(self) -> float:
-        """Return the evidence against "no worse than tolerated": 1 says nothing, 100 is alpha = 0.01."""
-        return math.exp(min(700.0, log_sum(self._logs) - math.log(len(self._logs))))
 
-    def rejects(self, alpha: float) -> bool:
-        """Say whether the canary is worse, at most wrong with probability `alpha` over all looks."""
-        return self.evidence >= 1.0 / alpha
-
-    def state(self) -> list[float]:
-        """Return what a later run needs to go on from here."""
-        return list(self._logs)
-
-
-class SequentialLimit:
+class SequentialLimit(_Mixture):
     """The same against a fixed limit: does the canary fail more often than `limit` of its requests?
 
     The mean over several rates p > limit of the likelihood ratio (p/limit)^errors ((1-p)/(1-limit))^(requests-errors):
@@ -121,9 +128,7 @@ class SequentialLimit:
             raise ValueError(f"limit must be a rate above 0 and below 1, not {limit}")
         self.limit = limit
         self._rates = (*(step * limit / (1.0 + (step - 1.0) * limit) for step in self.ODDS), (1.0 + limit) / 2)
-        if state is not None and len(state) != len(self._rates):
-            raise ValueError(f"state must hold {len(self._rates)} numbers, not {len(state)}")
-        self._logs = [0.0] * len(self._rates) if state is None else list(state)
+        super().__init__(len(self._rates), state)
 
     def add(self, canary: Tally) -> float:
         """Take in one interval's increments and return the evidence so far."""
@@ -131,16 +136,3 @@ class SequentialLimit:
             self._logs[index] += canary.errors * math.log(rate / self.limit)
             self._logs[index] += (canary.requests - canary.errors) * math.log((1 - rate) / (1 - self.limit))
         return self.evidence
-
-    @property
-    def evidence(self) -> float:
-        """Return the evidence against "at most `limit` of the requests fail"."""
-        return math.exp(min(700.0, log_sum(self._logs) - math.log(len(self._logs))))
-
-    def rejects(self, alpha: float) -> bool:
-        """Say whether the limit is exceeded, at most wrong with probability `alpha` over all looks."""
-        return self.evidence >= 1.0 / alpha
-
-    def state(self) -> list[float]:
-        """Return what a later run needs to go on from here."""
-        return list(self._logs)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import typing as t
 
+import jsonpatch
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.commands import writing
 from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError, CanaryError
@@ -57,7 +58,6 @@ class Server:
         self, _kind: Resource, _namespace: str, name: str, patch: t.Sequence[Object], *, dry_run: bool = False
     ) -> Object:
         self._check(name)
-        jsonpatch = pytest.importorskip("jsonpatch")
         after: Object = jsonpatch.apply_patch(self.stored[name], list(patch))
         after["metadata"]["resourceVersion"] = str(int(after["metadata"]["resourceVersion"]) + 1)
         if self.mutates:
