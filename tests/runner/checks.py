@@ -30,7 +30,8 @@ def lint_steps(root: Path, workspace: Path, home: Path) -> list[Step]:
     quiet = {"HOME": str(home), "ANSIBLE_COLLECTIONS_PATH": str(workspace), "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"}
     quiet["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
 
-    types = ("--config-file", str(root / "pyproject.toml"), "--cache-dir", str(root / ".mypy_cache"))
+    def types(part: str) -> tuple[str, ...]:  # a cache each: mypy does not lock it, and they run side by side
+        return ("mypy", "--config-file", str(root / "pyproject.toml"), "--cache-dir", str(root / ".mypy_cache" / part))
 
     def step(name: str, *commands: tuple[str, ...], folder: Path = copy) -> Step:
         programs = tuple((str(BIN / command[0]), *command[1:]) for command in commands)
@@ -38,9 +39,9 @@ def lint_steps(root: Path, workspace: Path, home: Path) -> list[Step]:
 
     return [
         step("sanity", ("ansible-test", "sanity", "--local", "--python", PYTHON, "--color", "no")),
-        step("mypy", ("mypy", *types, "ansible_collections/meshops/canary/plugins"), folder=workspace),
+        step("mypy", (*types("plugins"), "ansible_collections/meshops/canary/plugins"), folder=workspace),
         step("ansible-lint", ("ansible-lint", "--offline", "--profile", "production")),
-        step("mypy-lab", ("mypy", *types, "lab"), folder=root),
+        step("mypy-lab", (*types("lab"), "lab"), folder=root),
         step("build", *package_commands(copy, workspace / "installed")),
         step(
             "docs",

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import difflib
+import itertools
 import json
 import re
 import typing as t
@@ -21,6 +21,8 @@ _ROUTE: t.Final = re.compile(r"^(/spec/(?:http|tcp|tls)/\d+)/(route|mirror|mirro
 
 # What makes an item of a list the same one, or tells that it is a route, a rule or a destination.
 _MARKS: t.Final = ("name", "match", "matches", "route", "backendRefs", "destination")
+# What adding or removing an item costs, in edited fields: more than any item has.
+_ALONE: t.Final = 1000
 
 
 def guarded_patch(before: t.Any, after: t.Any) -> list[Operation]:
@@ -98,18 +100,56 @@ def _dict_difference(before: dict[str, t.Any], after: dict[str, t.Any], path: st
 
 
 def _list_difference(before: list[t.Any], after: list[t.Any], path: str) -> Iterator[Operation]:
-    old = [_signature(item) for item in before]
-    new = [_signature(item) for item in after]
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    for tag, old_from, old_to, new_from, new_to in reversed(matcher.get_opcodes()):
-        # What is known to be another thing is never edited into it: that would read as if it were the same one.
-        pairs = 0 if tag == "replace" and _known(before[old_from]) else min(old_to - old_from, new_to - new_from)
-        for index in reversed(range(old_from + pairs, old_to)):
-            yield {"op": "remove", "path": f"{path}/{index}"}
-        for item in reversed(after[new_from + pairs : new_to]):
-            yield {"op": "add", "path": f"{path}/{old_from + pairs}", "value": item}
-        for index in reversed(range(pairs)):
-            yield from difference(before[old_from + index], after[new_from + index], f"{path}/{old_from + index}")
+    if same(before, after):
+        return
+    place = len(before)
+    for old, new in reversed(_alignment(before, after)):
+        if old is not None:
+            place = old
+        if old is None:
+            assert new is not None
+            yield {"op": "add", "path": f"{path}/{place}", "value": after[new]}
+        elif new is None:
+            yield {"op": "remove", "path": f"{path}/{old}"}
+        else:
+            yield from difference(before[old], after[new], f"{path}/{old}")
+
+
+def _alignment(before: list[t.Any], after: list[t.Any]) -> list[tuple[int | None, int | None]]:
+    """Pair the items that are the same thing so that as little as possible is edited: (old index, new index) in order.
+
+    Needleman and Wunsch, J. Mol. Biol. 48 (1970): the cheapest way through the table of all pairs.
+    None: added or removed.
+    """
+    old, new = [_signature(item) for item in before], [_signature(item) for item in after]
+    costs = [[(one + other) * _ALONE for other in range(len(new) + 1)] for one in range(len(old) + 1)]
+    pairs: dict[tuple[int, int], int] = {}
+    for one, other in itertools.product(range(1, len(old) + 1), range(1, len(new) + 1)):
+        best = min(costs[one - 1][other], costs[one][other - 1]) + _ALONE
+        if old[one - 1] == new[other - 1] or not (_known(before[one - 1]) or _known(after[other - 1])):
+            pairs[one, other] = _edits(before[one - 1], after[other - 1])
+            best = min(best, costs[one - 1][other - 1] + pairs[one, other])
+        costs[one][other] = best
+    found: list[tuple[int | None, int | None]] = []
+    one, other = len(old), len(new)
+    while one or other:
+        if (one, other) in pairs and costs[one][other] == costs[one - 1][other - 1] + pairs[one, other]:
+            one, other = one - 1, other - 1
+            found.append((one, other))
+        elif other and costs[one][other] == costs[one][other - 1] + _ALONE:
+            other -= 1
+            found.append((None, other))
+        else:
+            one -= 1
+            found.append((one, None))
+    return found[::-1]
+
+
+def _edits(before: t.Any, after: t.Any) -> int:
+    """Return how many fields differ, for anything but objects at most one."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return sum(not same(before.get(key), after.get(key)) for key in {**before, **after})
+    return int(not same(before, after))
 
 
 def _signature(item: t.Any) -> str:
