@@ -14,6 +14,8 @@ import urllib.parse
 
 import pytest
 
+from lab.kindlab import host
+
 if t.TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,14 +35,21 @@ SIGN_IN = """<form id=f method=post action="{url}/login">
 <script>document.getElementById("f").submit()</script>"""
 
 
-def see(shop: Shop, folder: Path, user: str = "") -> list[str]:
+@pytest.fixture(scope="module")
+def browser() -> str:
+    """The browser that is there, else Debian's."""
+    if not any(map(shutil.which, PROGRAMS)):
+        host.require({"chromium": "chromium"}, "the browser test")
+    return next(filter(None, map(shutil.which, PROGRAMS)))
+
+
+def see(shop: Shop, browser: str, folder: Path, user: str = "") -> list[str]:
     """Return the colours of the stars that the browser's page shows, one for each review; signs in before if asked."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    assert program, f"this test needs a browser: install one of {', '.join(PROGRAMS)}"
     ingress = urllib.parse.urlsplit(shop.ingress_url)
     url = f"http://{shop.host}:{ingress.port or 80}"
     start = f"{url}/productpage"
     if user:
+        folder.mkdir()
         page = folder / "sign-in.html"
         page.write_text(SIGN_IN.format(url=url, user=user), encoding="utf-8")
         start = page.as_uri()
@@ -50,7 +59,7 @@ def see(shop: Shop, folder: Path, user: str = "") -> list[str]:
         f"--virtual-time-budget={MILLISECONDS_OF_PAGE_TIME}",
         "--dump-dom",
     )
-    done = subprocess.run([program, *OPTIONS, *own, start], capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run([browser, *OPTIONS, *own, start], capture_output=True, text=True, timeout=90, check=False)
     page_text = done.stdout
     assert "Book Reviews" in page_text, f"the browser shows no reviews:\n{page_text[-3000:]}\n{done.stderr[-2000:]}"
     signed_in = re.search(r'id="user">(\w+)', page_text)
@@ -59,17 +68,17 @@ def see(shop: Shop, folder: Path, user: str = "") -> list[str]:
     return re.findall(r'<div class="stars"[^>]*data-color="(\w+)"', page_text)
 
 
-def test_v1_shows_no_stars(everybody_on_v1: Shop, tmp_path: Path) -> None:
-    assert see(everybody_on_v1, tmp_path) == []
+def test_v1_shows_no_stars(everybody_on_v1: Shop, browser: str, tmp_path: Path) -> None:
+    assert see(everybody_on_v1, browser, tmp_path) == []
 
 
-def test_v2_shows_black_stars(everybody_on_v1: Shop, tmp_path: Path) -> None:
+def test_v2_shows_black_stars(everybody_on_v1: Shop, browser: str, tmp_path: Path) -> None:
     everybody_on_v1.shift(v2=100)
-    assert see(everybody_on_v1, tmp_path) == ["black", "black"]
+    assert see(everybody_on_v1, browser, tmp_path) == ["black", "black"]
 
 
-def test_testuser_sees_red_stars_and_nobody_else_does(everybody_on_v1: Shop, tmp_path: Path) -> None:
+def test_testuser_sees_red_stars_and_nobody_else_does(everybody_on_v1: Shop, browser: str, tmp_path: Path) -> None:
     everybody_on_v1.cohort(v3=100)
-    assert see(everybody_on_v1, tmp_path / "testuser", "testuser") == ["red", "red"]
-    assert see(everybody_on_v1, tmp_path / "jason", "jason") == []
-    assert see(everybody_on_v1, tmp_path / "nobody") == []
+    assert see(everybody_on_v1, browser, tmp_path / "testuser", "testuser") == ["red", "red"]
+    assert see(everybody_on_v1, browser, tmp_path / "jason", "jason") == []
+    assert see(everybody_on_v1, browser, tmp_path / "nobody") == []
