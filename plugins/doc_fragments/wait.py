@@ -14,8 +14,7 @@ options:
     description:
       - Whether to wait until the proxies hold the new routes. They are read from Envoy itself, through a port-forward
         (rights C(get) and C(create) on C(pods/portforward) in the namespaces of istiod and of the callers).
-      - Without these rights, or where HTTPRoutes route the service, the module waits O(wait_settle)
-        seconds and says so in RV(convergence).
+      - Without these rights the module waits O(wait_settle) seconds and says so in RV(convergence).
       - If nothing changes and the object was written long ago, nothing is waited for.
     type: bool
     default: true

@@ -19,7 +19,7 @@ from ..errors import CanaryError, Conflict, InvalidInput, NotConverged, Refused
 from ..findings import CATALOGUE
 from ..routes import preflight
 from ..routes.snapshot import PLURALS, identity
-from .convergence import Convergence, settle, wait_for_proxies
+from .convergence import Convergence, wait_for_proxies
 from .outcome import Outcome
 from .reading import Reader
 from .writing import Writer
@@ -31,7 +31,7 @@ if t.TYPE_CHECKING:
     from ..findings import Finding
     from ..routes.change import Change, Plan
     from ..routes.hosts import ServiceRef
-    from ..routes.snapshot import Snapshot
+    from ..routes.snapshot import Object, Snapshot
 
     Decide = Callable[[Snapshot], Plan]
     Log = Callable[[str], None]
@@ -144,19 +144,21 @@ class Application:
         self._outcome.warn(self._writer.surprises)
         if not self._params["wait"]:
             self._outcome.converged(Convergence("none", note="Not waited for (wait: false)."))
-        elif plan.route_api != "istio":
-            self._outcome.converged(settle(self._params, f"Proxies are not read for route_api {plan.route_api}."))
         elif not self._writer.written and self._is_settled(snapshot, plan):
             self._outcome.converged(
                 Convergence("skipped", note=f"Nothing changed, and last written over {SETTLED.seconds} s ago.")
             )
         else:
-            self._must_converge(snapshot, plan.changes)
+            http_routes = [one for one in _concerned(snapshot.after(plan.changes), plan) if one["kind"] == "HTTPRoute"]
+            self._must_converge(snapshot, plan.changes, http_routes=http_routes)
 
-    def _must_converge(self, before: Snapshot, changes: Sequence[Change], purpose: str = "") -> None:
+    def _must_converge(
+        self, before: Snapshot, changes: Sequence[Change], purpose: str = "", http_routes: Sequence[Object] = ()
+    ) -> None:
         """Wait for what was written so far; raise NotConverged if a proxy is behind at the deadline."""
+        snapshots = (before, before.after(changes))
         convergence = wait_for_proxies(
-            self._cluster, self._service, (before, before.after(changes)), self._params, self._log, _subsets_in(changes)
+            self._cluster, self._service, snapshots, self._params, self._log, _subsets_in(changes), http_routes
         )
         self._outcome.converged(convergence)
         if not convergence.pending:

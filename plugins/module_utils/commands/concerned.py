@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 
 from ..cluster_resources import ISTIO_GATEWAY, POD
 from ..errors import ApiError
-from ..proxies import Proxies, Proxy
-from ..routes import envoy
+from ..proxies import Proxies, Proxy, in_parallel
+from ..routes import envoy, envoy_gateway
 from ..routes.expected import owners
 from ..routes.find import Scope, targets
+from ..routes.gateway_lens import gateways, parents
 from ..routes.hosts import MESH, gateways_of
-from ..routes.snapshot import identity
+from ..routes.snapshot import identity, label
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ..cluster import Cluster
     from ..routes.hosts import ServiceRef
-    from ..routes.snapshot import Snapshot
+    from ..routes.snapshot import Object, Snapshot
 
 TRIES: t.Final = 3
 
@@ -38,15 +39,7 @@ class Concerned:
 
 def find(cluster: Cluster, door: Proxies, service: ServiceRef, snapshots: Iterable[Snapshot]) -> Concerned:
     """Ask istiod for the proxies; without the right to, take the sidecars of the service's namespace."""
-    found = Concerned()
-    try:
-        connected = _connected(door)
-    except ApiError as error:
-        found.notes.append(f"istiod could not be asked which proxies there are: {error.msg}")
-        found.notes.append(f"Only sidecars of {service.namespace} were read, no gateway and no caller elsewhere.")
-        connected = _sidecars(cluster, service.namespace, found)
-    routers = [proxy for proxy in connected if proxy.is_gateway]
-    found.proxies = {proxy: envoy.Proxy(proxy.namespace) for proxy in connected if not proxy.is_gateway}
+    found, routers = _candidates(cluster, door, service)
     bound = {gateway for snapshot in snapshots for gateway in _bound_gateways(service, snapshot)}
     if routers and bound:
         try:
@@ -54,6 +47,41 @@ def find(cluster: Cluster, door: Proxies, service: ServiceRef, snapshots: Iterab
         except ApiError as error:
             found.notes.append(f"The gateways {', '.join(sorted(bound))} were not read: {error.msg}")
     return found
+
+
+def find_for_http_routes(
+    cluster: Cluster, door: Proxies, service: ServiceRef, http_routes: Sequence[Object]
+) -> Concerned:
+    """Return the sidecars if a route is attached to a Service, and the gateways that hold a route of one of them."""
+    found, routers = _candidates(cluster, door, service)
+    if not any(parents(one) for one in http_routes):
+        found.proxies.clear()
+    for http_route in http_routes:
+        if not gateways(http_route):
+            continue
+        serving = []
+        for router, dump in in_parallel(door.config_dump, routers):
+            if isinstance(dump, ApiError):
+                found.notes.append(f"The gateway {router} was not read: {dump.msg}")
+            elif envoy_gateway.serves(dump, http_route):
+                serving.append(router)
+        if not serving:
+            found.notes.append(f"No gateway proxy was seen that holds routes of {label(http_route)}.")
+        found.proxies.update({router: envoy.Proxy(router.namespace) for router in serving})
+    return found
+
+
+def _candidates(cluster: Cluster, door: Proxies, service: ServiceRef) -> tuple[Concerned, list[Proxy]]:
+    """Return all sidecars as concerned, and the gateways to choose from."""
+    found = Concerned()
+    try:
+        connected = _connected(door)
+    except ApiError as error:
+        found.notes.append(f"istiod could not be asked which proxies there are: {error.msg}")
+        found.notes.append(f"Only sidecars of {service.namespace} were read, no gateway and no caller elsewhere.")
+        connected = _sidecars(cluster, service.namespace, found)
+    found.proxies = {proxy: envoy.Proxy(proxy.namespace) for proxy in connected if not proxy.is_gateway}
+    return found, [proxy for proxy in connected if proxy.is_gateway]
 
 
 def _connected(door: Proxies) -> list[Proxy]:

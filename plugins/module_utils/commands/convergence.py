@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from ..errors import ApiError
 from ..proxies import CLUSTERS, ROUTES, Proxies, Proxy, in_parallel
-from ..routes import envoy
+from ..routes import envoy, envoy_gateway
+from ..routes.gateway_lens import gateways, parents
 from ..routes.snapshot import identity
 from . import concerned
 
@@ -24,7 +25,7 @@ if t.TYPE_CHECKING:
 
     from ..cluster import Cluster
     from ..routes.hosts import ServiceRef
-    from ..routes.snapshot import Snapshot
+    from ..routes.snapshot import Object, Snapshot
 
     Log = Callable[[str], None]
 
@@ -71,22 +72,27 @@ def wait_for_proxies(
     params: Mapping[str, t.Any],
     log: Log,
     subsets: Collection[str] = (),
+    http_routes: Sequence[Object] = (),
 ) -> Convergence:
     """Read proxies until all hold the new routes and know the `subsets`, at most `wait_timeout` seconds.
 
     snapshots: before and after the change; gateways that only the old routes were bound to must let go of them.
+    http_routes: the HTTPRoutes as they are after the change, where they route the service and no VirtualService does.
     Waits `wait_settle` seconds more where some proxies could not be read, and says so in the note.
     """
     started = time.monotonic()
     door = Proxies(cluster, params["istio_namespace"])
-    found = concerned.find(cluster, door, service, snapshots)
+    if http_routes:
+        found = concerned.find_for_http_routes(cluster, door, service, http_routes)
+    else:
+        found = concerned.find(cluster, door, service, snapshots)
     complete, notes = not found.notes, list(found.notes)
     if complete and not found.proxies:
         return Convergence("none", note="No proxy of the mesh obeys these routes, so none was read.")
     chosen = _sample(list(found.proxies), params["wait_sample"])
     if len(chosen) < len(found.proxies):
         notes.append(f"{len(chosen)} of {len(found.proxies)} proxies were read, chosen at random (wait_sample).")
-    watch = _Watch(_Question(door, service, snapshots[1], frozenset(subsets), found.proxies), log)
+    watch = _Watch(_Question(door, service, snapshots[1], frozenset(subsets), found.proxies, http_routes), log)
     watch.run(chosen, started + params["wait_timeout"])
     if watch.unreadable:
         complete = False
@@ -106,12 +112,6 @@ def wait_for_proxies(
     )
 
 
-def settle(params: Mapping[str, t.Any], reason: str) -> Convergence:
-    """Wait `wait_settle` seconds, for routes that cannot be read from the proxies."""
-    time.sleep(params["wait_settle"])
-    return Convergence("settle", None, seconds=params["wait_settle"], note=reason)
-
-
 @dataclass
 class _Question:
     """What every proxy is asked."""
@@ -121,6 +121,7 @@ class _Question:
     snapshot: Snapshot
     subsets: frozenset[str]
     known: Mapping[Proxy, envoy.Proxy]
+    http_routes: Sequence[Object] = ()
 
     def missing(self, proxy: Proxy) -> list[str]:
         """Return what the proxy still lacks.
@@ -129,7 +130,7 @@ class _Question:
         sees), so nothing is missing there.
         """
         routes = self.door.config_dump(proxy, self._resources(), "" if proxy.is_gateway else self._names())
-        lacking = list(envoy.holds(routes, self.service, self.snapshot, self.known[proxy]))
+        lacking = self._lacking(proxy, routes)
         if not lacking and not self.subsets:
             return []
         clusters = self.door.config_dump(proxy, (CLUSTERS,), rf"^outbound\|.*\|{re.escape(self.service.fqdn)}$")
@@ -139,7 +140,15 @@ class _Question:
         unknown = sorted(self.subsets - {name[2] for name in names}) if names else []
         return [*(f"no cluster of subset {one} yet" for one in unknown), *lacking]
 
+    def _lacking(self, proxy: Proxy, routes: Mapping[str, t.Any]) -> list[str]:
+        if not self.http_routes:
+            return list(envoy.holds(routes, self.service, self.snapshot, self.known[proxy]))
+        attached = gateways if proxy.is_gateway else parents
+        return envoy_gateway.holds(routes, [one for one in self.http_routes if attached(one)], self.service.domain)
+
     def _resources(self) -> list[str]:
+        if self.http_routes:
+            return [ROUTES]
         return envoy.resources_needed(self.snapshot, self.service)
 
     def _names(self) -> str:
