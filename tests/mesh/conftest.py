@@ -80,15 +80,18 @@ def everybody_on_v1(shop: Shop) -> Shop:
     return shop
 
 
-def measure(place: Place, number: int, user: str = "") -> Measurement:
-    """Send `number` requests, all of which must be answered."""
-    seen = place.measure(Load(requests=number, user=user))
-    assert seen.requests == number, f"{place.name}: {seen.requests} of {number} requests were sent ({seen.ended_by})"
+def measure(place: Place, load: Load | int, user: str = "") -> Measurement:
+    """Send the load, or a number of requests, all of which must be answered."""
+    if isinstance(load, int):
+        load = Load(requests=load, user=user)
+    seen = place.measure(load)
+    sent = f"{place.name}: {seen.requests} of {load.requests} requests were sent ({seen.ended_by})"
+    assert seen.requests == load.requests, sent
     assert seen.failed == 0, f"{place.name}: {seen.failed} requests failed: {seen.reasons}"
     return seen
 
 
-def assert_split(seen: Measurement, weights: Mapping[str, int], what: str) -> None:
+def assert_split(seen: Measurement, weights: Mapping[str, float], what: str) -> None:
     """Every version's count lies within the exact binomial bounds of its weight; nobody else answers."""
     strangers = set(seen.counts) - {version for version, weight in weights.items() if weight}
     assert not strangers, f"{what}: {strangers} should get nothing, got {seen.counts}"
