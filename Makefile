@@ -39,6 +39,10 @@ lab-down: venv  ## stop the lab and leave nothing behind
 demo: venv  ## the Bookinfo story on a real mesh, with a report (KEEP=1 leaves the cluster up)
 	@lab/demo/run $(if $(KEEP),--keep)
 
+.PHONY: bench
+bench: venv  ## measure a task's time and requests beside kubernetes.core (needs the lab: make lab-up)
+	@$(python) tests/bench/run.py
+
 .PHONY: docs
 docs: venv  ## the documentation as a web site, under out/docs
 	@tests/docs

@@ -43,8 +43,6 @@ options:
         a cohort must then be known by something else, or the service routed by a VirtualService.
       - Rules of an HTTPRoute are tried by how much they test. A cohort is added to every rule of the service, and its
         order counts only among cohorts that test equally much.
-      - Whether proxies hold an HTTPRoute is not read from them; a task that waits for proxies waits a fixed time instead
-        and says so.
     type: str
     choices: [auto, istio, gateway]
     default: auto

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import os
 import subprocess
@@ -24,12 +25,17 @@ Result = dict[str, t.Any]
 
 @dataclasses.dataclass(frozen=True)
 class Played:
-    """What a playbook did. code: exit status. tasks: (task name, host, result) in order. output: stderr, for people."""
+    """What a playbook did.
+
+    code: exit status. tasks: (task name, host, result) in order. seconds: what each task took, on all hosts.
+    output: stderr, for people.
+    """
 
     code: int
     tasks: tuple[tuple[str, str, Result], ...]
     stats: dict[str, dict[str, int]]
     output: str
+    seconds: tuple[float, ...] = ()
 
     def task(self, name: str) -> Result:
         """Return the result of the only task with this name."""
@@ -121,4 +127,10 @@ def _read(done: subprocess.CompletedProcess[str]) -> Played:
         for task in part["tasks"]
         for host, result in task["hosts"].items()
     )
-    return Played(done.returncode, tasks, report["stats"], done.stderr)
+    durations = [task["task"]["duration"] for part in report["plays"] for task in part["tasks"]]
+    return Played(done.returncode, tasks, report["stats"], done.stderr, tuple(map(_seconds, durations)))
+
+
+def _seconds(duration: dict[str, str]) -> float:
+    begun, ended = (datetime.datetime.fromisoformat(duration[key]) for key in ("start", "end"))
+    return (ended - begun).total_seconds()
