@@ -7,14 +7,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import secrets
 import typing as t
 
 import pytest
 from scipy import stats
+from support.direct import Direct
 from support.play import Played, Player
 
 from lab.traffic import Gateway, Load, Measurement, Place, Sidecar, bookinfo_variables
+
+from .rollouts import Stage
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,6 +82,21 @@ def everybody_on_v1(shop: Shop) -> Shop:
     # One pod may get three times the requests it had: the test before has ended, and its load with it.
     shop.play("shift", weights={"v1": 100}, force=["CAPACITY_BELOW_SHARE"])
     return shop
+
+
+@pytest.fixture(scope="module")
+def whole_stage(shop: Shop, kube: Kube, lab: Lab) -> Stage:
+    return Stage(shop, kube, Direct(lab.kubeconfig, shop.namespace))
+
+
+@pytest.fixture
+def stage(whole_stage: Stage) -> Iterator[Stage]:
+    """The shop for rollouts: all requests on v1, no rollout open; afterwards no version is broken."""
+    whole_stage.reset()
+    yield whole_stage
+    for version in ("v2", "v3"):
+        if any("FAULT" in json.dumps(pod["spec"]) for pod in whole_stage.pods(version)):
+            whole_stage.break_version(version, FAULT_ERROR_RATE=None, FAULT_DELAY_MS=None)
 
 
 def measure(place: Place, load: Load | int, user: str = "") -> Measurement:

@@ -78,9 +78,7 @@ class Player:
         options: further arguments, such as `--check`. variables: extra variables.
         fails: whether it must fail; the other outcome raises AssertionError with all that was printed.
         """
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", *options]
-        command += ["-c", "local", "-e", "ansible_python_interpreter={{ ansible_playbook_python }}"]
-        command += ["-e", json.dumps(variables), self._path(playbook)]
+        command = self._command(playbook, options, variables)
         done = subprocess.run(
             command, capture_output=True, text=True, env=self._environment(environment), timeout=seconds, check=False
         )
@@ -88,6 +86,24 @@ class Player:
         report = f"{' '.join(command)}\nexit status {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
         assert (played.code != 0) == fails, report
         return played
+
+    def begin(self, playbook: str | list[t.Any], **variables: t.Any) -> subprocess.Popen[str]:
+        """Start the playbook in a process group of its own, so that it can be killed whole, and return at once."""
+        self.runs += 1
+        with (self.folder / f"begun{self.runs}.log").open("w+", encoding="utf-8") as log:
+            return subprocess.Popen(
+                self._command(playbook, (), variables),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=self._environment(None),
+                start_new_session=True,
+            )
+
+    def _command(self, playbook: str | list[t.Any], options: tuple[str, ...], variables: dict[str, t.Any]) -> list[str]:
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", *options]
+        command += ["-c", "local", "-e", "ansible_python_interpreter={{ ansible_playbook_python }}"]
+        return [*command, "-e", json.dumps(variables), self._path(playbook)]
 
     def _path(self, playbook: str | list[t.Any]) -> str:
         if isinstance(playbook, str) and "\n" not in playbook:

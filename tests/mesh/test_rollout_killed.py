@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Killed anywhere and run again, a rollout ends as if nothing had happened; so it does when parts of the mesh restart."""
+
+from __future__ import annotations
+
+import random
+import time
+import typing as t
+
+import pytest
+
+from .rollouts import LOAD, Stage, kill, report
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.kube import Kube, Object
+    from support.lab import Lab
+
+pytestmark = pytest.mark.mesh
+
+CHECKPOINTS = [
+    ("preparing", 0),
+    ("shifting", 1),
+    ("observing", 1),
+    ("preparing", 2),
+    ("observing", 3),
+    ("promoting", 3),
+]
+RANDOM_KILLS = 12
+PATIENT = {"rollout_retire_after": 3, "deadline": 120}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(whole_stage: Stage) -> Object | None:
+    """The VirtualService as a rollout to v3 leaves it."""
+    whole_stage.reset()
+    with whole_stage.shop.sidecar.background(LOAD):
+        assert report(whole_stage.rollout("v3"))["phase"] == "promoted"
+    return whole_stage.route()
+
+
+def reached(stage: Stage, phase: str, at: int) -> Callable[[], bool]:
+    def condition() -> bool:
+        run = stage.run()
+        return (run.get("phase"), run.get("at")) == (phase, at)
+
+    return condition
+
+
+@pytest.mark.parametrize(("phase", "at"), CHECKPOINTS)
+def test_killed_at_a_checkpoint_it_goes_on_and_ends_the_same(
+    undisturbed: Object, stage: Stage, phase: str, at: int
+) -> None:
+    with stage.shop.sidecar.background(LOAD) as load:
+        process = stage.begin("v3", **PATIENT)
+        stage.kube.wait_until(reached(stage, phase, at), 120, f"{phase} of step {at + 1}")
+        kill(process)
+        told = report(stage.rollout("v3", **PATIENT))
+        load.stop()
+        seen = load.result()
+    assert told["phase"] == "promoted"
+    assert stage.route() == undisturbed
+    assert seen.failed == 0, seen.reasons
+
+
+def test_killed_at_random_moments_it_still_ends_the_same(undisturbed: Object, stage: Stage) -> None:
+    seed = random.randrange(10**6)
+    moments = random.Random(seed)
+    with stage.shop.sidecar.background(LOAD) as load:
+        for _kill in range(RANDOM_KILLS):
+            process = stage.begin("v3", **PATIENT)
+            time.sleep(moments.uniform(0.5, 6))
+            kill(process)
+            if stage.run().get("phase") == "promoted":
+                break
+        told = report(stage.rollout("v3", **PATIENT))
+        load.stop()
+        seen = load.result()
+    assert told["phase"] == "promoted", f"seed {seed}: {told['reason']}"
+    assert stage.route() == undisturbed, f"seed {seed}"
+    assert seen.failed == 0, f"seed {seed}: {seen.reasons}"
+
+
+def test_a_new_istiod_in_mid_rollout_changes_nothing(undisturbed: Object, stage: Stage, kube: Kube) -> None:
+    with stage.shop.sidecar.background(LOAD) as load:
+        process = stage.begin("v3", **PATIENT)
+        stage.kube.wait_until(reached(stage, "observing", 1), 90, "the second step")
+        for pod in kube.list("v1", "Pod", "istio-system", selector="app=istiod"):
+            kube.delete("v1", "Pod", pod["metadata"]["name"], "istio-system")
+        assert process.wait(timeout=180) == 0
+        load.stop()
+        seen = load.result()
+    assert stage.run()["phase"] == "promoted"
+    assert stage.route() == undisturbed
+    assert seen.failed == 0, seen.reasons
+
+
+def test_without_prometheus_there_is_no_evidence_and_the_share_goes_back(stage: Stage, kube: Kube, lab: Lab) -> None:
+    namespace, scale = prometheus(kube)
+    with stage.shop.sidecar.background(LOAD):
+        asked = {"prometheus_url": lab.facts["prometheus_url"], "pause": 8, "deadline": 20, "rollout_interval": 2}
+        process = stage.begin("v3", **asked)
+        stage.kube.wait_until(reached(stage, "observing", 0), 90, "the first step")
+        try:
+            scale(0)
+            assert process.wait(timeout=180) != 0
+        finally:
+            scale(1)
+            kube.wait_available(["prometheus"], namespace)
+    run = stage.run()
+    assert run["phase"] == "rolled_back"
+    assert stage.weights() == {"v1": 100}
+
+
+def prometheus(kube: Kube) -> tuple[str, Callable[[int], t.Any]]:
+    """Return the namespace of the lab's Prometheus, and what sets its replicas."""
+    (found,) = [one for one in kube.list("apps/v1", "Deployment") if one["metadata"]["name"] == "prometheus"]
+    namespace = found["metadata"]["namespace"]
+
+    def scale(replicas: int) -> None:
+        kube.patch("apps/v1", "Deployment", "prometheus", namespace, {"spec": {"replicas": replicas}})
+
+    return namespace, scale
