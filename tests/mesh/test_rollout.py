@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+
 from .rollouts import BROKEN_BY, LOAD, report
 
 if t.TYPE_CHECKING:

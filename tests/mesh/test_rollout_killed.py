@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Killed anywhere and run again, a rollout ends as if nothing had happened; so it does when parts of the mesh restart."""
+"""Killed anywhere and run again, a rollout ends as if nothing had happened; so it does when parts of a mesh restart."""
 
 from __future__ import annotations
 
