@@ -34,7 +34,8 @@ TEST = (*CHECK, "api")
 class Tiers:
     """The tiers in the order of their cost; each method gives one tier's outcomes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, thorough: bool) -> None:
+        self._thorough = thorough
         self.runner = Runner(OUT / "logs")
         self.home = tool_home(cache.root())
         self.outcomes: dict[str, list[Outcome]] = {}
@@ -45,7 +46,7 @@ class Tiers:
             tiers = {
                 "lint": checks.lint_steps(ROOT, workspace, self.home),
                 "unit": [checks.pytest_step(ROOT, "unit", OUT)],
-                "property": [checks.pytest_step(ROOT, "property", OUT)],
+                "property": [checks.property_step(ROOT, OUT, thorough=self._thorough)],
             }
             steps = [step for tier in wanted for step in tiers[tier]]
             found = {outcome.name: outcome for outcome in self.runner.side_by_side(steps)}
@@ -112,7 +113,7 @@ def main() -> int:
     os.environ["CANARY_LAB_CACHE"] = str(cache.root())  # the same for steps that have another HOME
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended by a signal."))
     began = time.monotonic()
-    tiers = Tiers()
+    tiers = Tiers(thorough=options.what != "check")
     try:
         if here := [tier for tier in CHECK if tier in wanted]:
             tiers.check(here)

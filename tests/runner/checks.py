@@ -95,6 +95,12 @@ def pytest_step(root: Path, name: str, out: Path, *options: str, seconds: float 
     return Step(name, (command,), root, junit=report, seconds=seconds)
 
 
+def property_step(root: Path, out: Path, *, thorough: bool) -> Step:
+    """Return the step of the property tests. thorough: over 10,000 examples, which takes minutes on two processors."""
+    options = ("--hypothesis-profile=ci", "-n", "2") if thorough else ()
+    return pytest_step(root, "property", out, *options, seconds=1800)
+
+
 def molecule_step(root: Path, home: Path, collections: Path) -> Step:
     """Return the step that runs every Molecule scenario against the lab."""
     environment = {

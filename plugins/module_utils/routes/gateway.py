@@ -21,7 +21,7 @@ from . import gateway_lens as lenses
 from . import istio, state
 from .change import Plan, edit
 from .find import Scope, has_routes_to, mesh_claimants
-from .gateway_checks import refuse_overtaking, require_room, require_services, require_weight
+from .gateway_checks import refuse_new_owners, refuse_overtaking, require_room, require_services, require_weight
 from .gateway_matches import require_expressible, require_whole_segments
 from .matches import istio_blocks
 from .snapshot import Snapshot, age_order, identity, label
@@ -60,7 +60,7 @@ def plan_weights(
     """Plan the service's weights; see `plan.plan_weights`."""
     closed_set(weights)
     view = _view(snapshot, service, scope, weights)
-    _require_routes(view, snapshot, service)
+    _require_routes(view, snapshot, service, weights)
     planned = istio.plan_weights(view.snapshot, service, weights, view.scope, settle=settle)
     return _written(view, snapshot, service, planned)
 
@@ -89,7 +89,7 @@ def plan_cohort(
     require_expressible(match)
     closed_set(weights)
     view = _view(snapshot, service, scope, weights)
-    _require_routes(view, snapshot, service)
+    _require_routes(view, snapshot, service, weights)
     blocks = istio_blocks(match)
     for obj in view.snapshot.virtual_services or ():
         require_whole_segments((route["match"] for route in obj["spec"]["http"]), blocks, label(obj))
@@ -108,7 +108,7 @@ def plan_cohort_absent(snapshot: Snapshot, service: ServiceRef, name: str, scope
 def plan_mirror(snapshot: Snapshot, service: ServiceRef, version: str, percent: t.Any, scope: Scope) -> Plan:
     """Plan a mirror; see `plan.plan_mirror`. A part of the requests takes a release of the API that has `percent`."""
     view = _view(snapshot, service, scope, [version])
-    _require_routes(view, snapshot, service)
+    _require_routes(view, snapshot, service, [version])
     planned = istio.plan_mirror(view.snapshot, service, version, percent, view.scope)
     return _written(view, snapshot, service, planned)
 
@@ -198,7 +198,7 @@ def _require_named(chosen: Sequence[Object], service: ServiceRef, scope: Scope, 
             )
 
 
-def _require_routes(view: _View, snapshot: Snapshot, service: ServiceRef) -> None:
+def _require_routes(view: _View, snapshot: Snapshot, service: ServiceRef, versions: Iterable[str]) -> None:
     """Raise Refused where a change could not do what it says."""
     if not view.routes:
         raise Refused(
@@ -207,6 +207,7 @@ def _require_routes(view: _View, snapshot: Snapshot, service: ServiceRef) -> Non
         )
     claimants = mesh_claimants(snapshot.virtual_services or (), service)
     for obj, lens in view.routes.values():
+        refuse_new_owners(obj, service, frozenset(map(str, versions)))
         attached = lenses.parents(obj)
         if len(attached) > 1:
             raise Refused(

@@ -11,6 +11,7 @@ import typing as t
 from ..errors import Refused, UnknownSubset
 from ..findings import Finding
 from . import gateway_lens as lenses
+from . import state
 from .gateway_matches import rank
 from .keys import is_managed
 from .matches import in_words
@@ -36,6 +37,30 @@ def require_weight(rule: Mapping[str, t.Any], lens: lenses.Lens, where: str) -> 
         raise Refused(
             f"{where}: a rule sends nothing anywhere, all its backends ({names}) have weight 0, so its requests are "
             "answered 500. Give one of them a weight above 0 first."
+        )
+
+
+def refuse_new_owners(http_route: Object, service: ServiceRef, named: frozenset[str]) -> None:
+    """Raise Refused if a backend that was another's when the canary began would now be a version of the service.
+
+    Rules that send to it would all at once be under the weights of earlier commands.
+    """
+    wanted = state.read(http_route)["services"].get(service.fqdn)
+    if not wanted or lenses.short(service.fqdn) in lenses.parents(http_route):
+        return
+    namespace, _name = identity(http_route)
+    there = {
+        str(ref.get("name"))
+        for rule in http_route["spec"].get("rules") or ()
+        for ref in rule.get("backendRefs") or ()
+        if (ref.get("namespace") or namespace) == service.namespace
+    }
+    new = sorted((named - lenses.versions_in(wanted) - {service.name}) & there)
+    if new:
+        raise Refused(
+            f"{label(http_route)}: {', '.join(new)} is a backend there, but not named as a version of {service.name} "
+            "when its routes were first changed. Now its rules would fall under the weights of before. Give the routes "
+            "back (state: absent) and begin with weights that name every version, at 0 if it is to get nothing."
         )
 
 
