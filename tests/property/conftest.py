@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How many examples: few while one works and in `make check`, over 10,000 in `make test` (`--hypothesis-profile=ci`)."""
+"""How many examples: few while one works, over 10,000 in `make test` (`--hypothesis-profile=ci`)."""
 
 from __future__ import annotations
 
