@@ -37,8 +37,9 @@ options:
       - V(istio) is VirtualService and DestinationRule, V(gateway) is HTTPRoute.
       - V(auto) takes the one that has an object for the service, and refuses if both have.
       - With HTTPRoutes a version is a Service of its own, named in the weights as it is called, beside the Service that
-        callers use. Concerned are the HTTPRoutes of O(namespace) attached to the Service, and their rules (of those
-        attached to a Gateway) that send to the Service or to one of the versions named.
+        callers use. Concerned are the HTTPRoutes of O(namespace) attached to the Service, and of those attached to a
+        Gateway the rules that send to the Service, to one of the versions named, or to one that an HTTPRoute attached to
+        the Service sends to.
       - An HTTPRoute cannot test that a header or cookie is absent, nor who calls, and cannot keep users at their version;
         a cohort must then be known by something else, or the service routed by a VirtualService.
       - Rules of an HTTPRoute are tried by how much they test. A cohort is added to every rule of the service, and its

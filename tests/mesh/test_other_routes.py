@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
 pytestmark = pytest.mark.mesh
 
 NUMBER = 5000
-SAMPLE = re.compile(r'^envoy_cluster_upstream_rq\{(?=[^}]*cluster_name="inbound\|)[^}]*\} (\d+)', re.MULTILINE)
+SAMPLE = re.compile(r'^envoy_cluster_upstream_rq_total\{(?=[^}]*cluster_name="inbound\|)[^}]*\} (\d+)', re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from ..proxies import Proxies, Proxy, in_parallel
 from ..routes import envoy, envoy_gateway
 from ..routes.expected import owners
 from ..routes.find import Scope, targets
-from ..routes.gateway_lens import gateways, parents
+from ..routes.gateway_parents import gateways, parents
 from ..routes.hosts import MESH, gateways_of
 from ..routes.snapshot import identity, label
 

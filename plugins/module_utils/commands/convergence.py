@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ..errors import ApiError
 from ..proxies import CLUSTERS, ROUTES, Proxies, Proxy, in_parallel
 from ..routes import envoy, envoy_gateway
-from ..routes.gateway_lens import gateways, parents
+from ..routes.gateway_parents import gateways, parents
 from ..routes.snapshot import identity
 from . import concerned
 

@@ -6,8 +6,9 @@
 
 A version is a Service, named in weights as it is called. Concerned are, in the service's namespace, the HTTPRoutes
 attached to the service itself (mesh) and those with a rule for it: a rule whose backends include the service, or
-Services that a command names or named as its versions. In a route attached to the service every Service of its
-namespace is a version; elsewhere other backends are foreign and keep their share.
+Services that a command names or named as its versions, or that an HTTPRoute attached to the service sends to. In a
+route attached to the service every Service of its namespace is a version; elsewhere other backends are foreign and
+keep their share.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .change import Plan, edit
 from .find import Scope, has_routes_to, mesh_claimants
 from .gateway_checks import refuse_new_owners, refuse_overtaking, require_room, require_services, require_weight
 from .gateway_matches import require_expressible, require_whole_segments
+from .gateway_parents import backends_of, parents, short
 from .matches import istio_blocks
 from .snapshot import Snapshot, age_order, identity, label
 from .weights import closed_set
@@ -146,15 +148,15 @@ def is_about(http_route: Object, service: ServiceRef, versions: Iterable[str] = 
     """Return whether the HTTPRoute is attached to the service, or has a rule that sends to it or to a version of it."""
     if service.fqdn in state.read(http_route)["services"]:
         return True
-    if lenses.short(service.fqdn) in lenses.parents(http_route):
+    if short(service.fqdn) in parents(http_route):
         return True
     lens = lenses.Lens.on(http_route, service, frozenset(versions))
     return has_routes_to(lenses.read(http_route, lens, service.domain), service)
 
 
 def _view(snapshot: Snapshot, service: ServiceRef, scope: Scope, versions: Iterable[str] = ()) -> _View:
-    named = frozenset(map(str, versions))
     everything = sorted(snapshot.need("http_routes"), key=age_order)
+    named = frozenset(map(str, versions)) | backends_of(everything, service)
     if scope.objects:
         chosen = [one for one in everything if scope.names(one, service)]
         _require_named(chosen, service, scope, named)
@@ -208,7 +210,7 @@ def _require_routes(view: _View, snapshot: Snapshot, service: ServiceRef, versio
     claimants = mesh_claimants(snapshot.virtual_services or (), service)
     for obj, lens in view.routes.values():
         refuse_new_owners(obj, service, frozenset(map(str, versions)))
-        attached = lenses.parents(obj)
+        attached = parents(obj)
         if len(attached) > 1:
             raise Refused(
                 f"{label(obj)} is attached to several Services ({', '.join(sorted(attached))}), so a change for one "

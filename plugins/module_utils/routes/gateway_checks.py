@@ -13,6 +13,7 @@ from ..findings import Finding
 from . import gateway_lens as lenses
 from . import state
 from .gateway_matches import rank
+from .gateway_parents import parents, short
 from .keys import is_managed
 from .matches import in_words
 from .product import product
@@ -46,7 +47,7 @@ def refuse_new_owners(http_route: Object, service: ServiceRef, named: frozenset[
     Rules that send to it would all at once be under the weights of earlier commands.
     """
     wanted = state.read(http_route)["services"].get(service.fqdn)
-    if not wanted or lenses.short(service.fqdn) in lenses.parents(http_route):
+    if not wanted or short(service.fqdn) in parents(http_route):
         return
     namespace, _name = identity(http_route)
     there = {

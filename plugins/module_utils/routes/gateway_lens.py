@@ -22,6 +22,7 @@ from ..errors import ForeignDestination
 from . import state
 from .gateway_matches import complete, to_blocks, to_matches
 from .gateway_mirror import filters_with, mirrors_in, to_filter, to_mirror
+from .gateway_parents import gateways, parents, short
 from .keys import COHORT_PREFIX, cohort_of, is_managed
 from .patch import canonical
 from .snapshot import identity, label
@@ -38,31 +39,6 @@ Ref = dict[str, t.Any]
 
 HEAVIEST: t.Final = 1_000_000
 _PLACE: t.Final = ("group", "kind", "namespace", "port")
-
-
-def parents(http_route: Object) -> set[str]:
-    """Return `name.namespace` of the Services the route is attached to."""
-    own, _name = identity(http_route)
-    refs = (http_route.get("spec") or {}).get("parentRefs") or ()
-    return {
-        f"{ref.get('name')}.{ref.get('namespace') or own}"
-        for ref in refs
-        if ref.get("kind") == "Service" and not ref.get("group")
-    }
-
-
-def gateways(http_route: Object) -> list[str]:
-    """Return `namespace/name` of the Gateways the route is attached to."""
-    own, _name = identity(http_route)
-    refs = (http_route.get("spec") or {}).get("parentRefs") or ()
-    return [
-        f"{ref.get('namespace') or own}/{ref.get('name')}" for ref in refs if ref.get("kind", "Gateway") == "Gateway"
-    ]
-
-
-def short(fqdn: str) -> str:
-    """Return `name.namespace`."""
-    return ".".join(fqdn.split(".")[:2])
 
 
 @dataclass(frozen=True)

@@ -285,13 +285,3 @@ def test_what_it_says() -> None:
         planned.diff_after == "HTTPRoute bookinfo/reviews\n  reviews: every request: reviews-v1 80%, reviews-v2 20%\n"
     )
     assert [one["changed"] for one in planned.objects] == [True]
-
-
-def test_a_backend_of_others_does_not_become_a_version_in_passing() -> None:
-    beta = rule(ref("reviews-v3"), matches=[path("/beta")])
-    start = snapshot(http_route(rule(ref("reviews-v1")), beta, parents=GATEWAY))
-    begun = weigh(start, reviews_v1=90, reviews_v2=10)
-    assert rules(begun)[1] == beta
-    with pytest.raises(Refused, match="reviews-v3 is a backend there"):
-        weigh(begun, reviews_v1=50, reviews_v3=50)
-    assert rules(weigh(start, reviews_v1=90, reviews_v2=10, reviews_v3=0))[1] != beta
