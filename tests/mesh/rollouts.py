@@ -50,7 +50,7 @@ class Stage:
     def reset(self) -> None:
         """Everybody on v1, no rollout, no record of one."""
         self.kube.delete("v1", "ConfigMap", "canary-rollout-reviews", self.shop.namespace)
-        self.kube.delete("coordination.k8s.io/v1", "Lease", "canary-rollout-reviews", self.shop.namespace)
+        self.kube.delete("coordination.k8s.io/v1", "Lease", "canary-reviews", self.shop.namespace)
         self.direct("weight", weights={"v1": 100}, settle=True, force=["CAPACITY_BELOW_SHARE"])
 
     def break_version(self, version: str, **switches: t.Any) -> None:
