@@ -40,8 +40,9 @@ demo: venv  ## the Bookinfo story on a real mesh, with a report (KEEP=1 leaves t
 	@lab/demo/run $(if $(KEEP),--keep)
 
 .PHONY: bench
-bench: venv  ## measure a task's time and requests beside kubernetes.core (needs the lab: make lab-up)
-	@$(python) tests/bench/run.py
+bench: venv  ## measure tasks beside kubernetes.core, then whole rollouts under load (needs the lab: make lab-up)
+	@$(python) tests/bench/tasks.py
+	@$(python) tests/bench/rollout.py
 
 .PHONY: docs
 docs: venv  ## the documentation as a web site, under out/docs

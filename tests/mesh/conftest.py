@@ -6,19 +6,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import secrets
 import typing as t
 
 import pytest
 from scipy import stats
 from support.direct import Direct
-from support.play import Played, Player
+from support.rollouts import Stage
+from support.shop import Shop, opened
 
-from lab.traffic import Gateway, Load, Measurement, Place, Sidecar, bookinfo_variables
-
-from .rollouts import Stage
+from lab.traffic import Load, Measurement, Place
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,49 +27,11 @@ if t.TYPE_CHECKING:
 ALPHA = 1e-4
 
 
-@dataclasses.dataclass(frozen=True)
-class Shop:
-    """A Bookinfo of a test file's own. host: the name its Gateway answers to."""
-
-    namespace: str
-    host: str
-    ingress_url: str
-    sidecar: Sidecar
-    gateway: Gateway
-    player: Player
-
-    @property
-    def places(self) -> tuple[Place, Place]:
-        return self.sidecar, self.gateway
-
-    def play(self, verb: str, **variables: t.Any) -> Played:
-        """Run a playbook of the collection on reviews."""
-        return self.player(f"meshops.canary.{verb}", service="reviews", ns=self.namespace, **variables)
-
-    def shift(self, **weights: int) -> Played:
-        """Set the weights; `shift(v1=90, v2=10)`."""
-        return self.play("shift", weights=weights)
-
-    def cohort(self, **weights: int) -> Played:
-        """Send testuser elsewhere; without weights, where everybody goes."""
-        return self.play("header_test", **({"weights": weights} if weights else {"state": "absent"}))
-
-
 @pytest.fixture(scope="module")
 def shop(lab: Lab, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Bookinfo as the playbook deploys it: three versions of reviews, all traffic on v1, no autoscalers."""
-    namespace = f"mesh-{secrets.token_hex(4)}"
-    host = f"{namespace}.test"
-    player = Player(tmp_path_factory.mktemp("shop"), kubeconfig=lab.kubeconfig)
-    variables = {"bookinfo_hosts": [host], "bookinfo_autoscale": False, **bookinfo_variables(lab.facts)}
-    kube.create_namespace(namespace, labels={"istio-injection": "enabled"})
-    try:
-        player("meshops.canary.bookinfo", ns=namespace, **variables)
-        url = str(lab.facts["ingress_url"])
-        sidecar, gateway = Sidecar(lab.kubeconfig, namespace), Gateway(url, host=host)
-        yield Shop(namespace, host, url, sidecar, gateway, player)
-    finally:
-        kube.delete_namespace(namespace)
+    with opened(lab, kube, tmp_path_factory.mktemp("shop")) as shop:
+        yield shop
 
 
 @pytest.fixture

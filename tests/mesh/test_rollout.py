@@ -11,13 +11,12 @@ import typing as t
 from pathlib import Path
 
 import pytest
-
-from .rollouts import BROKEN_BY, LOAD, report
+from support.rollouts import BROKEN_BY, LOAD, report
 
 if t.TYPE_CHECKING:
-    from lab.traffic import Measurement
+    from support.rollouts import Stage
 
-    from .rollouts import Stage
+    from lab.traffic import Measurement
 
 pytestmark = pytest.mark.mesh
 

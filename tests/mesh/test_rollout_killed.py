@@ -11,8 +11,7 @@ import time
 import typing as t
 
 import pytest
-
-from .rollouts import LOAD, Stage, kill, report
+from support.rollouts import LOAD, Stage, kill, report
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,17 +12,16 @@ import os
 import signal
 import typing as t
 
-from support.direct import ISTIO, Direct, essence
-
 from lab.traffic import Load
+
+from .direct import ISTIO, Direct, essence
 
 if t.TYPE_CHECKING:
     import subprocess
 
-    from support.kube import Kube, Object
-    from support.play import Played
-
-    from .conftest import Shop
+    from .kube import Kube, Object
+    from .play import Played
+    from .shop import Shop
 
 RATE = 220
 LOAD = Load(seconds=240, rate=RATE, connections=6, limit=240)
