@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Measure whole rollouts by the playbook under load: how long, how quickly back, what was lost. Writes out/rollout.json.
+"""Measure whole rollouts by the playbook under load: how long, how quickly back, what was lost; to out/rollout.json.
 
 The work is the one other tools were measured with: three pods of stable, 10, 25, 50 and 100 percent, no pauses, no
 analysis, 250 requests a second from inside the mesh.
