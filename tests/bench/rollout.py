@@ -74,11 +74,11 @@ def started_from_nothing(stage: Stage) -> Figures:
 
 def taken_back(stage: Stage) -> Figures:
     """A version that fails half of its requests, judged at 25 percent."""
-    told = report(stage.rollout("v2", fails=True, steps=[{"weight": 25, "pause": 10}, 100]))
+    told = report(stage.rollout("v3", fails=True, steps=[{"weight": 25, "pause": 10}, 100]))
     events = {entry["event"]: entry["at"] for entry in told["events"]}
 
     def last(seen: Measurement) -> Figures:
-        return {"seconds from decision to the canary's last answer": round(seen.last_sent["v2"] - events["fail"], 2)}
+        return {"seconds from decision to the canary's last answer": round(seen.last_sent["v3"] - events["fail"], 2)}
 
     return {"requests harmed by the canary": told["harmed"], "last answer": last}
 
@@ -106,13 +106,13 @@ def main() -> int:
     kube = Kube(lab.kubeconfig)
     measured: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as folder, opened(lab, kube, Path(folder)) as shop:
-        kube.patch("apps/v1", "Deployment", "reviews-v1", shop.namespace, {"spec": {"replicas": 3}})
-        kube.wait_available(["reviews-v1"], shop.namespace)
+        kube.patch("apps/v1", "Deployment", "reviews-v2", shop.namespace, {"spec": {"replicas": 3}})
+        kube.wait_available(["reviews-v2"], shop.namespace)
         stage = Stage(shop, kube, Direct(lab.kubeconfig, shop.namespace))
         for name, work in WORKS.items():
             stage.reset()
             if name.startswith("taken back"):
-                stage.break_version("v2", FAULT_ERROR_RATE=0.5)
+                stage.break_version("v3", FAULT_ERROR_RATE=0.5)
             measured[name] = under_load(stage, lambda work=work: work(stage))  # type: ignore[misc]
             print(f"{name:<38}{', '.join(f'{key} {value}' for key, value in measured[name].items())}", flush=True)
     out = ROOT / "out" / "rollout.json"

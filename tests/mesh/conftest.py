@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Bookinfo on the lab's mesh, one for each file of tests, and the bounds its traffic must keep."""
+"""Bookinfo on the lab's mesh, put back after each file of tests, and the bounds its traffic must keep."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from scipy import stats
 from support.direct import Direct
 from support.rollouts import Stage
 from support.shop import Shop, opened
+from support.shop_state import ShopState
 
 from lab.traffic import Load, Measurement, Place
 
@@ -27,11 +28,19 @@ if t.TYPE_CHECKING:
 ALPHA = 1e-4
 
 
-@pytest.fixture(scope="module")
-def shop(lab: Lab, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+@pytest.fixture(scope="session")
+def opened_shop(lab: Lab, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, ShopState]]:
     """Bookinfo as the playbook deploys it: three versions of reviews, all traffic on v1, no autoscalers."""
     with opened(lab, kube, tmp_path_factory.mktemp("shop")) as shop:
-        yield shop
+        yield shop, ShopState(shop, kube, lab.kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def shop(opened_shop: tuple[Shop, ShopState]) -> Iterator[Shop]:
+    """The shop as it was opened; a file of tests may leave it as it likes."""
+    shop, state = opened_shop
+    yield shop
+    state.restore()
 
 
 @pytest.fixture
@@ -50,12 +59,11 @@ def whole_stage(shop: Shop, kube: Kube, lab: Lab) -> Stage:
 
 @pytest.fixture
 def stage(whole_stage: Stage) -> Iterator[Stage]:
-    """The shop for rollouts: all requests on v1, no rollout open; afterwards no version is broken."""
+    """The shop for rollouts: all requests on v2, no rollout open; afterwards no version is broken."""
     whole_stage.reset()
     yield whole_stage
-    for version in ("v2", "v3"):
-        if any("FAULT" in json.dumps(pod["spec"]) for pod in whole_stage.pods(version)):
-            whole_stage.break_version(version, FAULT_ERROR_RATE=None, FAULT_DELAY_MS=None)
+    if any("FAULT" in json.dumps(pod["spec"]) for pod in whole_stage.pods("v3")):
+        whole_stage.break_version("v3", FAULT_ERROR_RATE=None, FAULT_DELAY_MS=None)
 
 
 def measure(place: Place, load: Load | int, user: str = "") -> Measurement:

@@ -37,40 +37,40 @@ def test_a_good_version_takes_over_and_loses_nothing(stage: Stage) -> None:
     assert [entry["event"] for entry in told["events"]].count("pass") == 4
     assert stage.weights() == {"v3": 100}
     assert seen.failed == 0, seen.reasons
-    assert set(seen.counts) == {"v1", "v3"}
+    assert set(seen.counts) == {"v2", "v3"}
     assert told["harmed"] == 0
     assert len(list(OUT.glob(f"reviews-{told['id']}.*"))) == 3
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.05])
 def test_a_version_with_errors_is_taken_back(stage: Stage, rate: float) -> None:
-    stage.break_version("v2", FAULT_ERROR_RATE=rate)
+    stage.break_version("v3", FAULT_ERROR_RATE=rate)
     with stage.shop.sidecar.background(LOAD) as load:
         # Few errors at few requests take a while to be certain: at the first share it is watched for long enough.
-        told = report(stage.rollout("v2", fails=True, pause=3 if rate == 0.5 else 30))
+        told = report(stage.rollout("v3", fails=True, pause=3 if rate == 0.5 else 30))
         load.stop()
         seen = load.result()
     assert told["phase"] == "rolled_back"
-    assert stage.weights() == {"v1": 100}
+    assert stage.weights() == {"v2": 100}
     only_the_canary_failed(seen)
     assert 0 < told["harmed"] <= seen.failed
     print({"rate": rate, "failed": seen.failed, "requests": seen.requests, "reason": told["reason"]})
 
 
 def test_a_slow_version_is_taken_back(stage: Stage) -> None:
-    stage.break_version("v2", FAULT_DELAY_MS=60)
+    stage.break_version("v3", FAULT_DELAY_MS=250)
     with stage.shop.sidecar.background(LOAD) as load:
-        told = report(stage.rollout("v2", fails=True, pause=10))
+        told = report(stage.rollout("v3", fails=True, pause=10))
         load.stop()
         seen = load.result()
     assert told["phase"] == "rolled_back"
     assert "latency" in told["reason"]
-    assert stage.weights() == {"v1": 100}
+    assert stage.weights() == {"v2": 100}
     assert seen.failed == 0, seen.reasons
 
 
 def test_a_version_that_crashes_at_its_start_gets_no_request(stage: Stage) -> None:
-    name = "reviews-v2"
+    name = "reviews-v3"
     found = stage.kube.get("apps/v1", "Deployment", name, stage.shop.namespace)
     assert found
     path = f"/apis/apps/v1/namespaces/{stage.shop.namespace}/deployments/{name}"
@@ -80,9 +80,9 @@ def test_a_version_that_crashes_at_its_start_gets_no_request(stage: Stage) -> No
     }
     stage.kube.request("PATCH", path, body, content_type="application/strategic-merge-patch+json")
     try:
-        stage.kube.wait_until(lambda: not ready(stage, "v2"), 90, "no pod of v2 is ready")
+        stage.kube.wait_until(lambda: not ready(stage, "v3"), 90, "no pod of v3 is ready")
         with stage.shop.sidecar.background(LOAD) as load:
-            told = report(stage.rollout("v2", fails=True))
+            told = report(stage.rollout("v3", fails=True))
             load.stop()
             seen = load.result()
     finally:
@@ -94,7 +94,7 @@ def test_a_version_that_crashes_at_its_start_gets_no_request(stage: Stage) -> No
         )
     assert told["phase"] == "rolled_back"
     assert "SUBSET_NOT_READY" in json.dumps(told["events"])
-    assert set(seen.counts) == {"v1"}
+    assert set(seen.counts) == {"v2"}
     assert seen.failed == 0, seen.reasons
     stage.kube.wait_available([name], stage.shop.namespace)
 
@@ -109,19 +109,19 @@ def test_without_requests_nothing_is_proven_and_the_share_goes_back(stage: Stage
     assert told["phase"] == "rolled_back"
     assert "deadline" in [entry["event"] for entry in told["events"]]
     assert "pass" not in [entry["event"] for entry in told["events"]]
-    assert stage.weights() == {"v1": 100}
+    assert stage.weights() == {"v2": 100}
 
 
 def test_a_third_version_takes_the_place_of_one_at_half(stage: Stage) -> None:
     with stage.shop.sidecar.background(LOAD) as load:
         halves = [{"weight": 50, "gate": "manual"}, 100]
-        process = stage.begin("v2", steps=halves, rollout_gate_seconds=25)
-        stage.kube.wait_until(lambda: stage.run().get("phase") == "gated", 90, "v2 waits at half")
-        told = report(stage.rollout("v3", supersede=True))
-        process.wait(timeout=60)
+        process = stage.begin("v3", steps=halves, rollout_gate_seconds=25)
+        stage.kube.wait_until(lambda: stage.run().get("phase") == "gated", 90, "v3 waits at half")
+        told = report(stage.rollout("v1", supersede=True))
+        process.wait(timeout=120)
         load.stop()
         seen = load.result()
     assert told["phase"] == "promoted"
-    assert stage.weights() == {"v3": 100}
+    assert stage.weights() == {"v1": 100}
     assert process.returncode != 0, "the run that lost its lock says so"
     assert seen.failed == 0, seen.reasons

@@ -29,7 +29,7 @@ CHECKPOINTS = [
     ("observing", 3),
     ("promoting", 3),
 ]
-RANDOM_KILLS = 12
+RANDOM_KILLS = 10
 PATIENT = {"rollout_retire_after": 3, "deadline": 120}
 
 
@@ -112,7 +112,7 @@ def test_without_prometheus_there_is_no_evidence_and_the_share_goes_back(stage: 
             kube.wait_available(["prometheus"], namespace)
     run = stage.run()
     assert run["phase"] == "rolled_back"
-    assert stage.weights() == {"v1": 100}
+    assert stage.weights() == {"v2": 100}
 
 
 def prometheus(kube: Kube) -> tuple[str, Callable[[int], t.Any]]:

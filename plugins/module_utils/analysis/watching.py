@@ -135,7 +135,7 @@ class _Errors:
             self._limit.add(canary)
         if self._metric.compare:
             self._rate.add(canary, stable)
-            if self._alone and not self._stable.requests:
+            if self._alone and self._stable.requests < self._metric.min_requests:
                 self._alone.add(canary)
 
     def alarm(self) -> Judgement | None:
@@ -154,8 +154,9 @@ class _Errors:
     def judgement(self) -> Judgement:
         stable: Tally | None = self._stable
         said = ""
-        if self._metric.compare and not self._stable.requests and self._remembered:
-            stable, said = self._remembered, " (stable has no requests now; its numbers are those of the step before)"
+        if self._metric.compare and self._stable.requests < self._metric.min_requests and self._remembered:
+            stable = _sum(self._stable, self._remembered)
+            said = " (stable has too few requests now, so those of the step before count too)"
         judged = judge_errors(replace(self._metric, alpha=self._half), self._canary, stable)
         return replace(judged, reason=judged.reason + said)
 
@@ -228,7 +229,9 @@ class _Latency:
         return {f"{self._metric.name}.stable": [float(number) for number in flat]} if flat else {}
 
     def _base(self) -> Counter[float]:
-        return self._stable if self._stable.total() or not self._remembered else self._remembered
+        """Return stable's times; those of the step before too where the last requests under way are all it has now."""
+        enough = self._stable.total() >= self._metric.min_requests
+        return self._stable if enough else self._stable + self._remembered
 
 
 class _Value:

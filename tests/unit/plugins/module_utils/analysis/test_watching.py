@@ -148,10 +148,24 @@ def test_alone_the_canary_is_compared_with_what_stable_did_before() -> None:
     good = Observation(questions, "v2", "v1", remembered)
     good.add(came((900, 0), v2=times(draw, 900, 20)))
     assert good.verdict().outcome == "pass"
-    assert "numbers are those of the step before" in good.verdict().judgements[0].reason
+    assert "those of the step before count too" in good.verdict().judgements[0].reason
     assert looks(Observation(questions, "v2", "v1", remembered), [came((100, 5))] * 10) is not None
     slow = Observation(questions, "v2", "v1", remembered)
     assert looks(slow, [came((200, 0), v2=times(draw, 200, 60))]) == 1
+
+
+def test_the_last_requests_under_way_do_not_replace_what_stable_did_before() -> None:
+    """Thirteen stragglers on stable once held a step at 100 % until its deadline, and so took a good canary back."""
+    draw = random.Random(6)
+    questions = [ERRORS, LATENCY]
+    before = Observation(questions, "v2", "v1")
+    before.add(came((500, 0), (500, 0), v1=times(draw, 500, 20), v2=times(draw, 500, 20)))
+    alone = Observation(questions, "v2", "v1", before.evidence())
+    alone.add(came((900, 0), (13, 0), v1=times(draw, 13, 20), v2=times(draw, 900, 20)))
+    assert alone.verdict().outcome == "pass", alone.verdict()
+    broken = Observation([ERRORS], "v2", "v1", before.evidence())
+    broken.add(came((0, 0), (13, 0)))
+    assert looks(broken, [came((100, 5))] * 10) is not None
 
 
 def test_beginning_anew_keeps_only_what_stable_did() -> None:
