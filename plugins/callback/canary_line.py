@@ -57,7 +57,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         """Tell a failure."""
         del ignore_errors
-        self._tell(result)
+        self._tell(result, failed=True)
 
     def v2_runner_item_on_ok(self, result: t.Any) -> None:
         """Tell the result of one item of a loop."""
@@ -65,9 +65,11 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_item_on_failed(self, result: t.Any) -> None:
         """Tell the failure of one item of a loop."""
-        self._tell(result)
+        self._tell(result, failed=True)
 
-    def _tell(self, result: t.Any) -> None:
-        said = rollout_line.line(str(result._task.action), result._result)
+    def _tell(self, result: t.Any, *, failed: bool = False) -> None:
+        # Ansible takes the mark of a failure off the result, for the event says it.
+        told = {**result._result, "failed": failed}
+        said = rollout_line.line(str(result._task.action), told)
         if said:
             self._display.display(f"{time.strftime('%H:%M:%S')} {said}")

@@ -112,7 +112,7 @@ def test_a_long_reason_ends() -> None:
 def test_the_callback_prints_each_result_with_its_time() -> None:
     printed: list[str] = []
     callback = CallbackModule(display=SimpleNamespace(display=printed.append, verbosity=0))  # type: ignore[arg-type]
-    results = [("meshops.canary.canary_weight", WEIGHT), ("ansible.builtin.debug", {})]
+    results = [("meshops.canary.canary_weight", {**WEIGHT, "msg": "no"}), ("ansible.builtin.debug", {})]
     told = [SimpleNamespace(_task=SimpleNamespace(action=action), _result=result) for action, result in results]
     for one in told:
         callback.v2_runner_on_ok(one)
@@ -120,7 +120,9 @@ def test_the_callback_prints_each_result_with_its_time() -> None:
         callback.v2_runner_item_on_ok(one)
         callback.v2_runner_item_on_failed(one)
     assert len(printed) == 4
-    assert re.fullmatch(r"\d\d:\d\d:\d\d reviews \| v1 90%, v2 10% \| .*", printed[0])
+    for index in (0, 2):
+        assert re.fullmatch(r"\d\d:\d\d:\d\d reviews \| v1 90%, v2 10% \| .*", printed[index])
+        assert re.fullmatch(r"\d\d:\d\d:\d\d canary_weight failed \| no", printed[index + 1])
     assert CallbackModule.CALLBACK_NAME == CALLBACK
     assert CallbackModule.CALLBACK_NEEDS_ENABLED
 
