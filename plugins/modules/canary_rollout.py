@@ -250,6 +250,7 @@ report:
   type: dict
   contains:
     events: {description: "The trail, each entry with its hash.", type: list, elements: dict}
+    weights: {description: "Percents that were last written, by version.", type: dict}
     intact: {description: "Whether the chain of hashes holds.", type: bool}
     first_altered: {description: "Index of the first entry that does not follow from the ones before.", type: int}
     harmed: {description: "Requests the canary failed while it was watched.", type: int}

@@ -75,6 +75,7 @@ def report(stored: Stored) -> dict[str, t.Any]:
         "plan": plan_of(stored.rollout),
         "plan_hash": stored.run.plan_hash,
         "plan_text": steering.in_lines(stored.rollout),
+        "weights": dict(stored.run.written),
         "events": stored.events,
         "intact": altered is None,
         "first_altered": altered,
