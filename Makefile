@@ -44,7 +44,8 @@ bench: venv  ## measure a task's time and requests beside kubernetes.core (needs
 	@$(python) tests/bench/run.py
 
 .PHONY: docs
-docs: venv  ## the documentation as a web site, under out/docs
+docs: venv  ## the pages made from the code, then the documentation as a web site under out/docs
+	@$(python) docs/generate.py
 	@tests/docs
 
 .PHONY: clean

@@ -61,7 +61,7 @@ def _families(report: Told) -> Iterable[tuple[str, str, str, Samples]]:
     yield "canary_rollout_steps", "gauge", "The steps the rollout has.", [({}, len(report["plan"]["steps"]))]
     told = [({"verdict": name}, number) for name, number in looked.items()]
     yield "canary_rollout_verdicts_total", "counter", "Verdicts of the analysis in this rollout.", told
-    harmed = [({}, float(report["harmed"]))]
+    harmed: Samples = [({}, float(report["harmed"]))]
     yield "canary_rollout_requests_harmed", "gauge", "Requests the canary failed while it was watched.", harmed
     times = {
         "start": report.get("began"),
@@ -69,7 +69,7 @@ def _families(report: Told) -> Iterable[tuple[str, str, str, Samples]]:
         "last_event": events[-1]["at"] if events else None,
     }
     for name, at in times.items():
-        moment = [({}, story.moment(at))] if at else []
+        moment: Samples = [({}, story.moment(at))] if at else []
         yield f"canary_rollout_{name}_time_seconds", "gauge", f"Unix time of the rollout's {_words(name)}.", moment
 
 

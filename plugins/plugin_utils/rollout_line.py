@@ -35,7 +35,8 @@ def _rollout(result: Told) -> str:
     asked = (result.get("invocation") or {}).get("module_args") or {}
     if not run or asked.get("state") == "present":
         return ""
-    share = float((run["weights_wanted"] or {}).get(run["canary"], run["weight"]))
+    weights: Told = run["weights_wanted"] or {}
+    share = float(weights.get(run["canary"], run["weight"]))
     left = run.get("seconds_left")
     return _joined(
         f"{run['service']} {run['stable']} -> {run['canary']}",

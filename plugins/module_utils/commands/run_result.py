@@ -49,6 +49,7 @@ def told(
             "seconds_left": left,
             "holder": holder[0],
             "lease_until": holder[1],
+            "dead_man": (stored.dead_man or {}).get("job", ""),
         },
         "step": step.as_dict(),
         "steps": [one.as_dict() for one in rollout.steps],
