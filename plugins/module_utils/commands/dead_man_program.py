@@ -20,6 +20,7 @@ import http.client
 import json
 import os
 import ssl
+import sys
 import time
 import typing as t
 from pathlib import Path
@@ -100,8 +101,6 @@ class Api:
     def get(self, path: str) -> Object | None:
         """Return the object, None if there is none. Raises Trouble."""
         status, told = self.send("GET", path)
-        if status not in (200, 404):
-            raise Trouble(f"GET {path}: {status}")
         return told if status == 200 else None
 
     def patch(self, path: str, patch: t.Any, *, dry_run: bool = False) -> bool:
@@ -120,7 +119,7 @@ class DeadMan:
         *,
         clock: t.Callable[[], float] = time.monotonic,
         sleep: t.Callable[[float], None] = time.sleep,
-        say: t.Callable[[str], None] = print,
+        say: t.Callable[[str], t.Any],
     ) -> None:
         self._api, self._settings, self._clock, self._sleep, self._say = api, settings, clock, sleep, say
         self._pause = min(5.0, settings.after / 5)
@@ -141,6 +140,7 @@ class DeadMan:
                 looked = now
                 over = self._over(record)
                 if over:
+                    self._say(over)
                     return over
                 if now - heard >= self._patience(lease) or _holder(lease) == self._me:
                     done = self._act(t.cast(Object, record), lease)
@@ -157,8 +157,7 @@ class DeadMan:
     def _over(self, record: Object | None) -> str:
         if record is None:
             return "the record of the rollout is gone"
-        told = _told(record)
-        if (told.get("job") or "") != self._settings.job:
+        if _told(record).get("job") != self._settings.job:
             return "another rollout has begun, or another dead man watches"
         phase = json.loads(record["data"]["run"])["phase"]
         return f"the rollout is over: {phase}" if phase in ENDS else ""
@@ -275,6 +274,10 @@ class DeadMan:
             self._say(f"the lock ends by itself: {trouble}")
 
 
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
 def _told(record: Object) -> Object:
     return t.cast(Object, json.loads((record.get("data") or {}).get("dead_man") or "{}"))
 
@@ -293,4 +296,4 @@ def _canonical(value: t.Any) -> str:
 
 
 if __name__ == "__main__":
-    print(DeadMan(Api(os.environ), Settings.of(os.environ)).watch())
+    DeadMan(Api(os.environ), Settings.of(os.environ), say=_say).watch()

@@ -176,7 +176,7 @@ def test_what_cannot_be_told_beforehand_is_not_tried() -> None:
 
 @pytest.mark.parametrize("phase", ["promoted", "rolled_back", "stopped"])
 def test_it_ends_with_the_rollout(phase: str) -> None:
-    assert watch(Fake(phase)) == (f"the rollout is over: {phase}", 0.0, [])
+    assert watch(Fake(phase)) == (over := f"the rollout is over: {phase}", 0.0, [over])
 
 
 def test_the_program_needs_nothing_but_the_standard_library() -> None:
