@@ -45,7 +45,8 @@ bench: venv  ## measure tasks beside kubernetes.core, then whole rollouts under 
 	@$(python) tests/bench/rollout.py
 
 .PHONY: docs
-docs: venv  ## the documentation as a web site, under out/docs
+docs: venv  ## the pages made from the code, then the documentation as a web site under out/docs
+	@$(python) docs/generate.py
 	@tests/docs
 
 .PHONY: clean

@@ -83,8 +83,9 @@ def rights_page(needs: list[tuple[str, t.Any]]) -> str:
         "## For more",
         "",
         "Without these the collection works, with less evidence or fewer modules, and says so in its results.",
-        "`canary_verify` with probes from a pod needs `get` and `create` on `pods/exec` too; `canary_rollout` keeps",
-        "its state in a ConfigMap and its lock in a Lease.",
+        "`canary_verify` with probes from a pod needs `get` and `create` on `pods/exec` too. The role `rollout` also",
+        "patches HorizontalPodAutoscalers and Deployments for capacity. With `dead_man` whoever opens a rollout gives",
+        "the Job rights on the record, the lock and the routing objects by name, and so must have them.",
         "",
         *_table([(name, need) for name, need in needs if need.optional]),
     ]

@@ -126,10 +126,12 @@ class Cluster:
         resource_version: str | None = None,
         uid: str | None = None,
         dry_run: bool = False,
+        cascade: bool = False,
     ) -> None:
         """Delete an object. A missing one is no error.
 
         resource_version: only in that state, else Conflict. uid: only that very object, not a later one of its name.
+        cascade: what it owns goes too, for a Job does not take its pods along by itself.
         """
         attempt = Attempt("delete", resource, namespace, name, dry_run=dry_run)
         body: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
@@ -137,6 +139,8 @@ class Cluster:
         body["preconditions"] = {key: value for key, value in wanted.items() if value}
         if dry_run:
             body["dryRun"] = ["All"]
+        if cascade:
+            body["propagationPolicy"] = "Background"
         try:
             self._json("DELETE", attempt, {}, body)
         except ApiError as error:

@@ -53,6 +53,10 @@ CONFIG_MAP: t.Final = Resource("", ("v1",), "configmaps", "ConfigMap")
 EVENT: t.Final = Resource("", ("v1",), "events", "Event")
 NAMESPACE: t.Final = Resource("", ("v1",), "namespaces", "Namespace", namespaced=False)
 DEPLOYMENT: t.Final = Resource("apps", ("v1",), "deployments", "Deployment")
+JOB: t.Final = Resource("batch", ("v1",), "jobs", "Job")
+SERVICE_ACCOUNT: t.Final = Resource("", ("v1",), "serviceaccounts", "ServiceAccount")
+ROLE: t.Final = Resource("rbac.authorization.k8s.io", ("v1",), "roles", "Role")
+ROLE_BINDING: t.Final = Resource("rbac.authorization.k8s.io", ("v1",), "rolebindings", "RoleBinding")
 REPLICA_SET: t.Final = Resource("apps", ("v1",), "replicasets", "ReplicaSet")
 HPA: t.Final = Resource("autoscaling", ("v2",), "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 LEASE: t.Final = Resource("coordination.k8s.io", ("v1",), "leases", "Lease")
@@ -91,6 +95,10 @@ ALL: t.Final = (
     REPLICA_SET,
     HPA,
     LEASE,
+    JOB,
+    SERVICE_ACCOUNT,
+    ROLE,
+    ROLE_BINDING,
     MUTATING_WEBHOOKS,
     VALIDATING_WEBHOOKS,
 )

@@ -24,10 +24,13 @@ options:
     description:
       - V(opened) takes the lock and begins the rollout, or goes on with one that was left unfinished.
       - V(recorded) tells what happened (O(event)) and returns what is next.
+      - V(kept) renews the lock every quarter of O(dead_man.after) until the playbook ends, is killed, or gives the lock back. It
+        is for a task with C(async) and C(poll=0) beside the others, and needs O(holder). Linux only, for it looks at the
+        playbook's process.
       - V(closed) gives the lock back. The record stays until the next rollout of the service.
       - V(present) only tells where the rollout stands.
     type: str
-    choices: [opened, recorded, closed, present]
+    choices: [opened, recorded, kept, closed, present]
     default: present
   stable:
     description: Version that has the requests now. Needed for O(state=opened).
@@ -78,6 +81,7 @@ options:
     default: ""
 extends_documentation_fragment:
   - meshops.canary.connection
+  - meshops.canary.rollout_dead_man
   - meshops.canary.rollout_plan
   - meshops.canary.attributes
   - meshops.canary.service
@@ -97,7 +101,8 @@ attributes:
       - Opening a rollout that is promoted, and still is, changes nothing. Recording an event is no state but a step.
 notes:
   - Rights are V(get), V(create) and V(patch) on C(configmaps) and C(leases.coordination.k8s.io) in the service's namespace,
-    and V(create) on C(events) and V(get) on C(services) for the Events.
+    and V(create) on C(events) and V(get) on C(services) for the Events. With O(dead_man) also V(get), V(create), V(patch) and
+    V(delete) on C(jobs.batch) and V(create) on C(serviceaccounts), C(roles) and C(rolebindings).
   - The phases are V(preparing) (capacity), V(shifting) (weights), V(observing) (analysis), V(gated) (approval),
     V(promoting), V(rolling_back), and the ends V(promoted), V(rolled_back) and V(stopped).
 seealso:
@@ -214,6 +219,7 @@ run:
     namespace: {description: "Its namespace.", type: str}
     holder: {description: "Who has the lock, empty for nobody.", type: str, sample: ada@ops1/4711}
     lease_until: {description: "When the lock ends unless it is renewed.", type: str}
+    dead_man: {description: "The Job that takes the requests back if the run dies, empty without.", type: str}
 step:
   description: The step the rollout is at, with all its fields.
   returned: success
@@ -229,6 +235,10 @@ plan_text:
   returned: success
   type: list
   elements: str
+beats:
+  description: How often the lock was renewed.
+  returned: O(state=kept)
+  type: int
 events:
   description: Entries of the trail so far.
   returned: success
@@ -250,6 +260,7 @@ report:
   type: dict
   contains:
     events: {description: "The trail, each entry with its hash.", type: list, elements: dict}
+    weights: {description: "Percents that were last written, by version.", type: dict}
     intact: {description: "Whether the chain of hashes holds.", type: bool}
     first_altered: {description: "Index of the first entry that does not follow from the ones before.", type: int}
     harmed: {description: "Requests the canary failed while it was watched.", type: int}

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import typing as t
 
+from ansible import constants
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
@@ -25,9 +27,10 @@ from ansible.utils.display import Display
 from ..module_utils.cluster_http import IMPORT_ERROR
 from ..module_utils.commands.argspec import secrets
 from ..module_utils.commands.entry import Command, execute
+from . import rollout_line
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SWITCH_VARIABLE: t.Final = "canary_in_process"
 SWITCH_ENVIRONMENT: t.Final = "CANARY_IN_PROCESS"
@@ -84,7 +87,7 @@ class InProcessAction(ActionBase):
         else:
             with _process_environment(env):
                 out, warnings = execute(
-                    self.command, params, check_mode=bool(self._task.check_mode), env=env, log=display.v
+                    self.command, params, check_mode=bool(self._task.check_mode), env=env, log=_log()
                 )
         warnings = [*(one["warning"] for one in checked._warnings), *warnings]
         if warnings:
@@ -98,6 +101,13 @@ class InProcessAction(ActionBase):
         if isinstance(checked.errors[0], UnsupportedError):
             return f"Unsupported parameters for ({self._task.action}) module: {message}"
         return message
+
+
+def _log() -> Callable[[str], None]:
+    """Return what shows a sentence of a command at work: at once where the live line is enabled, else with -v."""
+    if rollout_line.CALLBACK not in (constants.CALLBACKS_ENABLED or ()):
+        return t.cast("Callable[[str], None]", display.v)
+    return lambda sentence: display.display(f"{time.strftime('%H:%M:%S')} {sentence}")
 
 
 @contextlib.contextmanager

@@ -29,6 +29,8 @@ if t.TYPE_CHECKING:
     Object = dict[str, t.Any]
 
 PROCESS: t.Final = "canary.meshops.io/process"
+BEATS: t.Final = "canary.meshops.io/beats"
+"""Set by a heart (run_heart.py): seconds between its beats. Who watches need not wait for the whole Lease then."""
 MANAGED: t.Final = {"app.kubernetes.io/managed-by": "meshops.canary"}
 TRIES: t.Final = 3
 _FORMAT: t.Final = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -78,13 +80,21 @@ class Lease:
 
     def release(self) -> bool:
         """Give the lock back if it is ours; return whether it was. The Lease stays, as an empty one."""
-        found = self._cluster.get(LEASE, self._namespace, self.name)
-        if found is None or not self._is_ours(found):
-            return False
-        after = copy.deepcopy(found)
-        after["spec"].update(holderIdentity="", leaseDurationSeconds=1, renewTime=self.now().strftime(_FORMAT))
-        (after["metadata"].get("annotations") or {}).pop(PROCESS, None)
-        self._cluster.patch(LEASE, self._namespace, self.name, guarded_patch(found, after))
+        for again in range(TRIES):
+            found = self._cluster.get(LEASE, self._namespace, self.name)
+            if found is None or not self._is_ours(found):
+                return False
+            after = copy.deepcopy(found)
+            after["spec"].update(holderIdentity="", leaseDurationSeconds=1, renewTime=stamp_of(self.now()))
+            for mark in (PROCESS, BEATS):
+                (after["metadata"].get("annotations") or {}).pop(mark, None)
+            try:
+                self._cluster.patch(LEASE, self._namespace, self.name, guarded_patch(found, after))
+            except Conflict:  # a heart beat in between
+                if again == TRIES - 1:
+                    raise
+                continue
+            break
         self.until = ""
         return True
 
@@ -113,7 +123,7 @@ class Lease:
             return
         self.took_over_from = str(who)
         process = (found["metadata"].get("annotations") or {}).get(PROCESS, "")
-        if ends is None or ends <= now or _is_dead(process):
+        if ends is None or ends <= now or is_dead(process):
             return
         raise Held(
             f"{who} holds the Lease {self._namespace}/{self.name} until {_short(ends)} and renews it while it works: "
@@ -125,7 +135,7 @@ class Lease:
 
     def _write(self, found: Object | None, now: datetime.datetime, *, mine: bool) -> None:
         spec = dict((found or {}).get("spec") or {})
-        stamp = now.strftime(_FORMAT)
+        stamp = stamp_of(now)
         changes = 0 if found is None else int(spec.get("leaseTransitions") or 0) + (0 if mine else 1)
         spec.update(holderIdentity=self.identity, leaseDurationSeconds=self._seconds, renewTime=stamp)
         spec.update(leaseTransitions=changes, acquireTime=spec.get("acquireTime", stamp) if mine else stamp)
@@ -137,10 +147,16 @@ class Lease:
         else:
             after = {**copy.deepcopy(found), "spec": spec}
             kept = after["metadata"].setdefault("annotations", {})
-            kept.pop(PROCESS, None)
+            for mark in (PROCESS,) if mine else (PROCESS, BEATS):
+                kept.pop(mark, None)
             kept.update({PROCESS: self._process} if self._process else {})
             self._cluster.patch(LEASE, self._namespace, self.name, guarded_patch(found, after))
         self.until = _short(now + datetime.timedelta(seconds=self._seconds))
+
+
+def stamp_of(moment: datetime.datetime) -> str:
+    """Return a time as a Lease has it."""
+    return moment.strftime(_FORMAT)
 
 
 def _expiry(lease: Object) -> datetime.datetime | None:
@@ -191,7 +207,7 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
-def _is_dead(mark: str) -> bool:
+def is_dead(mark: str) -> bool:
     """Return whether the marked process certainly is no more: it was of this boot and namespace, and is gone."""
     words = mark.split(" ")
     if len(words) != 4:

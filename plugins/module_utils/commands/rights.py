@@ -22,6 +22,9 @@ if t.TYPE_CHECKING:
 
 READ: t.Final = "see who gets which share"
 WRITE: t.Final = "change the routes"
+RECORD: t.Final = "keep the record of a rollout (canary_rollout)"
+LOCK: t.Final = "keep the lock of a rollout (canary_rollout)"
+DEAD_MAN: t.Final = "make and remove the Job that watches a rollout (canary_rollout, dead_man)"
 
 
 class Need(t.NamedTuple):
@@ -57,6 +60,15 @@ NEEDS: t.Final = (
     Need("get", kinds.POD, "ask istiod for its proxies, and read gateways", "portforward", "istio", optional=True),
     Need("create", kinds.POD, "ask istiod for its proxies (Kubernetes 1.35)", "portforward", "istio", optional=True),
     Need("list", kinds.POD, "find istiod and the gateways", where="istio", optional=True),
+    *(Need(verb, kinds.CONFIG_MAP, RECORD, optional=True) for verb in ("get", "create", "patch")),
+    *(Need(verb, kinds.LEASE, LOCK, optional=True) for verb in ("get", "create", "patch")),
+    Need("get", kinds.SERVICE, "write Events on it, and read approvals of a gate", optional=True),
+    Need("create", kinds.EVENT, "tell what a rollout does (canary_rollout)", optional=True),
+    *(Need(verb, kinds.JOB, DEAD_MAN, optional=True) for verb in ("get", "create", "patch", "delete")),
+    *(
+        Need("create", resource, DEAD_MAN, optional=True)
+        for resource in (kinds.SERVICE_ACCOUNT, kinds.ROLE, kinds.ROLE_BINDING)
+    ),
     Need("list", kinds.VIRTUAL_SERVICE, "see who else claims the host", where="cluster", optional=True),
     Need("list", kinds.DESTINATION_RULE, "see who hides the subsets", where="cluster", optional=True),
     Need("list", kinds.VALIDATING_WEBHOOKS, "see Istio's validation webhook", where="cluster", optional=True),

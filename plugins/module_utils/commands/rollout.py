@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+import copy
 import typing as t
 
 from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput
 from ..rollout import machine, steering
-from . import run_result
+from . import run_heart, run_result
 from .argspec import CONNECTION, SERVICE, ArgSpec
+from .dead_man import OPTIONS, DeadMan
 from .lease import Lease
 from .reading import service_of
 from .run_open import Opening, weights_now
@@ -30,7 +32,7 @@ SPEC: t.Final = ArgSpec(
     {
         **CONNECTION,
         **SERVICE,
-        "state": {"type": "str", "default": "present", "choices": ["opened", "recorded", "closed", "present"]},
+        "state": {"type": "str", "default": "present", "choices": ["opened", "recorded", "kept", "closed", "present"]},
         "stable": {"type": "str"},
         "canary": {"type": "str"},
         "steps": {"type": "list", "elements": "raw"},
@@ -49,11 +51,16 @@ SPEC: t.Final = ArgSpec(
         "supersede": {"type": "bool", "default": False},
         "holder": {"type": "str"},
         "lease_seconds": {"type": "int", "default": 900},
+        "dead_man": {"type": "dict", "options": OPTIONS},
         "event": {"type": "str", "choices": list(machine.EVENTS)},
         "verdict": {"type": "dict"},
         "note": {"type": "str", "default": ""},
     },
-    required_if=[("state", "opened", ["stable", "canary"]), ("state", "recorded", ["event"])],
+    required_if=[
+        ("state", "opened", ["stable", "canary"]),
+        ("state", "recorded", ["event"]),
+        ("state", "kept", ["holder", "dead_man"]),
+    ],
     mutually_exclusive=[["steps", "shape"]],
 )
 
@@ -65,9 +72,8 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     cluster, service = Cluster.connect(params, env), service_of(params)
     lease = Lease(cluster, service, params["lease_seconds"], params["holder"])
     task = _Task(cluster, service, lease, params, check_mode=check_mode, log=log)
-    states = {"opened": task.opened, "recorded": task.recorded, "closed": task.closed, "present": task.present}
     try:
-        result = states[params["state"]]()
+        result: dict[str, t.Any] = getattr(task, params["state"])()
     except CanaryError:
         if lease.newly_taken:
             lease.release()
@@ -94,7 +100,8 @@ class _Task:
         self._cluster, self._service, self._lease, self._params = cluster, service, lease, params
         self._check_mode, self._log = check_mode, log
         self._store = RunStore(cluster, service)
-        self.warnings: list[str] = []
+        self._dead_man = DeadMan(cluster, service, params, lease.name, self._store.name)
+        self.warnings: list[str] = self._dead_man.warnings
 
     def opened(self) -> dict[str, t.Any]:
         """Begin a rollout, or go on with the one that was left."""
@@ -105,7 +112,9 @@ class _Task:
         self._lease.take()
         if self._lease.took_over_from and self._lease.newly_taken:
             self._log(f"Taking the lock over from {self._lease.took_over_from}")
-        stored, resumed, drift = opening.decide(self._store.read(), self._now())
+        before = self._store.read()
+        last = copy.copy(before)
+        stored, resumed, drift = opening.decide(before, self._now())
         event = "resumed" if resumed else "opened"
         if stored.run.over:
             return {**self._told(stored, drift=drift, resumed=resumed), "changed": False}
@@ -113,7 +122,9 @@ class _Task:
             event, self._params = "drift", {**self._params, "note": f"{self._params['on_drift']}: {drift}"}
         entry = {"event": event, "from": "", "to": stored.run.phase, "step": stored.run.at, "reason": stored.run.reason}
         self._trail(stored, [entry])
+        self._dead_man.order(stored, last)
         self._store.write(stored)
+        self._dead_man.make(stored, last)
         self._announce(stored, event, self._params["note"] or steering.in_lines(stored.rollout)[0])
         return {**self._told(stored, drift=drift, resumed=resumed), "changed": True, "diff": opening.diff()}
 
@@ -137,6 +148,7 @@ class _Task:
             return {**self._told(stored, drift=drift), "changed": True}
         self._lease.take()
         self._trail(stored, trail)
+        self._dead_man.tell(stored)
         self._store.write(stored)
         for entry in trail:
             if entry["from"] != entry["to"]:
@@ -147,7 +159,16 @@ class _Task:
         """Give the lock back and return everything for a report."""
         stored = self._needed()
         released = False if self._check_mode else self._lease.release()
+        if not self._check_mode:
+            self._dead_man.dismiss(stored)
         return {**self._told(stored), "report": run_result.report(stored), "changed": released or self._check_mode}
+
+    def kept(self) -> dict[str, t.Any]:
+        """Renew the lock for its holder as long as the playbook lives: for an asynchronous task."""
+        after = self._params["dead_man"]["after"]
+        if self._check_mode:
+            return {"changed": False, "beats": 0, "msg": "Check mode: no beat."}
+        return run_heart.keep(self._cluster, self._lease, self._service.namespace, after, self._log)
 
     def present(self) -> dict[str, t.Any]:
         """Tell where the rollout stands."""

@@ -33,12 +33,16 @@ LARGEST: t.Final = 900_000
 
 @dataclass
 class Stored:
-    """A record as it was read or is to be written. obj: the ConfigMap, None before the first writing."""
+    """A record as it was read or is to be written. obj: the ConfigMap, None before the first writing.
+
+    dead_man: what the dead man's Job needs to know, None without one; see commands/dead_man.py.
+    """
 
     rollout: Rollout
     run: Run
     events: list[dict[str, t.Any]] = field(default_factory=list)
     obj: Object | None = None
+    dead_man: dict[str, t.Any] | None = None
 
     def add(self, entry: Mapping[str, t.Any]) -> None:
         """Put an entry at the end of the trail; a look that decided nothing again is counted instead."""
@@ -71,7 +75,8 @@ class RunStore:
             plan = json.loads(data["plan"])
             steps = tuple(Step(**step) for step in plan.pop("steps"))
             run = record.load(data["run"])
-            return Stored(Rollout(**plan, steps=steps), run, list(json.loads(data["events"])), obj)
+            dead_man = json.loads(data["dead_man"]) if "dead_man" in data else None
+            return Stored(Rollout(**plan, steps=steps), run, list(json.loads(data["events"])), obj, dead_man)
         except (record.Broken, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Refused(
                 f"{self.object} holds the record of the last rollout of {self._service.name} but cannot be read: "
@@ -118,6 +123,7 @@ def _data(stored: Stored) -> dict[str, str]:
         "run": stored.run.dump(),
         "plan": json.dumps(plan_of(stored.rollout), sort_keys=True),
         "events": json.dumps(stored.events),
+        **({"dead_man": json.dumps(stored.dead_man)} if stored.dead_man else {}),
     }
 
 

@@ -32,6 +32,8 @@ MOST_LOOKS_BACK: t.Final = 400
 MILLISECOND: t.Final = 0.001
 TIMELINE: t.Final = 120
 """Entries the timeline keeps; with more looks neighbours are joined."""
+TELL_EVERY: t.Final = 10.0
+"""Seconds after which is told what was counted, if no request failed meanwhile."""
 
 
 class Watch:
@@ -69,6 +71,7 @@ class Watch:
         self._before_first_error: float | None = None
         self._failed_at: float | None = None
         self._blind = ""  # why the last look told nothing
+        self._told_at, self._told_errors = self.started, (0, 0)
         self.verdict = observation.verdict()
         self.harmed = self.looks = 0
         self.seconds = 0.0
@@ -104,6 +107,7 @@ class Watch:
             self.seconds = at - self.started
             if self._decided(at):
                 return
+            self._tell(at)
 
     def numbers(self) -> dict[str, t.Any]:
         """Return requests, errors and response times of both versions, and the canary's share of their requests."""
@@ -189,6 +193,23 @@ class Watch:
         if sentence not in self.notes:
             self.notes.append(sentence)
             self._log(sentence)
+
+    def _tell(self, at: float) -> None:
+        """Log what was counted so far, for whoever waits; the past is judged too fast to be waited for."""
+        tallies = [self._tallies[version] for version in (self._canary, self._stable)]
+        errors = (tallies[0].errors, tallies[1].errors)
+        if self._end is not None or (errors == self._told_errors and at - self._told_at < TELL_EVERY):
+            return
+        self._told_at, self._told_errors = at, errors
+        sides = (f"{self._canary}: {failed_of(tallies[0])}", f"{self._stable}: {failed_of(tallies[1])}")
+        until = self._enough if self.seconds < self._enough else self._deadline
+        self._log(" | ".join((*sides, f"{self.seconds:.0f} s of {until:.0f} s")))
+
+
+def failed_of(tally: Tally) -> str:
+    """Return the requests that failed, in words."""
+    percent = f" ({100.0 * tally.rate:.3g}%)" if tally.requests else ""
+    return f"{tally.errors} of {tally.requests} failed{percent}"
 
 
 def _halved(timeline: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:

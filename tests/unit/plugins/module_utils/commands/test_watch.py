@@ -60,7 +60,13 @@ def metric(**options: t.Any) -> dict[str, t.Any]:
     return {**given, **ERRORS, **options}
 
 
-def watch(script: Script, *, metrics: list[dict[str, t.Any]] | None = None, **options: t.Any) -> tuple[Watch, Scripted]:
+def watch(
+    script: Script,
+    *,
+    metrics: list[dict[str, t.Any]] | None = None,
+    log: t.Callable[[str], None] = lambda _said: None,
+    **options: t.Any,
+) -> tuple[Watch, Scripted]:
     clock = Clock()
     source = Scripted(clock, script)
     metrics = metrics or [metric()]
@@ -68,7 +74,7 @@ def watch(script: Script, *, metrics: list[dict[str, t.Any]] | None = None, **op
     params |= {"window": 0.0, "at": None, **options}
     observation = asked.observation(asked.questions(metrics), "v2", "v1", {})
     queries = asked.queries(metrics, "prometheus")
-    made = Watch(source, observation, queries, params, lambda _said: None, clock=clock, sleep=clock.sleep)
+    made = Watch(source, observation, queries, params, log, clock=clock, sleep=clock.sleep)
     made.until_decided()
     return made, source
 
@@ -206,3 +212,32 @@ def test_what_is_asked_as_a_whole_must_make_sense() -> None:
             asked.evidence(strange)
     with pytest.raises(InvalidInput, match="Give it back unchanged"):
         asked.observation(asked.DEFAULT, "v2", "v1", {"errors.rate": [1.0]})
+
+
+def test_whoever_waits_is_told_what_was_counted_every_ten_seconds() -> None:
+    said: list[str] = []
+    watch(good, log=said.append, watch=25.0, deadline=30.0)
+    assert said == [
+        "v2: 0 of 200 failed (0%) | v1: 0 of 1800 failed (0%) | 10 s of 25 s",
+        "v2: 0 of 400 failed (0%) | v1: 0 of 3600 failed (0%) | 20 s of 25 s",
+    ]
+
+
+def test_a_failed_request_is_told_at_once() -> None:
+    said: list[str] = []
+    one = Increment({"v2": Tally(20, 0), "v1": Tally(180, 1)})
+    watch(lambda second: one if second in (3, 4) else good(second), log=said.append)
+    assert [line.rpartition("| ")[2] for line in said] == ["3 s of 10 s", "4 s of 10 s"]
+    assert said[1].startswith("v2: 0 of 80 failed (0%) | v1: 2 of 720 failed (0.278%)")
+
+
+def test_after_the_watch_the_deadline_is_what_is_waited_for() -> None:
+    said: list[str] = []
+    watch(silent, log=said.append, watch=5.0, deadline=15.0)
+    assert said == ["v2: 0 of 0 failed | v1: 0 of 2000 failed (0%) | 10 s of 15 s"]
+
+
+def test_the_past_is_judged_without_telling() -> None:
+    said: list[str] = []
+    watch(good, log=said.append, at=NOW, window=30.0)
+    assert said == []

@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One line about what a task of a rollout returned, for whoever watches the playbook."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+
+Told = Mapping[str, t.Any]
+
+CALLBACK: t.Final = "meshops.canary.canary_line"
+BAR: t.Final = 20
+LONGEST_REASON: t.Final = 160
+
+
+def line(action: str, result: Told) -> str:
+    """Return what a task says about a rollout, empty where that is nothing new to anybody.
+
+    action: the task's module, with or without the collection's name. result: as the task returned it.
+    """
+    tellers = {"canary_rollout": _rollout, "canary_analysis": _analysis, "canary_weight": _weight}
+    name = action.rpartition(".")[2]
+    if name not in tellers or action not in (name, f"meshops.canary.{name}"):
+        return ""
+    if result.get("failed") and "verdict" not in result:
+        return _joined(f"{name} failed", _short(result.get("msg")))
+    return tellers[name](result)
+
+
+def _rollout(result: Told) -> str:
+    run: Told | None = result.get("run")
+    asked = (result.get("invocation") or {}).get("module_args") or {}
+    if not run or asked.get("state") == "present":
+        return ""
+    weights: Told = run["weights_wanted"] or {}
+    share = float(weights.get(run["canary"], run["weight"]))
+    left = run.get("seconds_left")
+    return _joined(
+        f"{run['service']} {run['stable']} -> {run['canary']}",
+        f"step {run['at'] + 1}/{len(result['steps'])}",
+        f"{_bar(share)} {share:g}%",
+        str(run["phase"]).replace("_", " "),
+        _shares(run["weights_wanted"]),
+        "" if left is None else f"{left:.0f} s left",
+        _short(run.get("reason")),
+    )
+
+
+def _analysis(result: Told) -> str:
+    if "verdict" not in result:
+        return ""
+    numbers: Told = result.get("numbers") or {}
+    sides = [f"{result[side]} {_failed(numbers.get(side) or {})}" for side in ("canary", "stable")]
+    return _joined(
+        f"{result['service']} {result['canary']}",
+        f"{result['verdict']} after {result['seconds']:.0f} s",
+        *sides,
+        _short("; ".join(map(str, result.get("reasons") or ()))),
+    )
+
+
+def _weight(result: Told) -> str:
+    if "weights" not in result:
+        return ""
+    proof: Told = result.get("convergence") or {}
+    held = f"{proof.get('checked')} of {proof.get('proxies')} proxies hold them after {proof.get('seconds') or 0:.1f} s"
+    return _joined(
+        str(result["service"]),
+        _shares(result["weights"]),
+        "" if result.get("changed") else "as it was",
+        held if proof.get("method") == "proxies" else "",
+    )
+
+
+def _failed(side: Told) -> str:
+    requests, errors = side.get("requests") or 0, side.get("errors") or 0
+    percent = f" ({100.0 * errors / requests:.3g}%)" if requests else ""
+    return f"{errors} of {requests} failed{percent}"
+
+
+def _shares(weights: Told | None) -> str:
+    return ", ".join(f"{version or 'all pods'} {float(percent):g}%" for version, percent in (weights or {}).items())
+
+
+def _bar(share: float) -> str:
+    """Return the share as a bar; one that is not nothing shows, and one that is not all is not full."""
+    filled = round(share / 100.0 * BAR)
+    filled = min(max(filled, 1 if share > 0 else 0), BAR if share >= 100 else BAR - 1)
+    return f"[{'#' * filled}{'-' * (BAR - filled)}]"
+
+
+def _short(text: t.Any) -> str:
+    words = " ".join(str(text or "").split())
+    return words if len(words) <= LONGEST_REASON else f"{words[: LONGEST_REASON - 3]}..."
+
+
+def _joined(*parts: str) -> str:
+    return " | ".join(part for part in parts if part)

@@ -1,0 +1,278 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The dead man's program on a real API server, as the account of its Job and on a clock of its own."""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.commands import dead_man_program as program
+from support.direct import ISTIO, Direct, destination_rule, service, virtual_service
+
+if t.TYPE_CHECKING:
+    from support.kube import Kube
+
+LEASES = "coordination.k8s.io/v1"
+PLAN: dict[str, t.Any] = {"stable": "v1", "canary": "v2", "steps": [10, 50, 100], "holder": "ada@ops1/1"}
+QUIET = {"preflight": False, "wait": False}
+AFTER = 30.0
+
+
+class AsJob(program.Api):
+    """Sends what the program sends, as the Job's account, through the tests' own connection."""
+
+    def __init__(self, kube: Kube, user: str) -> None:
+        self._kube, self._user = kube, user
+        self.now = time.time()
+
+    def send(
+        self, method: str, path: str, body: t.Any = None, kind: str = "application/json"
+    ) -> tuple[int, dict[str, t.Any]]:
+        headers = {"Content-Type": kind, "Impersonate-User": self._user}
+        content = None if body is None else json.dumps(body)
+        answer = self._kube.pool.request(method, self._kube.host + path, body=content, headers=headers)
+        told = json.loads(answer.data)
+        if answer.status not in (200, 201, 404, 409, 422):
+            raise program.Trouble(f"{answer.status}: {told['message']}")
+        self.now = time.time()
+        return answer.status, told
+
+
+class Watched:
+    """A rollout that a dead man watches, and his program."""
+
+    def __init__(self, direct: Direct, kube: Kube) -> None:
+        self.direct, self.kube, self.space = direct, kube, direct.namespace
+        self.said: list[str] = []
+        self.job = str(self.opened()["run"]["dead_man"])
+        self.user = f"system:serviceaccount:{self.space}:{self.job}"
+
+    def opened(self, **options: t.Any) -> dict[str, t.Any]:
+        given = {**PLAN, "lease_seconds": 20, "dead_man": {"after": AFTER}, **options}
+        return self.direct("rollout", state="opened", **given)
+
+    def recorded(self, event: str) -> dict[str, t.Any]:
+        return self.direct("rollout", state="recorded", event=event, holder=PLAN["holder"], lease_seconds=20)
+
+    def closed(self) -> dict[str, t.Any]:
+        return self.direct("rollout", state="closed", holder=PLAN["holder"])
+
+    def shift(self, weights: dict[str, float]) -> None:
+        self.direct("weight", weights=weights, **QUIET)
+
+    def observing(self) -> None:
+        """Bring the rollout to its first step: 10 percent on v2."""
+        self.shift(self.recorded("ready")["run"]["weights_wanted"])
+        self.recorded("shifted")
+
+    def watch(self, sleeps: t.Callable[[float], None] = lambda _passed: None) -> tuple[str, float]:
+        """Run the program; return what it says at its end, and how many seconds passed on its clock."""
+        passed = [0.0]
+
+        def sleep(seconds: float) -> None:
+            passed[0] += seconds
+            assert passed[0] < 3600, f"it watches for ever: {self.said[-3:]}"
+            sleeps(passed[0])
+
+        env = {"NAMESPACE": self.space, "SERVICE": "reviews", "JOB": self.job, "AFTER": f"{AFTER}"}
+        settings = program.Settings.of({**env, "RECORD": "canary-rollout-reviews", "LEASE": "canary-reviews"})
+        api = AsJob(self.kube, self.user)
+        man = program.DeadMan(api, settings, clock=lambda: passed[0], sleep=sleep, say=self.said.append)
+        return man.watch(), passed[0]
+
+    def weights(self) -> dict[str, int]:
+        found = self.kube.get(ISTIO, "VirtualService", "reviews", self.space)
+        assert found is not None
+        return {one["destination"]["subset"]: one.get("weight", 0) for one in found["spec"]["http"][0]["route"]}
+
+    def present(self) -> dict[str, t.Any]:
+        return self.direct("rollout", state="present")
+
+    def lease(self) -> dict[str, t.Any]:
+        found = self.kube.get(LEASES, "Lease", "canary-reviews", self.space)
+        assert found is not None
+        return found
+
+    def events(self) -> list[str]:
+        listed = self.kube.list("v1", "Event", self.space)
+        return [one["message"] for one in listed if one["reason"] == "CanaryDeadMan"]
+
+
+@pytest.fixture
+def watched(direct: Direct, kube: Kube, routed: str) -> Watched:
+    return Watched(direct, kube)
+
+
+def test_the_requests_go_back_and_the_next_run_ends_it(watched: Watched) -> None:
+    watched.observing()
+    assert watched.weights() == {"v1": 90, "v2": 10}
+    done, seconds = watched.watch()
+    assert done == "ada@ops1/1 was not heard of: the requests are back, the next run cleans up"
+    assert AFTER <= seconds <= AFTER + 5
+    assert watched.weights() == {"v1": 100, "v2": 0}
+    assert watched.events() == [done]
+    assert watched.lease()["spec"]["holderIdentity"] == ""
+    seen = watched.present()
+    assert seen["run"]["phase"] == "rolling_back"
+    assert seen["report"]["intact"]
+    last = seen["report"]["events"][-1]
+    assert (last["event"], last["from"], last["to"], last["by"]) == (
+        "error", "observing", "rolling_back", f"dead-man/{watched.job}",
+    )  # fmt: skip
+    again = watched.opened()
+    assert again["resumed"]
+    assert again["run"]["phase"] == "rolling_back"
+    assert again["run"]["weights_wanted"] == {"v1": 100.0, "v2": 0.0}
+    watched.shift(again["run"]["weights_wanted"])
+    assert watched.recorded("done")["run"]["phase"] == "rolled_back"
+
+
+def test_a_run_that_died_between_a_write_and_its_record_goes_back_too(watched: Watched) -> None:
+    watched.shift(watched.recorded("ready")["run"]["weights_wanted"])
+    done, _seconds = watched.watch()
+    assert done.endswith("the requests are back, the next run cleans up")
+    assert watched.weights() == {"v1": 100, "v2": 0}
+    assert watched.present()["report"]["events"][-1]["from"] == "shifting"
+
+
+def test_nothing_is_done_while_somebody_renews_the_lock(watched: Watched) -> None:
+    watched.observing()
+
+    def renew(passed: float) -> None:
+        if passed < 10 * AFTER:
+            stamp = {"spec": {"renewTime": f"2026-11-22T12:00:{passed % 60:09.6f}Z"}}
+            watched.kube.patch(LEASES, "Lease", "canary-reviews", watched.space, stamp)
+
+    done, seconds = watched.watch(renew)
+    assert seconds >= 11 * AFTER - 5, "silence begins with the last beat"
+    assert "the requests are back" in done
+
+
+def test_without_a_heart_the_lock_lasts_as_long_as_it_was_taken_for(watched: Watched) -> None:
+    watched.observing()
+    long = {"spec": {"leaseDurationSeconds": 500}}
+    watched.kube.patch(LEASES, "Lease", "canary-reviews", watched.space, long)
+    assert watched.watch()[1] >= 500
+
+
+def test_with_a_heart_the_silence_counts(watched: Watched) -> None:
+    watched.observing()
+    beating = {"spec": {"leaseDurationSeconds": 500}, "metadata": {"annotations": {program.BEATS: "7.5"}}}
+    watched.kube.patch(LEASES, "Lease", "canary-reviews", watched.space, beating)
+    assert AFTER <= watched.watch()[1] < 2 * AFTER
+    assert program.BEATS not in watched.lease()["metadata"].get("annotations", {})
+
+
+def test_an_edit_by_hand_stays(watched: Watched) -> None:
+    watched.observing()
+    watched.shift({"v1": 70, "v2": 30})
+    done, _seconds = watched.watch()
+    assert "nothing was changed: VirtualService" in done
+    assert "somebody edited" in done
+    assert watched.weights() == {"v1": 70, "v2": 30}
+    assert watched.present()["run"]["phase"] == "observing"
+    assert watched.events() == [done]
+    assert watched.lease()["spec"]["holderIdentity"] == ""
+
+
+def test_a_run_that_never_moved_a_request_can_go_on(watched: Watched) -> None:
+    done, _seconds = watched.watch()
+    assert "the canary has no requests to take back" in done
+    assert watched.present()["run"]["phase"] == "preparing"
+    assert watched.opened()["resumed"]
+
+
+def test_what_is_being_promoted_is_left_as_it_is(watched: Watched) -> None:
+    for _step in (10, 50, 100):
+        watched.observing()
+        last = watched.recorded("pass")
+    assert last["run"]["phase"] == "promoting"
+    done, _seconds = watched.watch()
+    assert "a rollout that is promoting is left as it is" in done
+    assert watched.weights() == {"v1": 0, "v2": 100}
+
+
+def test_it_ends_with_the_rollout_and_leaves_nothing(watched: Watched, kube: Kube) -> None:
+    watched.observing()
+    watched.recorded("fail")
+    watched.shift({"v1": 100, "v2": 0})
+    watched.recorded("done")
+    assert watched.watch() == ("the rollout is over: rolled_back", 0.0)
+    assert kube.get("batch/v1", "Job", watched.job, watched.space) is not None
+    watched.closed()
+    kinds = [("batch/v1", "Job"), ("v1", "ServiceAccount"), ("v1", "ConfigMap")]
+    kinds += [("rbac.authorization.k8s.io/v1", kind) for kind in ("Role", "RoleBinding")]
+
+    def gone() -> bool:
+        return not any(kube.get(version, kind, watched.job, watched.space) for version, kind in kinds)
+
+    kube.wait_until(gone, 60, "the end of the Job and all that it owns")
+
+
+def test_a_run_that_is_closed_before_its_end_is_watched_on(watched: Watched, kube: Kube) -> None:
+    watched.observing()
+    watched.closed()
+    assert kube.get("batch/v1", "Job", watched.job, watched.space) is not None
+    done, seconds = watched.watch()
+    assert "the requests are back" in done
+    assert seconds >= AFTER
+
+
+def test_the_same_job_watches_on_and_other_settings_make_another(watched: Watched, kube: Kube) -> None:
+    assert watched.opened()["run"]["dead_man"] == watched.job
+    other = watched.opened(dead_man={"after": 77.0})["run"]["dead_man"]
+    assert other not in ("", watched.job)
+    assert kube.get("batch/v1", "Job", watched.job, watched.space) is None
+    assert watched.opened(dead_man=None)["run"]["dead_man"] == ""
+    assert kube.get("batch/v1", "Job", other, watched.space) is None
+
+
+def test_a_record_that_names_another_job_is_not_watched(watched: Watched, kube: Kube) -> None:
+    watched.observing()
+    other = {"data": {"dead_man": json.dumps({"job": "other"})}}
+    kube.patch("v1", "ConfigMap", "canary-rollout-reviews", watched.space, other)
+    assert watched.watch() == ("another rollout has begun, or another dead man watches", 0.0)
+    kube.delete("v1", "ConfigMap", "canary-rollout-reviews", watched.space)
+    assert watched.watch() == ("the record of the rollout is gone", 0.0)
+
+
+def test_the_account_of_the_job_can_do_no_more(watched: Watched) -> None:
+    api = AsJob(watched.kube, watched.user)
+    space = f"namespaces/{watched.space}"
+    for path in (f"/apis/{ISTIO}/{space}/destinationrules/reviews", f"/apis/{ISTIO}/{space}/virtualservices/other"):
+        with pytest.raises(program.Trouble, match=r"^403"):
+            api.patch(path, [])
+    for path in (
+        f"/api/v1/{space}/configmaps/other",
+        f"/api/v1/{space}/secrets",
+        f"/apis/{ISTIO}/{space}/virtualservices",
+    ):
+        with pytest.raises(program.Trouble, match=r"^403"):
+            api.get(path)
+
+
+def test_routes_of_another_namespace_are_refused(direct: Direct, kube: Kube, namespace: str) -> None:
+    """A Job has no rights where the object lies, so it would be no help."""
+    elsewhere = f"{namespace}-x"[:63]
+    kube.create_namespace(elsewhere, labels={})
+    try:
+        host = f"reviews.{namespace}.svc.cluster.local"
+        kube.apply(service(), destination_rule(), namespace=namespace)
+        kube.apply(virtual_service(host=host), namespace=elsewhere)
+        refused = direct("rollout", state="opened", fails=True, **PLAN, dead_man={"after": AFTER})
+        assert refused["error_code"] == "invalid_input"
+        assert f"VirtualService {elsewhere}/reviews routes reviews too" in refused["msg"]
+        assert kube.get("v1", "ConfigMap", "canary-rollout-reviews", namespace) is None
+    finally:
+        kube.delete_namespace(elsewhere)
+
+
+@pytest.mark.parametrize("after", [9.0, 86401.0])
+def test_a_silence_that_makes_no_sense_is_refused(direct: Direct, routed: str, after: float) -> None:
+    refused = direct("rollout", state="opened", fails=True, **PLAN, dead_man={"after": after})
+    assert "dead_man.after must be between 10 and 86400" in refused["msg"]
