@@ -108,7 +108,7 @@ extends_documentation_fragment:
   - meshops.canary.attributes
   - meshops.canary.attributes.reads
   - meshops.canary.service
-  - meshops.canary.service.route_api
+  - meshops.canary.service.by_pods
   - meshops.canary.prometheus
 notes:
   - Mirrored copies count like requests at proxies and in Prometheus. Requests of cohorts are counted too, so where cohorts

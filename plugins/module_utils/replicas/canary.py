@@ -5,27 +5,24 @@
 """Plans for a canary by pod ratio: a second Deployment behind the same Service, whose share is its share of pods. Pure.
 
 What is owned: of the canary its image and its number of pods, of stable its image alone. A Deployment that others made
-keeps everything else, and what it had before stands in its annotation until it is given back:
-
-    {"created": false, "image": "shop:1.14.2", "replicas": 2}
+keeps everything else, and what it had before stands in its annotation until it is given back (`standing.py`).
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import typing as t
 
 from ..errors import InvalidInput, Refused
 from ..routes.change import Change, Plan, creation, deletion, edit
-from ..routes.patch import canonical
 from ..routes.snapshot import label
 from ..routes.state import ANNOTATION
 from ..routes.workloads import desired, hpa_of
 from . import labels as pod_labels
 from . import ratio
 from .pair import Pair, container_of, find_pair, image_of
+from .standing import noted, record_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +30,6 @@ if t.TYPE_CHECKING:
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Object, Snapshot
     from .pair import Wanted
-
-Record = dict[str, t.Any]
 
 
 def plan_present(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Plan:
@@ -81,7 +76,7 @@ def plan_updated(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Pla
 def plan_absent(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Plan:
     """Return the plan after which the canary is gone, or what it was before if others had made it."""
     pair = find_pair(snapshot, service, wanted)
-    record = _record(pair.canary) if pair.canary else None
+    record = record_of(pair.canary) if pair.canary else None
     if pair.canary is None or record is None:
         left = () if pair.canary is None else (f"{label(pair.canary)} was made by others and is left alone.",)
         return dataclasses.replace(_plan([], pair, _now(pair.canary)), notes=left)
@@ -106,8 +101,11 @@ def plan_back(snapshot: Snapshot, service: ServiceRef, wanted: Wanted, change: C
     after["spec"]["template"] = change.before["spec"]["template"]
     if desired(change.before) != desired(change.after):
         after["spec"]["replicas"] = desired(change.before)
-    if ANNOTATION not in (change.before["metadata"].get("annotations") or {}):
-        (after["metadata"].get("annotations") or {}).pop(ANNOTATION, None)
+    before, annotations = change.before["metadata"].get("annotations") or {}, after["metadata"].get("annotations") or {}
+    if ANNOTATION in before:
+        annotations[ANNOTATION] = before[ANNOTATION]
+    else:
+        annotations.pop(ANNOTATION, None)
     return _plan([_edit(current, after)], pair, _now(after) if current is pair.canary else _now(pair.canary))
 
 
@@ -152,7 +150,7 @@ def _new(pair: Pair, wanted: Wanted, count: int) -> Object:
             "name": pair.canary_name,
             "namespace": pair.stable["metadata"]["namespace"],
             "labels": dict(template["metadata"]["labels"]),
-            "annotations": {ANNOTATION: canonical({"created": True})},
+            "annotations": {ANNOTATION: noted({"created": True}, wanted, count)},
         },
         "spec": spec,
     }
@@ -162,30 +160,15 @@ def _new(pair: Pair, wanted: Wanted, count: int) -> Object:
 
 def _edited(canary: Object, wanted: Wanted, count: int) -> Change | None:
     after = copy.deepcopy(canary)
-    if _record(canary) is None:
-        before = {"created": False, "image": image_of(canary, wanted.container), "replicas": desired(canary)}
-        after["metadata"].setdefault("annotations", {})[ANNOTATION] = canonical(before)
+    record = record_of(canary)
+    if record is None:
+        record = {"created": False, "image": image_of(canary, wanted.container), "replicas": desired(canary)}
+    annotations = after["metadata"].get("annotations") or {}
+    after["metadata"]["annotations"] = {**annotations, ANNOTATION: noted(record, wanted, count)}
     if wanted.image:
         container_of(after, wanted.container)["image"] = wanted.image
     after["spec"]["replicas"] = count
     return _edit(canary, after)
-
-
-def _record(canary: Object) -> Record | None:
-    """Return what was noted when the canary was made or adopted, None if it is not ours."""
-    text = (canary["metadata"].get("annotations") or {}).get(ANNOTATION)
-    if text is None:
-        return None
-    try:
-        record = json.loads(text)
-        if record["created"] is True or {"image", "replicas"} <= set(record):
-            return dict(record)
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise Refused(
-        f"{label(canary)} has an annotation {ANNOTATION} that was changed by hand, so what to give back is not known. "
-        "Remove the annotation to keep the Deployment as it is."
-    )
 
 
 def _edit(before: Object, after: Object) -> Change | None:

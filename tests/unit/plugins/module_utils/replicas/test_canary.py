@@ -13,38 +13,11 @@ import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput, Refused
 from ansible_collections.meshops.canary.plugins.module_utils.replicas import canary, labels, rollout
 from ansible_collections.meshops.canary.plugins.module_utils.replicas.pair import Wanted, find_pair
-from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import NotRead, Snapshot
 from ansible_collections.meshops.canary.plugins.module_utils.routes.state import ANNOTATION
+from support.shop import SHOP, STABLE, deployment, snapshot
 
 Object = dict[str, t.Any]
-SHOP = ServiceRef("shop", "books")
-
-
-def deployment(name: str, pods: int | None = 3, image: str = "shop:1", **own: str) -> Object:
-    selected = {"app": "shop", **own}
-    template = {
-        "metadata": {"labels": {**selected, "team": "reading"}},
-        "spec": {"containers": [{"name": "shop", "image": image}, {"name": "helper", "image": "helper:9"}]},
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": "books", "generation": 4, "resourceVersion": "77"},
-        "spec": {"replicas": pods, "selector": {"matchLabels": selected}, "template": template},
-    }
-
-
-def snapshot(*deployments: Object, selector: dict[str, str] | None = None, hpas: tuple[Object, ...] = ()) -> Snapshot:
-    front = {
-        "kind": "Service",
-        "metadata": {"name": "shop", "namespace": "books"},
-        "spec": {"selector": {"app": "shop"} if selector is None else selector},
-    }
-    return Snapshot(services=(front,), deployments=deployments, hpas=hpas)
-
-
-STABLE = deployment("shop", track="stable")
 
 
 @pytest.mark.parametrize(
