@@ -39,3 +39,17 @@ def snapshot(*deployments: Object, selector: dict[str, str] | None = None, hpas:
 
 
 STABLE = deployment("shop", track="stable")
+
+
+def owned_pod(
+    owner: str, template: str, own: str, *, ready: bool = True, since: str = "2026-11-22T12:00:00Z", **labels: str
+) -> Object:
+    """Return a pod as a Deployment's ReplicaSet makes it. since: when it became ready or ceased to be."""
+    condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": since}
+    metadata = {
+        "name": f"{owner}-{template}-{own}",
+        "namespace": "books",
+        "labels": {"app": "shop", "pod-template-hash": template, **labels},
+        "ownerReferences": [{"kind": "ReplicaSet", "name": f"{owner}-{template}", "controller": True}],
+    }
+    return {"metadata": metadata, "spec": {}, "status": {"phase": "Running", "conditions": [condition]}}

@@ -39,8 +39,7 @@ def state_now(cluster: Cluster, service: ServiceRef, rollout: Rollout, api: str)
     """Return version -> percent as the routes have it, or the pods. Raises Refused for contradictions, ApiError."""
     reader = Reader(cluster, service, wide=not rollout.by_pods)
     if rollout.by_pods:
-        names = {"deployment": rollout.stable, "canary": rollout.canary}
-        asked = Wanted(**names, image=rollout.image, container=rollout.container)
+        asked = Wanted(rollout.stable, rollout.canary, rollout.container, rollout.image)
         return reader.decide(lambda snapshot: standing(snapshot, service, asked), ("services", "deployments"))[1]
     api = "auto" if api == "replicas" else api
     _snapshot, description = reader.decide(lambda snapshot: routes.describe(snapshot, service, api=api), _ROUTES)
