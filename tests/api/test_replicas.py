@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import importlib
 import typing as t
+from collections import Counter
 
 import pytest
 from support.direct import Direct, essence, service
@@ -200,3 +201,30 @@ def test_what_cannot_work_is_refused_in_words(
     assert failed["error_code"] == code
     assert words in failed["msg"]
     assert [one["metadata"]["name"] for one in kube.list(APPS, "Deployment", shop)] == ["reviews"]
+
+
+def test_beside_a_plain_selector_each_deployment_keeps_to_its_own_pods(
+    direct: Direct, kube: Kube, namespace: str
+) -> None:
+    plain = deployment()
+    plain["spec"]["selector"]["matchLabels"] = {"app": "reviews"}
+    plain["spec"]["template"]["metadata"]["labels"] = {"app": "reviews"}
+    kube.apply(service(), plain, namespace=namespace)
+    done = direct("replicas", image=NEW, share=40, **QUICK)
+    assert any("each Deployment keeps to its own pods" in warning for warning in done["warnings"])
+
+    def owners() -> dict[str, int]:
+        sets = kube.list(APPS, "ReplicaSet", namespace)
+        pods = kube.list("v1", "Pod", namespace)
+        of = {one["metadata"]["name"]: one["metadata"]["ownerReferences"][0]["name"] for one in (*sets, *pods)}
+        return dict(Counter(of[of[pod["metadata"]["name"]]] for pod in pods))
+
+    kube.wait_until(lambda: owners() == {"reviews": 3, "reviews-canary": 2}, 30, "pods of both")
+    direct("replicas", state="updated", image="shop.invalid/reviews:1.15.0", **QUICK)
+    kube.wait_until(lambda: owners() == {"reviews": 5, "reviews-canary": 2}, 30, "pods of both")
+    kube.apply(autoscaler("reviews"), namespace=namespace)
+    refused = direct("replicas", share=50, fails=True, **QUICK)
+    assert "HorizontalPodAutoscaler" in refused["msg"]
+    assert "would count them as stable's" in refused["msg"]
+    assert direct("replicas", state="absent", **QUICK)["changed"]
+    kube.wait_until(lambda: owners() == {"reviews": 5}, 30, "pods of both")

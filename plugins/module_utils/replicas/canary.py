@@ -41,9 +41,12 @@ def plan_present(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Pla
     pair = find_pair(snapshot, service, wanted)
     snapshot.need("hpas")
     count = _canary_pods(pair, wanted)
+    of_stable = hpa_of(snapshot, pair.stable)
     if pair.canary is None:
-        return _plan([creation(_new(pair, wanted, count))], pair, count)
-    pod_labels.refuse_mixing(pair.stable, pod_labels.template_labels(pair.canary), pair.service)
+        made = _new(pair, wanted, count)
+        told = pod_labels.refuse_mixing(pair.stable, made, pair.service, of_stable)
+        return dataclasses.replace(_plan([creation(made)], pair, count), notes=(told,) if told else ())
+    pod_labels.refuse_mixing(pair.stable, pair.canary, pair.service, of_stable)
     hpa = hpa_of(snapshot, pair.canary)
     if hpa is not None and count != desired(pair.canary):
         raise Refused(
@@ -140,7 +143,6 @@ def _new(pair: Pair, wanted: Wanted, count: int) -> Object:
     spec.pop("paused", None)
     template = spec["template"]
     template.setdefault("metadata", {})["labels"] = {**pod_labels.template_labels(pair.stable), **own}
-    pod_labels.refuse_mixing(pair.stable, template["metadata"]["labels"], pair.service)
     selected = {**(spec["selector"].get("matchLabels") or {}), **pair.service["spec"]["selector"], **own}
     spec |= {"replicas": count, "selector": {"matchLabels": selected}}
     canary = {
