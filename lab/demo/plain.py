@@ -29,6 +29,7 @@ if t.TYPE_CHECKING:
 RATE = 100.0
 """Requests a second while pods come and go; one that is lost fails the stage."""
 LIMIT = 240.0
+PATIENCE = 30.0
 REQUESTS = {1: 800, 2: 2500}
 """How many to measure by, for so many answerers."""
 NEW_CONNECTIONS = {"Connection": "close"}
@@ -79,19 +80,29 @@ class Plain:
         else:
             others = [first, *others]
         with self._load() as load:
-            if not all(self._play(play, stage) for play in others):
+            if not all(self._play(play, stage, whole=step.show_all) for play in others):
                 return False
+            self._let_old_pods_end()
             stage.changed_at = time.time()
             names = self._templates()
             wanted = {who: percent for who, percent in step.everybody.items() if percent}
             number = REQUESTS[min(len(wanted), 2)]
             seen = self._client.measure(Load(requests=number, headers=NEW_CONNECTIONS, version=ANSWERED_BY))
             stage.readings.append(Reading(self.place, EVERYBODY, step.everybody, _named(seen, names)))
-            if step.ends and not self._play(step.ends, stage):
+            if step.ends and not self._play(step.ends, stage, whole=step.show_all):
                 return False
             load.stop()
             self._count(load.result(), stage)
         return True
+
+    def _let_old_pods_end(self) -> None:
+        """Wait for the pods that were told to end: they answer until they do, so that no request is lost."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            pods = self._core.list_namespaced_pod(self._namespace, label_selector="app=reviews").items
+            if not any(pod.metadata.deletion_timestamp for pod in pods):
+                return
+            time.sleep(0.5)
 
     def _load(self) -> Running:
         load = Load(seconds=LIMIT, limit=LIMIT, rate=RATE, headers=NEW_CONNECTIONS, version=ANSWERED_BY)
@@ -106,14 +117,14 @@ class Plain:
         )
         stage.notes += [f"lost: {reason} ({number})" for reason, number in seen.reasons.items()]
 
-    def _play(self, play: Play, stage: Stage) -> bool:
+    def _play(self, play: Play, stage: Stage, *, whole: bool = False) -> bool:
         if play.variables.get("image") == OTHER_IMAGE:
             shown = dataclasses.replace(play, variables={**play.variables, "image": self._other_image()})
             stage.commands[stage.commands.index(play.command)] = shown.command
             play = shown
         self._terminal.play(play)
         played = self._ansible.run(play)
-        self._terminal.played(played)
+        self._terminal.played(played, whole=whole)
         if not played.ok:
             stage.troubles.append(f"{play.playbook} failed")
         return bool(played.ok)

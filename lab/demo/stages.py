@@ -57,9 +57,10 @@ def plain_steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
     return [
         Step(
             "rolling update",
-            "Without a mesh: every pod is replaced by one of the new image, under load.",
+            "Without a mesh: every pod is replaced by one of a new image (the same by another name), under load.",
             (deploy, update),
             {"new": 100},
+            show_all=True,
             plain=True,
             deploys=True,
         ),
@@ -68,6 +69,7 @@ def plain_steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
             "Still without one: a canary of one pod beside three gets its share of new connections.",
             (canary,),
             {"stable": 75, "canary": 25},
+            show_all=True,
             plain=True,
             ends=Play("meshops.canary.replica_canary", {**names, "state": "absent"}),
         ),
