@@ -74,16 +74,15 @@ class Show:
         """Run all steps; a playbook that fails ends the story, shares that are wrong do not."""
         try:
             for number, step in enumerate(steps, start=1):
-                plays = [*step.plays, *([step.ends] if step.ends else [])]
-                stage = Stage(
-                    step.name, step.purpose, [play.command for play in plays], began=time.time(), plain=step.plain
-                )
+                commands = [play.command for play in step.plays]
+                stage = Stage(step.name, step.purpose, commands, began=time.time(), plain=step.plain)
                 self.story.stages.append(stage)
                 self._terminal.stage(number, stage)
                 if step.plain:
                     going_on = self._plain.run(step, stage)
                     self.story.background_requests = self._plain.sent
                 else:
+                    self._plain.end()
                     going_on = self._stage(step, stage, last=number == len(steps))
                 self._terminal.readings(stage)
                 if not going_on:

@@ -26,8 +26,7 @@ class Step:
     everybody: version -> percent that must be measured afterwards. cohort: the same for the signed-in user, None where
     it is not measured. about_cohort: the stage is about that user. watch_scaling: put load on the versions, from the
     sidecar, and wait until this one has more pods. show_all: print everything the playbook says, not its first line.
-    plain: it needs no mesh (`plain.py`); the load begins before its plays, but after the first if that `deploys`, and
-    lasts until the play that `ends` it, which comes after measuring.
+    plain: it needs no mesh (`plain.py`); the load begins before its plays, but after the first if that `deploys`.
     """
 
     name: str
@@ -40,7 +39,6 @@ class Step:
     show_all: bool = False
     plain: bool = False
     deploys: bool = False
-    ends: Play | None = None
 
 
 def plain_namespace(namespace: str) -> str:
@@ -71,7 +69,6 @@ def plain_steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
             {"stable": 75, "canary": 25},
             show_all=True,
             plain=True,
-            ends=Play("meshops.canary.replica_canary", {**names, "state": "absent"}),
         ),
     ]
 

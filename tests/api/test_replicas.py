@@ -228,3 +228,24 @@ def test_beside_a_plain_selector_each_deployment_keeps_to_its_own_pods(
     assert "would count them as stable's" in refused["msg"]
     assert direct("replicas", state="absent", **QUICK)["changed"]
     kube.wait_until(lambda: owners() == {"reviews": 5}, 30, "pods of both")
+
+
+def test_a_total_scales_stable_up_and_the_end_gives_its_number_back(direct: Direct, kube: Kube, shop: str) -> None:
+    before = stored(kube, shop)
+    asked = {"image": NEW, "share": 10, "total": 10, **QUICK}
+    planned = direct("replicas", check_mode=True, **asked)
+    assert stored(kube, shop) == before
+    done = direct("replicas", **asked)
+    assert {k: v for k, v in done.items() if k != "api_requests"} == {
+        k: v for k, v in planned.items() if k != "api_requests"
+    }
+    assert done["weights"] == {"reviews": 90.0, "reviews-canary": 10.0}
+    assert done["share"] == {"wanted": 10, "reached": 10.0, "error": 0.0, "pods": 1, "stable": 9, "beside": 9}
+    scaled = stored(kube, shop)
+    assert scaled is not None
+    assert scaled["spec"]["replicas"] == 9
+    assert not direct("replicas", **asked)["changed"]
+    refused = direct("replicas", share=50, total=4, fails=True, **QUICK)
+    assert "give at least 6" in refused["msg"]
+    assert direct("replicas", state="absent", **QUICK)["changed"]
+    assert stored(kube, shop) == before
