@@ -39,14 +39,17 @@ class Axis:
 
 
 def timeline(story: Story) -> str:
-    """Return the figure over time: stages, shares of each cohort, requests a second, pods."""
+    """Return the figure over time: stages, shares of each cohort, requests a second, pods.
+
+    Stages without a mesh are left out: they are another service, in another namespace.
+    """
     axis = _axis(story)
     versions = versions_of(story)
     parts: list[str] = []
     y = TOP
     heights = [SHARE_HEIGHTS[min(n, 1)] for n in range(len(story.courses))]
     bottom = y + sum(heights) + TRAFFIC_HEIGHT + PODS_HEIGHT + GAP * (len(heights) + 1) + 8
-    parts += _stages(story.stages, axis, bottom)
+    parts += _stages(_in_mesh(story), axis, bottom)
     for course, height in zip(story.courses, heights, strict=False):
         parts += _shares(course, versions, axis, y, height)
         y += height + GAP
@@ -61,8 +64,13 @@ def timeline(story: Story) -> str:
 def _axis(story: Story) -> Axis:
     """Begin shortly before the first request: while the first pods start there is nothing to see."""
     seconds = [entry["at"] for course in story.courses for entry in course.timeline]
-    began = max(story.stages[0].began, min(seconds, default=0) - 10)
-    return Axis(began, max(story.stages[-1].ended, began + 1))
+    stages = [stage for _number, stage in _in_mesh(story)] or story.stages
+    began = max(stages[0].began, min(seconds, default=0) - 10)
+    return Axis(began, max(stages[-1].ended, began + 1))
+
+
+def _in_mesh(story: Story) -> list[tuple[int, Stage]]:
+    return [(number, stage) for number, stage in enumerate(story.stages, start=1) if not stage.plain]
 
 
 def share_bar(reading: Reading) -> str:
@@ -96,12 +104,13 @@ def versions_of(story: Story) -> list[str]:
 
 def css(version: str) -> str:
     """Return the version's colour class."""
+    version = {"old": "v1", "stable": "v1", "new": "v2", "canary": "v2"}.get(version, version)
     return version if version in ("v1", "v2", "v3") else "other"
 
 
-def _stages(stages: Sequence[Stage], axis: Axis, bottom: float) -> list[str]:
+def _stages(stages: Sequence[tuple[int, Stage]], axis: Axis, bottom: float) -> list[str]:
     parts = []
-    for number, stage in enumerate(stages, start=1):
+    for number, stage in stages:
         left, right = axis.x(stage.began), axis.x(stage.ended)
         shade = "shade" if number % 2 else "shade even"
         width, name = right - left, html.escape(stage.name)

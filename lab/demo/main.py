@@ -18,11 +18,12 @@ import typing as t
 from lab.traffic import Gateway, Sidecar
 
 from .cluster import Cluster, ClusterError
+from .plain import Plain
 from .player import ROOT, Ansible, Play
 from .report import page
 from .result import Story
 from .show import Show
-from .stages import USER, steps
+from .stages import USER, plain_namespace, steps
 from .terminal import Terminal
 from .watch import Watch
 
@@ -74,8 +75,9 @@ def _tell(cluster: Cluster, ansible: Ansible, terminal: Terminal, began: float) 
     story = Story(cluster.name, began, facts=cluster.facts)
     variables = {**cluster.bookinfo, **({"bookinfo_hosts": [cluster.host]} if cluster.host else {})}
     sidecar, gateway = Sidecar(cluster.kubeconfig, NAMESPACE), Gateway(cluster.ingress_url, host=cluster.host)
+    plain = Plain(ansible, terminal, cluster.kubeconfig, plain_namespace(NAMESPACE))
     with Watch(cluster.kubeconfig, NAMESPACE, "reviews", [USER]) as watch:
-        Show(story, ansible, watch, sidecar, gateway, terminal).run(steps(NAMESPACE, variables))
+        Show(story, ansible, watch, plain, sidecar, gateway, terminal).run(steps(NAMESPACE, variables))
     story.ended = time.time()
     return story
 
@@ -83,13 +85,19 @@ def _tell(cluster: Cluster, ansible: Ansible, terminal: Terminal, began: float) 
 @contextlib.contextmanager
 def _clean_namespace(cluster: Cluster, ansible: Ansible, *, keep: bool) -> Iterator[None]:
     """Begin without what an earlier demo left, and leave nothing unless asked to."""
-    teardown = Play("meshops.canary.teardown", {"ns": NAMESPACE})
-    cluster.refuse_foreign_namespace(NAMESPACE)
-    if cluster.has_namespace(NAMESPACE):
-        ansible.run(teardown)
+    names = (NAMESPACE, plain_namespace(NAMESPACE))
+    for name in names:
+        cluster.refuse_foreign_namespace(name)
+    _tear_down(cluster, ansible, names)
     yield
     if not keep and not cluster.mine:
-        ansible.run(teardown)
+        _tear_down(cluster, ansible, names)
+
+
+def _tear_down(cluster: Cluster, ansible: Ansible, names: tuple[str, ...]) -> None:
+    for name in names:
+        if cluster.has_namespace(name):
+            ansible.run(Play("meshops.canary.teardown", {"ns": name}))
 
 
 def _write(story: Story, terminal: Terminal) -> None:

@@ -20,12 +20,14 @@ if t.TYPE_CHECKING:
 STYLE = (pathlib.Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 HOW_TO_READ = (
     "The coloured areas are what was asked for, read from the routing object; the line is what the requests got, over "
-    f"{charts.WINDOW} seconds. The numbers are the stages below. Point at anything to see what it is."
+    f"{charts.WINDOW} seconds. The numbers are the stages below; those without a mesh are only there. Point at "
+    "anything to see what it is."
 )
 HOW_MEASURED = (
-    "Requests were sent from the productpage pod through its sidecar, as productpage itself calls reviews, and as a "
-    "browser through the ingress gateway, signing in as testuser where it says so. Every answer names the pod it came "
-    "from. The bar shows the measured shares, the mark in it the wanted one.",
+    "Without a mesh, requests were sent from a pod, each on a connection of its own. With it they were sent from the "
+    "productpage pod through its sidecar, as productpage itself calls reviews, and as a browser through the ingress "
+    "gateway, signing in as testuser where it says so. Every answer names the pod it came from. The bar shows the "
+    "measured shares, the mark in it the wanted one.",
     "p is the exact probability of counts at least this unlikely if the proxies split as asked (binomial, with three "
     "versions multinomial). A stage fails if p is below 0.001, if there were too few requests to notice five points of "
     "deviation, or if a single request failed.",
@@ -107,7 +109,7 @@ def _reading(reading: Reading) -> str:
     )
 
 
-PLACES = {"sidecar": "through the sidecar", "gateway": "through the gateway"}
+PLACES = {"client": "on new connections", "sidecar": "through the sidecar", "gateway": "through the gateway"}
 
 
 def _footer(story: Story) -> str:

@@ -55,7 +55,7 @@ class Stage:
 
     commands: what was run, as the user would type it. began, ended: seconds since the epoch; `changed_at` is when the
     playbook had ended and measuring began. notes: sentences worth reading. troubles: why it failed, if it did.
-    lost: failed requests of the load that runs through the whole demo.
+    lost: failed requests of the load that runs through the whole demo. plain: it had no mesh.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Stage:
     changed_at: float = 0.0
     ended: float = 0.0
     lost: int = 0
+    plain: bool = False
 
     @property
     def cohorts(self) -> list[str]:

@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
 
     from lab.traffic import Gateway, Place, Running, Sidecar
 
+    from .plain import Plain
     from .player import Ansible
     from .terminal import Terminal
     from .watch import Watch
@@ -51,9 +52,16 @@ class Show:
     """Runs the steps one after the other and fills `story`."""
 
     def __init__(
-        self, story: Story, ansible: Ansible, watch: Watch, sidecar: Sidecar, gateway: Gateway, terminal: Terminal
+        self,
+        story: Story,
+        ansible: Ansible,
+        watch: Watch,
+        plain: Plain,
+        sidecar: Sidecar,
+        gateway: Gateway,
+        terminal: Terminal,
     ) -> None:
-        self.story = story
+        self.story, self._plain = story, plain
         self._ansible, self._watch, self._terminal = ansible, watch, terminal
         self._sidecar, self._gateway = sidecar, gateway
         self._flows = [Flow(sidecar, EVERYBODY, 40), Flow(gateway, EVERYBODY, 8), Flow(sidecar, USER, 20)]
@@ -66,14 +74,21 @@ class Show:
         """Run all steps; a playbook that fails ends the story, shares that are wrong do not."""
         try:
             for number, step in enumerate(steps, start=1):
-                stage = Stage(step.name, step.purpose, [play.command for play in step.plays], began=time.time())
+                commands = [play.command for play in step.plays]
+                stage = Stage(step.name, step.purpose, commands, began=time.time(), plain=step.plain)
                 self.story.stages.append(stage)
                 self._terminal.stage(number, stage)
-                going_on = self._stage(step, stage, last=number == len(steps))
+                if step.plain:
+                    going_on = self._plain.run(step, stage)
+                    self.story.background_requests = self._plain.sent
+                else:
+                    self._plain.end()
+                    going_on = self._stage(step, stage, last=number == len(steps))
                 self._terminal.readings(stage)
                 if not going_on:
                     return
         finally:
+            self._plain.end()
             for running in self._running:
                 running.stop()
 

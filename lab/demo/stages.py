@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .plain import OTHER_IMAGE
 from .player import ROOT, Play
 
 if t.TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Step:
     everybody: version -> percent that must be measured afterwards. cohort: the same for the signed-in user, None where
     it is not measured. about_cohort: the stage is about that user. watch_scaling: put load on the versions, from the
     sidecar, and wait until this one has more pods. show_all: print everything the playbook says, not its first line.
+    plain: it needs no mesh (`plain.py`); the load begins before its plays, but after the first if that `deploys`.
     """
 
     name: str
@@ -35,6 +37,44 @@ class Step:
     about_cohort: bool = False
     watch_scaling: str | None = None
     show_all: bool = False
+    plain: bool = False
+    deploys: bool = False
+
+
+def plain_namespace(namespace: str) -> str:
+    """Return the namespace of the stages without a mesh."""
+    return f"{namespace}-plain"
+
+
+def plain_steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
+    """Return the stages before the mesh."""
+    names = {"service": "reviews", "ns": plain_namespace(namespace)}
+    deploy = Play(_own("plain.yml"), {"ns": names["ns"]}, variables)
+    update = Play("meshops.canary.rolling_update", {**names, "image": OTHER_IMAGE})
+    canary = Play("meshops.canary.replica_canary", {**names, "image": OTHER_IMAGE, "share": 25})
+    return [
+        Step(
+            "rolling update",
+            "Without a mesh: every pod is replaced by one of a new image (the same by another name), under load.",
+            (deploy, update),
+            {"new": 100},
+            show_all=True,
+            plain=True,
+            deploys=True,
+        ),
+        Step(
+            "canary by pods",
+            "Still without one: a canary of one pod beside three gets its share of new connections.",
+            (canary,),
+            {"stable": 75, "canary": 25},
+            show_all=True,
+            plain=True,
+        ),
+    ]
+
+
+def _own(playbook: str) -> str:
+    return str((ROOT / "lab" / "demo" / playbook).relative_to(ROOT))
 
 
 def steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
@@ -47,9 +87,10 @@ def steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
         return Play(f"meshops.canary.{verb}", {"service": "reviews", "ns": namespace, **variables})
 
     deploy = Play("meshops.canary.bookinfo", {"ns": namespace}, {**variables, "bookinfo_autoscale": False})
-    autoscale = Play(str((ROOT / "lab" / "demo" / "autoscale.yml").relative_to(ROOT)), {"ns": namespace})
+    autoscale = Play(_own("autoscale.yml"), {"ns": namespace})
     cohort = {"v2": 10, "v3": 90}
     return [
+        *plain_steps(namespace, variables),
         Step("deploy", "Three versions of reviews; v2 and v3 get no traffic yet.", (deploy,), {"v1": 100}),
         Step("all to v1", "Already so: nothing may change.", (shift(v1=100),), {"v1": 100}),
         Step(

@@ -49,6 +49,20 @@ options:
     default: auto
 """
 
+    # For modules that also know canaries by the ratio of pods
+    BY_PODS = r"""
+options:
+  route_api:
+    description:
+      - Which API routes the service, as for M(meshops.canary.canary_weight). V(istio) is VirtualService and DestinationRule,
+        V(gateway) is HTTPRoute, V(auto) the one that has an object for the service.
+      - V(replicas) is none of them. The share is made by the ratio of pods, as by M(meshops.canary.canary_replicas), and the
+        versions are named as their Deployments.
+    type: str
+    choices: [auto, istio, gateway, replicas]
+    default: auto
+"""
+
     # For modules that can look at all services of a namespace
     READS = r"""
 options:

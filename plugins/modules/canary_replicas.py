@@ -16,7 +16,7 @@ description:
     pods, so the canary's share is its share of pods.
   - A wanted share becomes the nearest number of pods beside those of stable. What is reached, how far off it is and what it costs is said
     before anything is done. A small exact share takes many pods; M(meshops.canary.canary_weight) sets it with any number of them.
-  - Of stable nothing but the image is ever changed, and never its number of pods, so an autoscaler and this module do not meet.
+  - Of stable nothing but the image is ever changed, and without O(total) never its number of pods, so an autoscaler and this module do not meet.
   - The module waits as C(kubectl rollout status) does. Pods that do not become ready are named with their own reason, and what was written is
     taken back.
 options:
@@ -53,6 +53,13 @@ options:
     type: float
   replicas:
     description: Number of the canary's pods, instead of O(share).
+    type: int
+  total:
+    description:
+      - Pods of all Deployments behind the Service together, of which the canary gets O(share). Stable is scaled up to its part, and gets its own number
+        back with O(state=absent) or O(state=promoted).
+      - Without it stable keeps its pods and the canary's come on top. A total that would take pods from stable is refused, and any where an
+        autoscaler owns stable's.
     type: int
   max_error:
     description: Percentage points by which the reached share may be off. More is refused, with the number of pods it would take.
@@ -112,6 +119,14 @@ EXAMPLES = r"""
     max_error: 5
   check_mode: true
   diff: true
+
+- name: Ten percent exactly, of ten pods
+  meshops.canary.canary_replicas:
+    service: shop
+    namespace: bookinfo
+    image: registry.example.com/shop:1.16.1
+    share: 10
+    total: 10
 
 - name: Stable takes the canary's image, then the canary goes
   meshops.canary.canary_replicas:

@@ -38,6 +38,15 @@ options:
   canary:
     description: Version that is to take over. Needed for O(state=opened).
     type: str
+  image:
+    description:
+      - Image of the new version, for O(route_api=replicas) and needed there. O(stable) is then the Deployment that in the end takes it.
+    type: str
+    default: ""
+  container:
+    description: Name of the container that gets O(image), by default the first one.
+    type: str
+    default: ""
   on_drift:
     description:
       - What to do if somebody changed the weights while the rollout was under way. V(stop) refuses and shows the
@@ -85,7 +94,7 @@ extends_documentation_fragment:
   - meshops.canary.rollout_plan
   - meshops.canary.attributes
   - meshops.canary.service
-  - meshops.canary.service.route_api
+  - meshops.canary.service.by_pods
 attributes:
   check_mode:
     support: full
@@ -100,6 +109,8 @@ attributes:
     details:
       - Opening a rollout that is promoted, and still is, changes nothing. Recording an event is no state but a step.
 notes:
+  - By pods (O(route_api=replicas)) the last step is below 100 percent, for all pods are new by the promotion. A share counts as kept while the
+    canary has the pods that were written for it, whatever an autoscaler does to stable's.
   - Rights are V(get), V(create) and V(patch) on C(configmaps) and C(leases.coordination.k8s.io) in the service's namespace,
     and V(create) on C(events) and V(get) on C(services) for the Events. With O(dead_man) also V(get), V(create), V(patch) and
     V(delete) on C(jobs.batch) and V(create) on C(serviceaccounts), C(roles) and C(rolebindings).
@@ -209,6 +220,7 @@ run:
       description: Percents the routes must have in this phase, by version.
       type: dict
       sample: {v1: 90.0, v2: 10.0}
+    image_before: {description: "Image that stable had at first, with O(route_api=replicas), else empty.", type: str}
     written: {description: "Percents that were last written, by version.", type: dict}
     safe: {description: "Percents to go back to.", type: dict}
     calm: {description: "Good steps in a row.", type: int}

@@ -19,7 +19,9 @@ description:
   - Changes nothing. When it fails it names the likely causes.
 options:
   weights:
-    description: Intended percent by version. Only the ratios matter. Default is what the routes say now.
+    description:
+      - Intended percent by version. Only the ratios matter. Default is what the routes say now, with O(route_api=replicas) the ready pods of each
+        Deployment behind the Service.
     type: dict
   cohort:
     description:
@@ -31,6 +33,7 @@ options:
         C(pods/proxy)). It counts only what callers send by themselves; it sends nothing.
       - V(prometheus) takes the last O(seconds) from Prometheus, but nothing from before the routes were last written.
       - V(probes) sends requests of its own, see O(probes).
+      - With O(route_api=replicas) there are no proxies; V(prometheus) then counts by O(counter).
       - V(auto) is V(probes) if O(probes) is given, else V(prometheus) if O(prometheus_url) is, else V(proxies).
     type: str
     choices: [auto, proxies, prometheus, probes]
@@ -43,46 +46,6 @@ options:
     description: How many callers' proxies are read at most, those nearest to the service first. V(0) reads all.
     type: int
     default: 0
-  probes:
-    description: Requests to send, from where the task runs (O(probes.url)) or from a pod (O(probes.pod)).
-    type: dict
-    suboptions:
-      url:
-        description: Address to GET from where the task runs, for example through the ingress gateway.
-        type: str
-      headers:
-        description: Headers to send to O(probes.url), such as those of a cohort.
-        type: dict
-        default: {}
-      validate_certs:
-        description: Whether to check the certificate of O(probes.url).
-        type: bool
-        default: true
-      pod:
-        description: Name of a pod in O(namespace) to send from. It should have a sidecar, or its requests follow no route.
-        type: str
-      container:
-        description: Container to run O(probes.command) in; the application's, for what the proxy sends itself follows no route.
-        type: str
-      command:
-        description:
-          - Command that sends one request and prints the answer, run once for each probe (right C(create) and C(get) on
-            C(pods/exec)). It must end by itself in less than O(probes.timeout) seconds.
-        type: list
-        elements: str
-      pattern:
-        description:
-          - Regular expression that finds the version in the answer (status, headers and body); its first group is the
-            version.
-        type: str
-        required: true
-      requests:
-        description: How many probes to send, 20000 at most. Default is as many as the test needs.
-        type: int
-      timeout:
-        description: Seconds to wait for one answer.
-        type: float
-        default: 5.0
   alpha:
     description: Probability of V(fail) although the split is right.
     type: float
@@ -108,7 +71,8 @@ extends_documentation_fragment:
   - meshops.canary.attributes
   - meshops.canary.attributes.reads
   - meshops.canary.service
-  - meshops.canary.service.route_api
+  - meshops.canary.service.by_pods
+  - meshops.canary.probes
   - meshops.canary.prometheus
 notes:
   - Mirrored copies count like requests at proxies and in Prometheus. Requests of cohorts are counted too, so where cohorts
@@ -149,6 +113,16 @@ EXAMPLES = r"""
       container: productpage
       command: [curl, -s, -m, "4", -H, "end-user: testuser", "http://reviews:9080/reviews/0"]
       pattern: '"podname": ?"reviews-(v[0-9]+)-'
+
+- name: Prove the share of a canary by the ratio of pods, each probe on a connection of its own
+  meshops.canary.canary_verify:
+    service: shop
+    namespace: bookinfo
+    route_api: replicas
+    probes:
+      pod: client-5c8d9f6b7-x2x7z
+      command: [curl, -s, -m, "4", "http://shop:8080/hostname"]
+      pattern: '(shop[a-z0-9-]+)'
 
 - name: Prove the split as a browser sees it, through the ingress gateway
   meshops.canary.canary_verify:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import importlib
 import typing as t
+from collections import Counter
 
 import pytest
 from support.direct import Direct, essence, service
@@ -86,7 +87,8 @@ def test_the_second_run_writes_nothing_and_another_share_only_pods(direct: Direc
     assert {**again["api_requests"], "get": 0} == {"get": 0, "patch": 0, "post": 0, "delete": 0}
     more = direct("replicas", share=50, **QUICK)
     changed = [one for one in more["patch"][0]["patch"] if one["op"] != "test"]
-    assert changed == [{"op": "replace", "path": "/spec/replicas", "value": 3}]
+    assert {one["path"] for one in changed} == {"/metadata/annotations/canary.meshops.io~1state", "/spec/replicas"}
+    assert {"op": "replace", "path": "/spec/replicas", "value": 3} in changed
     assert more["weights"] == {"reviews": 50.0, "reviews-canary": 50.0}
     assert more["weights_before"] == {"reviews": 75.0, "reviews-canary": 25.0}
 
@@ -199,3 +201,51 @@ def test_what_cannot_work_is_refused_in_words(
     assert failed["error_code"] == code
     assert words in failed["msg"]
     assert [one["metadata"]["name"] for one in kube.list(APPS, "Deployment", shop)] == ["reviews"]
+
+
+def test_beside_a_plain_selector_each_deployment_keeps_to_its_own_pods(
+    direct: Direct, kube: Kube, namespace: str
+) -> None:
+    plain = deployment()
+    plain["spec"]["selector"]["matchLabels"] = {"app": "reviews"}
+    plain["spec"]["template"]["metadata"]["labels"] = {"app": "reviews"}
+    kube.apply(service(), plain, namespace=namespace)
+    done = direct("replicas", image=NEW, share=40, **QUICK)
+    assert any("each Deployment keeps to its own pods" in warning for warning in done["warnings"])
+
+    def owners() -> dict[str, int]:
+        sets = kube.list(APPS, "ReplicaSet", namespace)
+        pods = kube.list("v1", "Pod", namespace)
+        of = {one["metadata"]["name"]: one["metadata"]["ownerReferences"][0]["name"] for one in (*sets, *pods)}
+        return dict(Counter(of[of[pod["metadata"]["name"]]] for pod in pods))
+
+    kube.wait_until(lambda: owners() == {"reviews": 3, "reviews-canary": 2}, 30, "pods of both")
+    direct("replicas", state="updated", image="shop.invalid/reviews:1.15.0", **QUICK)
+    kube.wait_until(lambda: owners() == {"reviews": 5, "reviews-canary": 2}, 30, "pods of both")
+    kube.apply(autoscaler("reviews"), namespace=namespace)
+    refused = direct("replicas", share=50, fails=True, **QUICK)
+    assert "HorizontalPodAutoscaler" in refused["msg"]
+    assert "would count them as stable's" in refused["msg"]
+    assert direct("replicas", state="absent", **QUICK)["changed"]
+    kube.wait_until(lambda: owners() == {"reviews": 5}, 30, "pods of both")
+
+
+def test_a_total_scales_stable_up_and_the_end_gives_its_number_back(direct: Direct, kube: Kube, shop: str) -> None:
+    before = stored(kube, shop)
+    asked = {"image": NEW, "share": 10, "total": 10, **QUICK}
+    planned = direct("replicas", check_mode=True, **asked)
+    assert stored(kube, shop) == before
+    done = direct("replicas", **asked)
+    assert {k: v for k, v in done.items() if k != "api_requests"} == {
+        k: v for k, v in planned.items() if k != "api_requests"
+    }
+    assert done["weights"] == {"reviews": 90.0, "reviews-canary": 10.0}
+    assert done["share"] == {"wanted": 10, "reached": 10.0, "error": 0.0, "pods": 1, "stable": 9, "beside": 9}
+    scaled = stored(kube, shop)
+    assert scaled is not None
+    assert scaled["spec"]["replicas"] == 9
+    assert not direct("replicas", **asked)["changed"]
+    refused = direct("replicas", share=50, total=4, fails=True, **QUICK)
+    assert "give at least 6" in refused["msg"]
+    assert direct("replicas", state="absent", **QUICK)["changed"]
+    assert stored(kube, shop) == before

@@ -14,6 +14,7 @@ import dataclasses
 import json
 import pathlib
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3]))
 
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--answered-by", default="", help="regular expression, its first group says who answered")
     parser.add_argument("--begun", type=pathlib.Path, help="file to make as soon as requests are sent")
+    parser.add_argument("--until", type=pathlib.Path, help="file whose appearance ends the requests early")
     parser.add_argument("--requests", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--rate", type=float)
@@ -48,6 +50,11 @@ def main() -> None:
     running = place.background(load)
     if given.begun:
         given.begun.touch()
+    last = time.monotonic() + (given.seconds or 0.0)
+    while given.until and not given.until.exists() and time.monotonic() < last:
+        time.sleep(0.2)
+    if given.until:
+        running.stop()
     measured = running.result()
     judged = test_split(measured.counts, given.wanted).as_dict() if given.wanted else None
     print(json.dumps({**dataclasses.asdict(measured), "split": judged}))

@@ -16,7 +16,7 @@ from ..prometheus import Prometheus
 from ..routes import overview, plan
 from ..routes.snapshot import PLURALS
 from . import asked
-from .argspec import CONNECTION, PROMETHEUS, SERVICE, ArgSpec
+from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
 from .observe import PrometheusSource, ProxySource
 from .reading import Reader, service_of
 from .watch import Watch
@@ -36,7 +36,7 @@ LONGEST: t.Final = 86400.0
 SPEC: t.Final = ArgSpec(
     {
         **CONNECTION,
-        **SERVICE,
+        **BY_PODS,
         **PROMETHEUS,
         "stable": {"type": "str", "required": True},
         "canary": {"type": "str", "required": True},
@@ -98,6 +98,8 @@ def _source(
     cluster: Cluster, snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any], notes: list[str]
 ) -> Source:
     """Return where to look. Raises InvalidInput for a version that the routes do not know."""
+    if params["route_api"] == "replicas":
+        return _source_by_pods(snapshot, service, params)
     try:
         description = plan.describe(snapshot, service, api=params["route_api"])
     except CanaryError as error:
@@ -117,6 +119,18 @@ def _source(
     if params["window"]:
         raise InvalidInput("window: proxies know only what happens from now on; the past needs prometheus_url.")
     return ProxySource(cluster, snapshot, service, names, description["subsets"], params)
+
+
+def _source_by_pods(snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any]) -> Source:
+    """Return Prometheus, the only place that knows of requests where there are no proxies. Raises InvalidInput."""
+    server = None if params["source"] == "proxies" else Prometheus.of_task(params)
+    if server is None:
+        raise InvalidInput(
+            f"source: a canary by pods has no proxies that count the requests of {service.name}. Give prometheus_url, "
+            "and metrics of kind value with a query of your own in which $version is the Deployment's name; or leave "
+            "the analysis out and check the canary by tasks (rollout_after_step of the role rollout)."
+        )
+    return PrometheusSource(server, service, overview.names(service, overview.untold(snapshot, service)))
 
 
 def _result(

@@ -50,6 +50,11 @@ SERVICE: t.Final[Options] = {
     "istio_namespace": {"type": "str", "default": "istio-system"},
 }
 
+BY_PODS: t.Final[Options] = {
+    **SERVICE,
+    "route_api": {"type": "str", "default": "auto", "choices": ["auto", "istio", "gateway", "replicas"]},
+}
+
 SCOPE: t.Final[Options] = {
     "virtual_services": {
         "type": "list",

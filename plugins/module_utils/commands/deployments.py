@@ -13,6 +13,7 @@ from ..cluster_resources import DEPLOYMENT, EVENT, POD
 from ..errors import ApiError
 from ..replicas.labels import selects
 from ..replicas.rollout import progress, rollout_state, rollout_troubles
+from ..replicas.tracks import owner_of
 from ..routes.pods import is_ready, labels_of
 
 if t.TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Rollouts:
         found = self._cluster.get(DEPLOYMENT, self._namespace, name)
         if found is None:
             return rollout_troubles([], [name])
-        pods = self._pods(found["spec"]["selector"])
+        # A plain selector also selects the pods of a canary.
+        pods = [pod for pod in self._pods(found["spec"]["selector"]) if owner_of(pod) == name]
         try:
             events = self._cluster.list(EVENT, self._namespace, field_selector="type=Warning")
         except ApiError:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+import time
 import typing as t
 
 from ..cluster import Cluster
@@ -20,7 +21,7 @@ from .argspec import CONNECTION, ArgSpec
 from .deployments import Rollouts
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..routes.change import Change, Plan
     from ..routes.snapshot import Snapshot
@@ -38,13 +39,15 @@ SPEC: t.Final = ArgSpec(
         "image": {"type": "str", "default": ""},
         "share": {"type": "float"},
         "replicas": {"type": "int"},
+        "total": {"type": "int"},
         "max_error": {"type": "float"},
         "labels": {"type": "dict", "default": {}},
         "state": {"type": "str", "default": "present", "choices": ["present", "updated", "promoted", "absent"]},
         "wait": {"type": "bool", "default": True},
         "wait_timeout": {"type": "float", "default": 300.0},
     },
-    mutually_exclusive=[("share", "replicas")],
+    mutually_exclusive=[("share", "replicas"), ("total", "replicas")],
+    required_by={"total": ["share"]},
     required_if=[("state", "present", ["share", "replicas"], True), ("state", "updated", ["image"])],
 )
 _NOTHING_ROUTED: t.Final = {"preflight": False, "wait": False, "force": [], "return_object": False}
@@ -80,6 +83,7 @@ class _Task:
             max_error=params["max_error"],
             labels={str(key): str(value) for key, value in params["labels"].items()},
             promotes=params["state"] == "promoted",
+            total=params["total"],
         )
         self._rollouts = Rollouts(cluster, params["namespace"], log)
         self._done: list[dict[str, t.Any]] = []
@@ -88,9 +92,19 @@ class _Task:
         self._plan: Plan | None = None
 
     def present(self) -> None:
-        """Give the canary its image and pods; take them back if they do not become ready."""
+        """Give the canary its image and pods; take them back if they do not become ready.
+
+        What stable has too many of a total goes last, when the canary's pods are ready.
+        """
+        self._share_pods()
+        if self._params["total"] and self._params["wait"] and not self._check_mode:
+            self._share_pods()
+
+    def _share_pods(self) -> None:
         self._apply(canary.plan_present)
-        self._roll_out(self._known.canary_name)
+        stable = self._known.stable["metadata"]["name"]
+        scaled = any(change.name == stable for change in self._changes)
+        self._roll_out(self._known.canary_name, *([stable] if scaled else []))
 
     def update_stable(self) -> None:
         """Let stable take the image, the canary's if none is named; go back if the pods do not become ready."""
@@ -99,7 +113,8 @@ class _Task:
 
     def remove_canary(self) -> None:
         """Delete the canary and wait until its pods have ended, or give it back to those who made it."""
-        change = self._apply(canary.plan_absent)
+        self._apply(canary.plan_absent)
+        change = next((one for one in self._changes if one.name == self._known.canary_name), None)
         if change is None or change.before is None or self._check_mode or not self._params["wait"]:
             return
         if change.after is not None:
@@ -143,8 +158,12 @@ class _Task:
             raise RuntimeError("the Deployments were asked for before a plan was made")
         return self._pair
 
-    def _apply(self, planner: Planner) -> Change | None:
-        """Write what `planner` plans; return its change, None if there is nothing to do."""
+    @property
+    def _changes(self) -> Sequence[Change]:
+        return self._plan.changes if self._plan else ()
+
+    def _apply(self, planner: Planner) -> None:
+        """Write what `planner` plans."""
 
         def decide(snapshot: Snapshot) -> Plan:
             self._plan = planner(snapshot, self._service, self._wanted)
@@ -163,38 +182,42 @@ class _Task:
             log=self._log,
             reads=("services", "deployments", "hpas"),
         )
-        plan = self._plan
-        changes = plan.changes if plan else ()
-        self._done.append({**done, "summary": plan.summary if plan else ()})
-        return changes[0] if changes else None
+        self._done.append({**done, "summary": self._plan.summary if self._plan else ()})
 
-    def _roll_out(self, name: str) -> None:
-        """Wait for a Deployment; what this task wrote is taken back if its pods do not become ready."""
+    def _roll_out(self, *names: str) -> None:
+        """Wait for Deployments; what this task wrote is taken back if their pods do not become ready."""
         if self._check_mode or not self._params["wait"]:
             return
         seconds = self._params["wait_timeout"]
-        if self._rollouts.wait(name, seconds):
-            return
-        why = "; ".join(self._rollouts.troubles(name))
-        told = f"{name} in {self._service.namespace} was not rolled out after {seconds:g} s: {why}."
-        raise self._with_details(RolloutFailed(f"{told} {self._taken_back(name, seconds)}"))
+        until = time.monotonic() + seconds
+        for name in names:
+            if self._rollouts.wait(name, max(0.0, until - time.monotonic())):
+                continue
+            why = "; ".join(self._rollouts.troubles(name))
+            told = f"{name} in {self._service.namespace} was not rolled out after {seconds:g} s: {why}."
+            raise self._with_details(RolloutFailed(f"{told} {self._taken_back(seconds)}"))
 
-    def _taken_back(self, name: str, seconds: float) -> str:
-        """Undo the last change and return what came of it."""
-        changes = self._plan.changes if self._plan else ()
+    def _taken_back(self, seconds: float) -> str:
+        """Undo the changes of the last plan, the last one first, and return what came of it."""
+        changes = self._changes
         if not changes:
             return "This task changed nothing, so there was nothing to take back."
-        change = changes[0]
+        told = [self._one_taken_back(change, seconds) for change in reversed(changes)]
+        if len(changes) == 1 and changes[0].before is None:
+            told.append("Stable was not touched.")
+        return " ".join(told)
+
+    def _one_taken_back(self, change: Change, seconds: float) -> str:
         try:
             self._apply(functools.partial(canary.plan_back, change=change))
         except CanaryError as error:
             return f"Taking it back failed too, {change.object} stays as written: {error.msg}"
         if change.before is None:
-            return f"{change.object} was removed again; stable was not touched."
+            return f"{change.object} was removed again."
         back = f"{change.object} was put back to what it was"
-        if self._rollouts.wait(name, seconds):
+        if self._rollouts.wait(change.name, seconds):
             return f"{back} and is rolled out again."
-        return f"{back}, but not all of its pods are ready yet: {'; '.join(self._rollouts.troubles(name))}."
+        return f"{back}, but not all of its pods are ready yet: {'; '.join(self._rollouts.troubles(change.name))}."
 
     def _with_details(self, error: RolloutFailed) -> RolloutFailed:
         known = {**self.result(), "progress": list(self._rollouts.told)}
@@ -206,10 +229,12 @@ class _Task:
         share = self._params["share"]
         if share is None or self._params["state"] != "present":
             return {"advice": "", "share": {}}
-        got = ratio.for_stable(share, pair.beside)
+        total = self._params["total"]
+        got = ratio.for_stable(share, pair.beside) if total is None else ratio.for_total(share, total)
         numbers = {"wanted": share, "reached": round(got.share, 2), "error": round(got.error(share), 2)}
         follows = f"; the share moves with {self._hpa}, run again to follow it" if self._hpa else ""
-        pods = {"pods": got.canary, "beside": pair.beside, "stable": desired(pair.stable)}
+        stable = got.stable - pair.beside + desired(pair.stable)
+        pods = {"pods": got.canary, "beside": got.stable, "stable": stable}
         return {"advice": ratio.advice(share, got) + follows, "share": {**numbers, **pods}}
 
     def _diff(self) -> dict[str, str]:

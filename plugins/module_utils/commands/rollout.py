@@ -12,12 +12,17 @@ import typing as t
 from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput
 from ..rollout import machine, steering
+<<<<<<< HEAD
 from . import run_heart, run_result
 from .argspec import CONNECTION, SERVICE, ArgSpec
 from .dead_man import OPTIONS, DeadMan
+=======
+from . import run_result
+from .argspec import BY_PODS, CONNECTION, ArgSpec
+>>>>>>> h2
 from .lease import Lease
 from .reading import service_of
-from .run_open import Opening, weights_now
+from .run_open import Opening, state_now
 from .run_store import RunStore, missing
 
 if t.TYPE_CHECKING:
@@ -31,10 +36,17 @@ if t.TYPE_CHECKING:
 SPEC: t.Final = ArgSpec(
     {
         **CONNECTION,
+<<<<<<< HEAD
         **SERVICE,
         "state": {"type": "str", "default": "present", "choices": ["opened", "recorded", "kept", "closed", "present"]},
+=======
+        **BY_PODS,
+        "state": {"type": "str", "default": "present", "choices": ["opened", "recorded", "closed", "present"]},
+>>>>>>> h2
         "stable": {"type": "str"},
         "canary": {"type": "str"},
+        "image": {"type": "str", "default": ""},
+        "container": {"type": "str", "default": ""},
         "steps": {"type": "list", "elements": "raw"},
         "shape": {"type": "str", "choices": ["linear", "exponential"]},
         "start": {"type": "float"},
@@ -133,7 +145,7 @@ class _Task:
         stored = self._needed()
         event, drift = self._params["event"], ""
         if event == "ready":  # the next thing to happen is a write to the routes
-            drift = steering.drift(stored.rollout, stored.run, weights_now(self._cluster, self._service, self._params))
+            drift = steering.drift(stored.rollout, stored.run, self._weights(stored))
         now = self._now()
         if drift and self._params["on_drift"] == "stop":
             event, self._params = "drift", {**self._params, "note": drift}
@@ -183,8 +195,11 @@ class _Task:
                 "drift": "",
             }
             return {**nothing, "resumed": False, "msg": f"No rollout of {self._service.name} is recorded."}
-        drift = steering.drift(stored.rollout, stored.run, weights_now(self._cluster, self._service, self._params))
+        drift = steering.drift(stored.rollout, stored.run, self._weights(stored))
         return {**self._told(stored, drift=drift), "report": run_result.report(stored)}
+
+    def _weights(self, stored: Stored) -> dict[str, float]:
+        return state_now(self._cluster, self._service, stored.rollout, self._params["route_api"]).weights
 
     def _needed(self) -> Stored:
         stored = self._store.read()

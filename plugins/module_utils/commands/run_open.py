@@ -10,6 +10,8 @@ import secrets
 import typing as t
 
 from ..errors import InvalidInput, Refused
+from ..replicas.pair import Wanted
+from ..replicas.standing import Standing, standing
 from ..rollout import plan as plans
 from ..rollout import record, steering
 from ..rollout.plan import Rollout
@@ -33,13 +35,15 @@ class Drifted(Refused):
     code = "drift"
 
 
-def weights_now(cluster: Cluster, service: ServiceRef, params: Mapping[str, t.Any]) -> dict[str, float]:
-    """Return version -> percent as the routes have it. Raises Refused if they contradict each other, ApiError."""
-    reader = Reader(cluster, service, wide=True)
-    _snapshot, description = reader.decide(
-        lambda snapshot: routes.describe(snapshot, service, api=params["route_api"]), _ROUTES
-    )
-    return {version: float(percent) for version, percent in description["weights"].items() if version}
+def state_now(cluster: Cluster, service: ServiceRef, rollout: Rollout, api: str) -> Standing:
+    """Return version -> percent as the routes have it, or the pods. Raises Refused for contradictions, ApiError."""
+    reader = Reader(cluster, service, wide=not rollout.by_pods)
+    if rollout.by_pods:
+        asked = Wanted(rollout.stable, rollout.canary, rollout.container, rollout.image)
+        return reader.decide(lambda snapshot: standing(snapshot, service, asked), ("services", "deployments"))[1]
+    api = "auto" if api == "replicas" else api
+    _snapshot, description = reader.decide(lambda snapshot: routes.describe(snapshot, service, api=api), _ROUTES)
+    return Standing({version: float(percent) for version, percent in description["weights"].items() if version}, "")
 
 
 class Opening:
@@ -49,7 +53,7 @@ class Opening:
         self._params = params
         self.rollout = _rollout(service, params)
         self._hash = record.plan_hash(plan_of(self.rollout))
-        self._found = weights_now(cluster, service, params)
+        self._found, self._image = state_now(cluster, service, self.rollout, params["route_api"])
         if not self._found:
             raise InvalidInput(
                 f"The routes of {service.name} in {service.namespace} name no version, so nothing can be moved step by "
@@ -84,6 +88,11 @@ class Opening:
         return promoted and _equal(self._found, stored.run.written)
 
     def _begun(self, last: Stored | None, now: float, superseded: Stored | None = None) -> Stored:
+        if self.rollout.by_pods and self._image == self.rollout.image:
+            raise InvalidInput(
+                f"image: Deployment {self.rollout.stable} in {self.rollout.namespace} runs {self._image} already, so "
+                "there is nothing to roll out."
+            )
         safe = steering.safe_weights(self.rollout)
         reason = f"supersedes {superseded.run.id}" if superseded else ""
         run = record.Run(
@@ -97,6 +106,7 @@ class Opening:
             safe=safe,
             written=self._found,
             reason=reason,
+            image_before=self._image,
         )
         return Stored(self.rollout, run, [], last.obj if last else None)
 
@@ -141,7 +151,18 @@ def _rollout(service: ServiceRef, params: Mapping[str, t.Any]) -> Rollout:
     if sum(keep.values()) >= 100:
         raise InvalidInput(f"keep: {sum(keep.values()):g}% leave nothing for {stable} and {canary}.")
     steps = plans.steps_from(given)
-    return Rollout(service.name, service.namespace, stable, canary, steps, params["adapt"], keep)
+    image, container = params["image"], params["container"]
+    if params["route_api"] == "replicas":
+        if not image:
+            raise InvalidInput(
+                "image: say which image the canary runs; with route_api=replicas that is the new version."
+            )
+        if keep:
+            raise InvalidInput("keep: by pods every Deployment behind the Service keeps the share its pods have.")
+        steps = plans.by_pods(steps)
+    elif image or container:
+        raise InvalidInput("image and container are for route_api=replicas; by routes the versions run already.")
+    return Rollout(service.name, service.namespace, stable, canary, steps, params["adapt"], keep, image, container)
 
 
 def _percents(keep: Mapping[str, t.Any]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from ..cluster_resources import EVENT, SERVICE
 from ..rollout import record, steering
-from ..rollout.machine import WAITS
+from ..rollout.machine import WAITS, WAITS_BY_PODS
 from .run_store import plan_of
 
 if t.TYPE_CHECKING:
@@ -43,7 +43,7 @@ def told(
             "canary": rollout.canary,
             "weight": step.weight,
             "last": run.at >= len(rollout.steps) - 1,
-            "waits_for": WAITS.get(run.phase, ""),
+            "waits_for": (WAITS_BY_PODS if rollout.by_pods else WAITS).get(run.phase, ""),
             "weights_wanted": steering.weights_wanted(rollout, run),
             "seconds_in_phase": max(0.0, round(now - run.since, 1)),
             "seconds_left": left,

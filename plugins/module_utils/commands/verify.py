@@ -17,12 +17,12 @@ from ..errors import CanaryError, InvalidInput
 from ..prometheus import Prometheus
 from ..routes import overview, plan, pods, preflight
 from ..routes.snapshot import PLURALS
-from . import probing, verify_counts
-from .argspec import CONNECTION, PROMETHEUS, SERVICE, ArgSpec
+from . import probing, verify_counts, verify_pods
+from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
 from .reading import Reader, service_of
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
@@ -35,7 +35,7 @@ PROBES_AT_LEAST: t.Final = 100
 SPEC: t.Final = ArgSpec(
     {
         **CONNECTION,
-        **SERVICE,
+        **BY_PODS,
         **PROMETHEUS,
         "source": {"type": "str", "default": "auto", "choices": ["auto", "proxies", "prometheus", "probes"]},
         "weights": {"type": "dict"},
@@ -49,6 +49,7 @@ SPEC: t.Final = ArgSpec(
             "required_one_of": [["url", "pod"]],
             "required_together": [["pod", "command"]],
         },
+        "counter": {"type": "dict", "options": verify_pods.COUNTER},
         "alpha": {"type": "float", "default": 0.001},
         "detect": {"type": "float", "default": 5.0},
         "power": {"type": "float", "default": 0.8},
@@ -80,10 +81,12 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     if params["seconds"] <= 0 or params["seconds"] > 3600:
         raise InvalidInput(f"seconds must lie above 0 and be 3600 at most, not {params['seconds']:g}.")
     cluster, service = Cluster.connect(params, env), service_of(params)
+    options = {"alpha": params["alpha"], "detect": params["detect"] / 100.0, "power": params["power"]}
+    if params["route_api"] == "replicas":
+        return _by_pods(cluster, service, params, options, log)
     reader = Reader(cluster, service, wide=True)
     snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
     intended = _intended(snapshot, service, params)
-    options = {"alpha": params["alpha"], "detect": params["detect"] / 100.0, "power": params["power"]}
     split.test_split({}, intended.weights, **options)  # bad options are told before anything is counted
     counted = _count(cluster, snapshot, service, intended, params, options, log)
     counts = {version or causes.ALL_PODS: number for version, number in counted.counts.items() if number}
@@ -92,15 +95,55 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     if verdict.verdict == "fail":
         found = _causes(snapshot, service, intended, counted, counts, params["alpha"])
     result = _result(service, params, intended, counted, counts, verdict, found)
-    result["needed"] = split.requests_needed(intended.weights, **options)
-    result["notes"] = list(
-        dict.fromkeys(
-            [*reader.notes, *intended.notes, *counted.notes, *causes.from_outside(counted.outside, verdict.n)]
+    notes = [*reader.notes, *intended.notes, *counted.notes, *causes.from_outside(counted.outside, verdict.n)]
+    return {**result, **_cost(cluster, intended, options, notes)}
+
+
+def _by_pods(
+    cluster: Cluster, service: ServiceRef, params: Mapping[str, t.Any], options: Mapping[str, float], log: Log
+) -> dict[str, t.Any]:
+    """Do the same where no route but the ratio of pods makes the shares."""
+    if params["cohort"]:
+        raise InvalidInput("cohort: without routes there are no cohorts; leave it out with route_api=replicas.")
+    way = verify_pods.ByPods(cluster, service)
+    intended = _Intended(way.weights if params["weights"] is None else _numbers(params["weights"]), {}, None)
+    split.test_split({}, intended.weights, **options)
+    server = Prometheus.of_task(params)
+    if params["probes"] and params["source"] in ("auto", "probes"):
+        counted = way.by_probes(params["probes"], _number(service, params, intended, options, log))
+    elif server is not None and params["source"] in ("auto", "prometheus"):
+        counted = way.by_prometheus(server, params["counter"], params["seconds"])
+    else:
+        raise InvalidInput(
+            f"source: where the ratio of pods makes the shares no proxy counts the requests of {service.name}. Give "
+            "probes, or prometheus_url with a counter of your own."
         )
-    )
-    result["api_requests"] = cluster.requests
-    result["warnings"] = list(cluster.warnings)
-    return result
+    counts = {owner: number for owner, number in counted.counts.items() if number}
+    verdict = split.test_split(counts, intended.weights, **options)
+    found = way.causes(counts) if verdict.verdict == "fail" else []
+    result = _result(service, params, intended, counted, counts, verdict, found)
+    return {**result, **_cost(cluster, intended, options, counted.notes)}
+
+
+def _cost(
+    cluster: Cluster, intended: _Intended, options: Mapping[str, float], notes: Sequence[str]
+) -> dict[str, t.Any]:
+    return {
+        "needed": split.requests_needed(intended.weights, **options),
+        "notes": list(dict.fromkeys(notes)),
+        "api_requests": cluster.requests,
+        "warnings": list(cluster.warnings),
+    }
+
+
+def _number(
+    service: ServiceRef, params: Mapping[str, t.Any], intended: _Intended, options: Mapping[str, float], log: Log
+) -> int:
+    """Return how many probes to send, and say so."""
+    needed = max(PROBES_AT_LEAST, split.requests_needed(intended.weights, **options))
+    number: int = params["probes"]["requests"] or min(needed, probing.MOST)
+    log(f"Sending {number} probes for {service.name}")
+    return number
 
 
 def _intended(snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any]) -> _Intended:
@@ -156,9 +199,7 @@ def _count(
             "cohort: counters do not know which cohort a request was of. Use probes that send what the cohort matches."
         )
     if source == "probes":
-        needed = max(PROBES_AT_LEAST, split.requests_needed(intended.weights, **options))
-        number = params["probes"]["requests"] or min(needed, probing.MOST)
-        log(f"Sending {number} probes for {service.name}")
+        number = _number(service, params, intended, options, log)
         return verify_counts.by_probes(cluster, service, params["probes"], number)
     if source == "prometheus" and server is not None:
         return verify_counts.by_prometheus(

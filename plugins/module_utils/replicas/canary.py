@@ -4,28 +4,26 @@
 
 """Plans for a canary by pod ratio: a second Deployment behind the same Service, whose share is its share of pods. Pure.
 
-What is owned: of the canary its image and its number of pods, of stable its image alone. A Deployment that others made
-keeps everything else, and what it had before stands in its annotation until it is given back:
-
-    {"created": false, "image": "shop:1.14.2", "replicas": 2}
+What is owned: of the canary its image and its number of pods, of stable its image alone, and with a total its number of
+pods until the canary ends (`total.py`). A Deployment that others made
+keeps everything else, and what it had before stands in its annotation until it is given back (`standing.py`).
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import typing as t
 
 from ..errors import InvalidInput, Refused
 from ..routes.change import Change, Plan, creation, deletion, edit
-from ..routes.patch import canonical
 from ..routes.snapshot import label
 from ..routes.state import ANNOTATION
 from ..routes.workloads import desired, hpa_of
 from . import labels as pod_labels
-from . import ratio
+from . import ratio, total
 from .pair import Pair, container_of, find_pair, image_of
+from .standing import noted, record_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +31,6 @@ if t.TYPE_CHECKING:
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Object, Snapshot
     from .pair import Wanted
-
-Record = dict[str, t.Any]
 
 
 def plan_present(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Plan:
@@ -46,16 +42,21 @@ def plan_present(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Pla
     pair = find_pair(snapshot, service, wanted)
     snapshot.need("hpas")
     count = _canary_pods(pair, wanted)
+    of_stable = hpa_of(snapshot, pair.stable)
+    stable = total.scaled(pair, wanted, count, of_stable)
     if pair.canary is None:
-        return _plan([creation(_new(pair, wanted, count))], pair, count)
-    pod_labels.refuse_mixing(pair.stable, pod_labels.template_labels(pair.canary), pair.service)
+        made = _new(pair, wanted, count)
+        told = pod_labels.refuse_mixing(pair.stable, made, pair.service, of_stable)
+        plan = _plan([_edit(pair.stable, stable), creation(made)], pair, count, stable)
+        return dataclasses.replace(plan, notes=(told,) if told else ())
+    pod_labels.refuse_mixing(pair.stable, pair.canary, pair.service, of_stable)
     hpa = hpa_of(snapshot, pair.canary)
     if hpa is not None and count != desired(pair.canary):
         raise Refused(
             f"{label(hpa)} owns the number of pods of {label(pair.canary)}, so no share can be set. Delete it, then "
             "call again; the canary's pods follow stable's."
         )
-    return _plan([_edited(pair.canary, wanted, count)], pair, count)
+    return _plan([_edit(pair.stable, stable), _edited(pair.canary, wanted, count)], pair, count, stable)
 
 
 def plan_updated(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Plan:
@@ -81,17 +82,17 @@ def plan_updated(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Pla
 def plan_absent(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Plan:
     """Return the plan after which the canary is gone, or what it was before if others had made it."""
     pair = find_pair(snapshot, service, wanted)
-    record = _record(pair.canary) if pair.canary else None
+    record, own = record_of(pair.canary) if pair.canary else None, total.given_back(pair.stable)
     if pair.canary is None or record is None:
         left = () if pair.canary is None else (f"{label(pair.canary)} was made by others and is left alone.",)
-        return dataclasses.replace(_plan([], pair, _now(pair.canary)), notes=left)
+        return dataclasses.replace(_plan([_edit(pair.stable, own)], pair, _now(pair.canary), own), notes=left)
     if record["created"]:
-        return _plan([deletion(pair.canary)], pair, 0)
+        return _plan([deletion(pair.canary), _edit(pair.stable, own)], pair, 0, own)
     after = copy.deepcopy(pair.canary)
     container_of(after, wanted.container)["image"] = record["image"]
     after["spec"]["replicas"] = record["replicas"]
     del after["metadata"]["annotations"][ANNOTATION]
-    return _plan([_edit(pair.canary, after)], pair, record["replicas"])
+    return _plan([_edit(pair.canary, after), _edit(pair.stable, own)], pair, record["replicas"], own)
 
 
 def plan_back(snapshot: Snapshot, service: ServiceRef, wanted: Wanted, change: Change) -> Plan:
@@ -106,8 +107,12 @@ def plan_back(snapshot: Snapshot, service: ServiceRef, wanted: Wanted, change: C
     after["spec"]["template"] = change.before["spec"]["template"]
     if desired(change.before) != desired(change.after):
         after["spec"]["replicas"] = desired(change.before)
-    if ANNOTATION not in (change.before["metadata"].get("annotations") or {}):
-        (after["metadata"].get("annotations") or {}).pop(ANNOTATION, None)
+    before, annotations = change.before["metadata"].get("annotations") or {}, after["metadata"].get("annotations") or {}
+    for name in (ANNOTATION, total.PODS_BEFORE):
+        if name in before:
+            annotations[name] = before[name]
+        else:
+            annotations.pop(name, None)
     return _plan([_edit(current, after)], pair, _now(after) if current is pair.canary else _now(pair.canary))
 
 
@@ -123,7 +128,10 @@ def _canary_pods(pair: Pair, wanted: Wanted) -> int:
             f"{label(pair.stable)} has no pods, so the canary would get all requests. Scale it up first, or let it "
             "take the image at once with state=updated."
         )
-    got = ratio.for_stable(wanted.share, pair.beside)
+    if wanted.total is None:
+        got = ratio.for_stable(wanted.share, pair.beside)
+    else:
+        got = ratio.for_total(wanted.share, wanted.total)
     if wanted.max_error is not None and abs(got.error(wanted.share)) > wanted.max_error:
         enough = ratio.within(wanted.share, wanted.max_error, pair.beside)
         raise Refused(
@@ -142,7 +150,6 @@ def _new(pair: Pair, wanted: Wanted, count: int) -> Object:
     spec.pop("paused", None)
     template = spec["template"]
     template.setdefault("metadata", {})["labels"] = {**pod_labels.template_labels(pair.stable), **own}
-    pod_labels.refuse_mixing(pair.stable, template["metadata"]["labels"], pair.service)
     selected = {**(spec["selector"].get("matchLabels") or {}), **pair.service["spec"]["selector"], **own}
     spec |= {"replicas": count, "selector": {"matchLabels": selected}}
     canary = {
@@ -152,7 +159,7 @@ def _new(pair: Pair, wanted: Wanted, count: int) -> Object:
             "name": pair.canary_name,
             "namespace": pair.stable["metadata"]["namespace"],
             "labels": dict(template["metadata"]["labels"]),
-            "annotations": {ANNOTATION: canonical({"created": True})},
+            "annotations": {ANNOTATION: noted({"created": True}, wanted, count)},
         },
         "spec": spec,
     }
@@ -162,30 +169,15 @@ def _new(pair: Pair, wanted: Wanted, count: int) -> Object:
 
 def _edited(canary: Object, wanted: Wanted, count: int) -> Change | None:
     after = copy.deepcopy(canary)
-    if _record(canary) is None:
-        before = {"created": False, "image": image_of(canary, wanted.container), "replicas": desired(canary)}
-        after["metadata"].setdefault("annotations", {})[ANNOTATION] = canonical(before)
+    record = record_of(canary)
+    if record is None:
+        record = {"created": False, "image": image_of(canary, wanted.container), "replicas": desired(canary)}
+    annotations = after["metadata"].get("annotations") or {}
+    after["metadata"]["annotations"] = {**annotations, ANNOTATION: noted(record, wanted, count)}
     if wanted.image:
         container_of(after, wanted.container)["image"] = wanted.image
     after["spec"]["replicas"] = count
     return _edit(canary, after)
-
-
-def _record(canary: Object) -> Record | None:
-    """Return what was noted when the canary was made or adopted, None if it is not ours."""
-    text = (canary["metadata"].get("annotations") or {}).get(ANNOTATION)
-    if text is None:
-        return None
-    try:
-        record = json.loads(text)
-        if record["created"] is True or {"image", "replicas"} <= set(record):
-            return dict(record)
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise Refused(
-        f"{label(canary)} has an annotation {ANNOTATION} that was changed by hand, so what to give back is not known. "
-        "Remove the annotation to keep the Deployment as it is."
-    )
 
 
 def _edit(before: Object, after: Object) -> Change | None:
@@ -202,13 +194,13 @@ def _now(canary: Object | None) -> int:
     return desired(canary) if canary else 0
 
 
-def _plan(changes: Sequence[Change | None], pair: Pair, pods: int) -> Plan:
-    """Return the plan with shares and texts; pods: how many the canary has afterwards."""
+def _plan(changes: Sequence[Change | None], pair: Pair, pods: int, stable: Object | None = None) -> Plan:
+    """Return the plan with shares and texts; pods: how many the canary has afterwards. stable: as it is then."""
     real = tuple(one for one in changes if one is not None)
     return Plan(
         changes=tuple(dataclasses.replace(one, summary=(_sentence(one),)) for one in real),
         weights_before=pair.shares(_now(pair.canary)),
-        weights_after=pair.shares(pods),
+        weights_after=dataclasses.replace(pair, stable=stable or pair.stable).shares(pods),
         summary=tuple(_sentence(one) for one in real),
         diff_before="".join(f"{_picture(one.before)}\n" for one in real if one.before),
         diff_after="".join(f"{_picture(one.after)}\n" for one in real if one.after),

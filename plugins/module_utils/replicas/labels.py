@@ -42,12 +42,17 @@ def template_labels(deployment: Object) -> dict[str, str]:
     return dict((deployment["spec"]["template"].get("metadata") or {}).get("labels") or {})
 
 
-def refuse_mixing(stable: Object, labels: Mapping[str, str], service: Object) -> None:
-    """Raise Refused unless pods with `labels` get the Service's traffic and are not selected by stable's Deployment.
+def refuse_mixing(stable: Object, canary: Object, service: Object, hpa: Object | None) -> str:
+    """Raise Refused unless the canary's pods get the Service's traffic and are kept apart from stable's.
 
-    Its autoscaler, its disruption budget and `kubectl` find a Deployment's pods by its selector: it would count the
-    canary's as its own.
+    canary: its Deployment, as it is or will be. hpa: the autoscaler of stable. Returns what to know beside it, or "".
+
+    A Deployment owns the pods of its own ReplicaSets, which select by pod-template-hash and by owner, so it never takes
+    pods that another Deployment's ReplicaSet owns (source: Kubernetes, pkg/controller/deployment and
+    controller_ref_manager: only orphans are adopted). An autoscaler, though, counts every pod that stable's selector
+    selects (source: pkg/controller/podautoscaler, GetResourceReplicas lists pods by the scale's selector).
     """
+    labels, selector = template_labels(canary), stable["spec"]["selector"]
     wanted = service["spec"].get("selector") or {}
     missed = {key: value for key, value in wanted.items() if labels.get(key) != value}
     if missed:
@@ -56,10 +61,25 @@ def refuse_mixing(stable: Object, labels: Mapping[str, str], service: Object) ->
             f"have {_text({key: labels.get(key, '(none)') for key in missed})}. Leave these labels out of "
             "option labels."
         )
-    selector = stable["spec"]["selector"]
-    if not selects(selector, labels):
-        return
     free = sorted(set(selector.get("matchLabels") or {}) - set(wanted))
+    own = canary["spec"]["selector"]
+    if selects(own, template_labels(stable)) and not free:
+        raise Refused(
+            f"The selector of {label(canary)}, {_text(own.get('matchLabels') or {})}, also selects "
+            f"the pods of {label(stable)}, so the two cannot be told apart. A selector cannot be changed: delete "
+            f"{label(canary)}, and call again with image; it is then made with {TRACK}: canary in its selector."
+        )
+    if not selects(selector, labels):
+        return ""
+    chosen = (
+        f"The selector of {label(stable)}, {_text(selector.get('matchLabels') or {})}, also selects the canary's pods"
+    )
+    if not free and hpa is None:
+        return (
+            f"{chosen}. Its ReplicaSets do not, so each Deployment keeps to its own pods; but whatever lists pods by "
+            "that selector sees both, and an autoscaler on stable would count both. Never delete the canary with "
+            "--cascade=orphan: stable would adopt what is left."
+        )
     way_out = (
         f"Give the canary another value of a label that only {label(stable)} selects, "
         f"for example labels: {{{free[0]}: {selector['matchLabels'][free[0]]}-canary}}."
@@ -68,11 +88,8 @@ def refuse_mixing(stable: Object, labels: Mapping[str, str], service: Object) ->
         f"under another name, with {TRACK}: stable in its selector and in its pods' labels. When its pods are ready, "
         f"delete {label(stable)}, and call again."
     )
-    raise Refused(
-        f"The selector of {label(stable)}, {_text(selector.get('matchLabels') or {})}, also selects the canary's pods "
-        f"({_text(labels)}): autoscalers and disruption budgets would count them as stable's. Nothing was "
-        f"written. {way_out}"
-    )
+    counts = f"{label(hpa)} would count them as stable's" if hpa else "they could not be told from stable's"
+    raise Refused(f"{chosen} ({_text(labels)}): {counts}. Nothing was written. {way_out}")
 
 
 def _text(labels: Mapping[str, str]) -> str:

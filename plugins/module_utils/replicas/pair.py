@@ -27,6 +27,7 @@ class Wanted:
     """What a task asks for. Empty names are found; share: percent of new connections; replicas: pods of the canary.
 
     max_error: percentage points by which the share may be off. promotes: whether stable takes the canary's image.
+    total: pods of everything behind the Service that the share is made of; stable is scaled up to its part.
     """
 
     deployment: str = ""
@@ -38,6 +39,7 @@ class Wanted:
     max_error: float | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     promotes: bool = False
+    total: int | None = None
 
 
 @dataclass(frozen=True)

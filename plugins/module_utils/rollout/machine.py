@@ -34,6 +34,15 @@ WAITS: t.Final[dict[Phase, str]] = {
 }
 """What a phase waits for; each has a deadline that sends the event `deadline`."""
 
+WAITS_BY_PODS: t.Final[dict[Phase, str]] = {
+    **WAITS,
+    "preparing": "the next share",
+    "shifting": "the canary's pods to be ready",
+    "promoting": "stable to have the image, and the canary's pods to end",
+    "rolling_back": "the canary's pods to end",
+}
+"""The same where shares are made by the ratio of pods."""
+
 _BACK: t.Final[dict[Event, Phase]] = {"fail": "rolling_back", "abort": "rolling_back", "error": "rolling_back"}
 
 _TABLE: t.Final[dict[Phase, dict[Event, Phase]]] = {

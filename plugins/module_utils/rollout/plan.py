@@ -42,7 +42,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Who takes over from whom, and how. versions: every version with traffic; others keep their share of the rest."""
+    """Who takes over from whom, and how. keep: versions -> percent that they keep, stable and canary have the rest.
+
+    image: what the canary runs, where shares are made by the ratio of pods; stable and canary are Deployments then.
+    container: whose image it is, empty for the first one.
+    """
 
     service: str
     namespace: str
@@ -51,6 +55,13 @@ class Rollout:
     steps: tuple[Step, ...]
     adapt: bool = False
     keep: Mapping[str, float] = field(default_factory=dict)
+    image: str = ""
+    container: str = ""
+
+    @property
+    def by_pods(self) -> bool:
+        """Say whether shares are made by the ratio of pods, and not by routes."""
+        return bool(self.image)
 
     def weights(self, share: float) -> dict[str, float]:
         """Return version -> percent when the canary has `share` percent; `keep` keep theirs, stable has the rest."""
@@ -75,6 +86,25 @@ def steps_from(options: Mapping[str, t.Any]) -> tuple[Step, ...]:
     raw = listed if listed is not None else _shaped(options)
     steps = tuple(_step(index, one, defaults) for index, one in enumerate(raw))
     return _checked(steps, defaults)
+
+
+def by_pods(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Return the steps without the last one of 100 percent, which by pods is the promotion itself.
+
+    Raises InvalidInput where no share is left, or a step asks for what the ratio of pods cannot give.
+    """
+    for index, step in enumerate(steps):
+        if step.replicas is not None:
+            raise InvalidInput(f"steps[{index}].replicas: by pods the weight says how many there are; leave it out")
+    shares = tuple(step for step in steps if step.weight < 100.0)
+    if not shares:
+        raise InvalidInput("steps: by pods a share below 100 is needed; all at once is the playbook rolling_update")
+    if steps[-1].gate != "none" and shares[-1].gate == "none":
+        raise InvalidInput(
+            f"steps: by pods 100 percent is the promotion, which no gate follows; give the step of "
+            f"{shares[-1].weight:g} the gate instead"
+        )
+    return shares
 
 
 def _shaped(options: Mapping[str, t.Any]) -> list[float]:

@@ -29,6 +29,7 @@ class Run:
 
     safe: weights (version -> percent) to go back to when everything else is lost. written: the weights last
     written, to find edits by others. calm, back: counters of rollout.adapt. evidence: state of the sequential tests.
+    image_before: stable's image at the beginning, to go back to; empty where shares are made by routes.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Run:
     back: int = 0
     evidence: Mapping[str, t.Sequence[float]] = field(default_factory=dict)
     reason: str = ""
+    image_before: str = ""
 
     def after(self, event: Event, now: float, **fields: t.Any) -> Run:
         """Return the run after `event`; `since` moves only when the phase or the step does."""

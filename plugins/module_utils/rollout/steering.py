@@ -168,8 +168,9 @@ def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
 def in_lines(rollout: Rollout) -> list[str]:
     """Return the plan as lines for people: each step with its weights, waits and gate, and how it ends."""
     number = len(rollout.steps)
+    way = f" with {rollout.image}, by the ratio of pods," if rollout.by_pods else ""
     lines = [
-        f"{rollout.service} in {rollout.namespace}: {rollout.canary} takes over from {rollout.stable} "
+        f"{rollout.service} in {rollout.namespace}: {rollout.canary} takes over from {rollout.stable}{way} "
         f"in {number} step{'s' if number > 1 else ''}{', adapting to the evidence' if rollout.adapt else ''}"
     ]
     for index, step in enumerate(rollout.steps, 1):
@@ -182,7 +183,10 @@ def in_lines(rollout: Rollout) -> list[str]:
         }[step.gate]
         pods = f"; at least {step.replicas} ready pods" if step.replicas else ""
         lines.append(f"{index}. {shares}: {look}, back if undecided after {step.deadline:g} s{pods}{gate}")
-    return [*lines, f"then {rollout.canary} is promoted; whenever it fails, back to {_safe_words(rollout)}"]
+    end = f"{rollout.canary} is promoted"
+    if rollout.by_pods:
+        end = f"{rollout.stable} takes the image by a rolling update and {rollout.canary} goes"
+    return [*lines, f"then {end}; whenever it fails, back to {_safe_words(rollout)}"]
 
 
 def _safe_words(rollout: Rollout) -> str:

@@ -20,6 +20,8 @@ BEGAN = 1_800_000_000.0
 V1 = {"v1": 100}
 TESTUSER = {"v2": 10, "v3": 90}
 STEPS: list[tuple[str, dict[str, int], dict[str, int] | None]] = [
+    ("rolling update", {"new": 100}, None),
+    ("canary by pods", {"stable": 75, "canary": 25}, None),
     ("deploy", V1, None),
     ("all to v1", V1, None),
     ("90/10", {"v1": 90, "v2": 10}, None),
@@ -53,6 +55,12 @@ def story(failed: int = 0) -> Story:
             name, "What this stage is for, in one sentence.", [f"ansible-playbook meshops.canary.shift -e x={name}"]
         )
         stage.began, stage.changed_at, stage.ended = now, now + 5, now + 14
+        if name in ("rolling update", "canary by pods"):
+            stage.plain, stage.readings = True, [Reading("client", EVERYBODY, weights, seen(dice, weights, 2000))]
+            stage.judge()
+            told.stages.append(stage)
+            now += 14
+            continue
         lost = failed if name == "50/50" else 0
         stage.readings = [
             Reading("sidecar", EVERYBODY, weights, seen(dice, weights, 2000, lost)),

@@ -13,38 +13,11 @@ import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput, Refused
 from ansible_collections.meshops.canary.plugins.module_utils.replicas import canary, labels, rollout
 from ansible_collections.meshops.canary.plugins.module_utils.replicas.pair import Wanted, find_pair
-from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import NotRead, Snapshot
 from ansible_collections.meshops.canary.plugins.module_utils.routes.state import ANNOTATION
+from support.deployments import SHOP, STABLE, deployment, snapshot
 
 Object = dict[str, t.Any]
-SHOP = ServiceRef("shop", "books")
-
-
-def deployment(name: str, pods: int | None = 3, image: str = "shop:1", **own: str) -> Object:
-    selected = {"app": "shop", **own}
-    template = {
-        "metadata": {"labels": {**selected, "team": "reading"}},
-        "spec": {"containers": [{"name": "shop", "image": image}, {"name": "helper", "image": "helper:9"}]},
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": "books", "generation": 4, "resourceVersion": "77"},
-        "spec": {"replicas": pods, "selector": {"matchLabels": selected}, "template": template},
-    }
-
-
-def snapshot(*deployments: Object, selector: dict[str, str] | None = None, hpas: tuple[Object, ...] = ()) -> Snapshot:
-    front = {
-        "kind": "Service",
-        "metadata": {"name": "shop", "namespace": "books"},
-        "spec": {"selector": {"app": "shop"} if selector is None else selector},
-    }
-    return Snapshot(services=(front,), deployments=deployments, hpas=hpas)
-
-
-STABLE = deployment("shop", track="stable")
 
 
 @pytest.mark.parametrize(
@@ -130,13 +103,18 @@ def test_a_record_changed_by_hand_is_refused(text: str) -> None:
 
 PLAIN = deployment("shop")
 OF_V1 = deployment("shop-v1", version="v1")
+SCALER = {
+    "kind": "HorizontalPodAutoscaler",
+    "metadata": {"name": "shop", "namespace": "books"},
+    "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "shop"}},
+}
 PAUSED = {**STABLE, "spec": {**STABLE["spec"], "paused": True}}
 
 
 @pytest.mark.parametrize(
     ("there", "wanted", "words"),
     [
-        ([PLAIN], Wanted(image="i", share=25), "another name, with track: stable in its selector"),
+        ([PLAIN, deployment("shop-canary", 1)], Wanted(image="i", share=25), "so the two cannot be told apart"),
         ([OF_V1], Wanted(image="i", share=25), "labels: {version: v1-canary}"),
         ([deployment("shop", 0, track="stable")], Wanted(image="i", share=25), "has no pods"),
         ([STABLE, deployment("shop-old", track="old")], Wanted(image="i", share=25), "say which Deployment is stable"),
@@ -194,3 +172,19 @@ def test_what_was_not_read_is_asked_for() -> None:
 )
 def test_progress_in_the_numbers_of_kubectl(status: Object, words: str) -> None:
     assert words in rollout.progress({**STABLE, "status": status})
+
+
+def test_a_plain_selector_is_taken_with_a_word_on_what_it_means() -> None:
+    plan = canary.plan_present(snapshot(PLAIN), SHOP, Wanted(image="shop:2", share=25))
+    made = plan.changes[0].after
+    assert made is not None
+    assert made["spec"]["selector"] == {"matchLabels": {"app": "shop", "track": "canary"}}
+    assert "each Deployment keeps to its own pods" in plan.notes[0]
+    assert canary.plan_present(snapshot(PLAIN, made), SHOP, Wanted(share=25)).notes == (), "said once is enough"
+
+
+@pytest.mark.parametrize("there", [(PLAIN,), (PLAIN, deployment("shop-canary", 1, track="canary"))])
+def test_a_plain_selector_beside_an_autoscaler_is_refused_for_it_would_count_both(there: tuple[Object, ...]) -> None:
+    with pytest.raises(Refused, match="HorizontalPodAutoscaler books/shop would count them as stable's") as raised:
+        canary.plan_present(snapshot(*there, hpas=(SCALER,)), SHOP, Wanted(image="i", share=25))
+    assert "another name, with track: stable in its selector" in raised.value.msg

@@ -14,7 +14,7 @@ from ansible_collections.meshops.canary.plugins.module_utils.errors import Inval
 from ansible_collections.meshops.canary.plugins.module_utils.rollout import record
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.adapt import move
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.capacity import Load, pods_needed
-from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Rollout, steps_from
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Rollout, by_pods, steps_from
 
 SHAPES = [
     ({"steps": [1, 10, 100]}, [1, 10, 100]),
@@ -50,6 +50,24 @@ WRONG = [
     ({"shape": "linear", "start": 0.001, "by": 0.001}, "more than 100 steps"),
     ({"start": 0}, "0 < start <= stop"),
 ]
+
+
+def test_by_pods_the_last_share_is_below_all() -> None:
+    assert [step.weight for step in by_pods(steps_from({"steps": [10, 50, 100]}))] == [10, 50]
+    assert [step.weight for step in by_pods(steps_from({"steps": [10], "gate": "manual"}))] == [10]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": [100]}, "a share below 100 is needed"),
+        ({"steps": [{"weight": 10, "replicas": 3}]}, r"steps\[0\].replicas: by pods"),
+        ({"steps": [10, {"weight": 100, "gate": "manual"}]}, "give the step of 10 the gate"),
+    ],
+)
+def test_what_pods_cannot_give_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        by_pods(steps_from(options))
 
 
 @pytest.mark.parametrize(("options", "message"), WRONG)

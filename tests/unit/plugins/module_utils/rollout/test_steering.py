@@ -162,3 +162,14 @@ def test_the_plan_in_words() -> None:
         "3. v3 5%, v1 0%, v2 95%: judged for 30 s, back if undecided after 600 s; gate opens after 3600 s",
         "then v2 is promoted; whenever it fails, back to v3 5%, v1 95%",
     ]
+
+
+def test_a_plan_by_pods_names_the_image_and_ends_with_a_rolling_update() -> None:
+    plan = Rollout("shop", "books", "shop", "shop-canary", (Step(25.0), Step(50.0)), image="shop:2")
+    assert plan.by_pods
+    assert not PLAN.by_pods
+    lines = steering.in_lines(plan)
+    assert "with shop:2, by the ratio of pods, in 2 steps" in lines[0]
+    assert lines[2].startswith("2. shop 50%, shop-canary 50%")
+    assert lines[-1].startswith("then shop takes the image by a rolling update and shop-canary goes")
+    assert lines[-1].endswith("back to shop 100%")

@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A share of a total of pods: stable is scaled to its part, and gets its own number back when the canary ends. Pure.
+
+How many pods stable had stands in an annotation of its own, so that a share of another total still gives that back.
+"""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+from ..errors import InvalidInput, Refused
+from ..routes.snapshot import label
+from ..routes.workloads import desired
+from . import ratio
+
+if t.TYPE_CHECKING:
+    from ..routes.snapshot import Object
+    from .pair import Pair, Wanted
+
+PODS_BEFORE: t.Final = "canary.meshops.io/pods-before"
+
+
+def scaled(pair: Pair, wanted: Wanted, count: int, hpa: Object | None) -> Object:
+    """Return stable with its part of `wanted.total` pods; as it is if no total is wanted, or it has them.
+
+    The total counts all Deployments behind the Service. What an earlier share has scaled up may come down again once
+    the canary has its `count` of pods, so that there are never fewer together. Raises Refused where stable would have
+    less than in the beginning or an autoscaler owns its pods, InvalidInput for a total that cannot be.
+    """
+    if wanted.total is None or wanted.share is None:
+        return pair.stable
+    others = pair.beside - desired(pair.stable)
+    pods = ratio.for_total(wanted.share, wanted.total).stable - others
+    if pods == desired(pair.stable):
+        return pair.stable
+    if hpa is not None:
+        raise Refused(
+            f"total: {label(hpa)} owns the number of pods of {label(pair.stable)}, so a total cannot be set. Leave "
+            "total out: the canary's pods then follow the autoscaler's."
+        )
+    least = _before(pair.stable)
+    if pods < least:
+        enough = ratio.for_stable(wanted.share, others + least)
+        raise Refused(
+            f"total: {wanted.share:g}% of {wanted.total} pods would leave {label(pair.stable)} {max(pods, 0)} of its "
+            f"{least} pods. Capacity never sinks below what it was: give at least "
+            f"{enough.stable + enough.canary}, or leave total out."
+        )
+    if pods < desired(pair.stable) and (pair.canary is None or desired(pair.canary) != count):
+        return pair.stable
+    after = copy.deepcopy(pair.stable)
+    annotations = after["metadata"].get("annotations") or {}
+    after["metadata"]["annotations"] = {**annotations, PODS_BEFORE: str(least)}
+    after["spec"]["replicas"] = pods
+    return after
+
+
+def given_back(stable: Object) -> Object:
+    """Return stable with the number of pods it had before a total was wanted; as it is if none was."""
+    if PODS_BEFORE not in (stable["metadata"].get("annotations") or {}):
+        return stable
+    after = copy.deepcopy(stable)
+    after["spec"]["replicas"] = _before(stable)
+    del after["metadata"]["annotations"][PODS_BEFORE]
+    return after
+
+
+def _before(stable: Object) -> int:
+    """Return how many pods stable had before a total was wanted."""
+    noted = (stable["metadata"].get("annotations") or {}).get(PODS_BEFORE, str(desired(stable)))
+    if not noted.isdigit():
+        raise InvalidInput(
+            f"{label(stable)} has an annotation {PODS_BEFORE} that is no number, {noted!r}: it was changed by hand. "
+            "Scale the Deployment as it should be, and remove the annotation."
+        )
+    return int(noted)

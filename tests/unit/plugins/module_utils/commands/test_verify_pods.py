@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Counting a canary by pods in Prometheus: by whose counter, since when. Real pods: extensions/molecule."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.commands.verify_pods import ByPods
+from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
+from ansible_collections.meshops.canary.plugins.module_utils.prometheus import Series
+from support.deployments import SHOP, owned_pod
+
+PODS = [owned_pod("shop", "7d", "aaaaa"), owned_pod("shop", "7d", "bbbbb"), owned_pod("shop-canary", "9f", "ccccc")]
+COUNTER = {"query": 'http_requests_total{app="shop"}', "label": "pod"}
+
+
+class Api:
+    """Lists one Service and its pods; its clock is so many seconds after the last of them became ready."""
+
+    def __init__(self, seconds: float) -> None:
+        last = datetime.datetime(2026, 11, 22, 12, 0, 0, tzinfo=datetime.timezone.utc)
+        self.server_time = last + datetime.timedelta(seconds=seconds)
+
+    def list(self, resource: t.Any, _namespace: str) -> list[dict[str, t.Any]]:
+        front = {"metadata": {"name": "shop", "namespace": "books"}, "spec": {"selector": {"app": "shop"}}}
+        found = {"Service": [front], "Pod": PODS}[resource.kind]
+        return [{"apiVersion": "v1", **one} for one in found]
+
+
+class Server:
+    """Prometheus with one series a pod, which grew by a hundred for each second."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    def query(self, _text: str, moment: float) -> list[Series]:
+        self.asked.append(moment)
+        names = [pod["metadata"]["name"] for pod in PODS]
+        labels = [{"pod": name, "code": "200"} for name in names] + [{"job": "other"}]
+        return [Series(one, ((moment, 100.0 * moment),)) for one in labels]
+
+
+def test_ready_pods_are_the_intended_ratio() -> None:
+    assert ByPods(t.cast("t.Any", Api(60)), SHOP).weights == {"shop": 2.0, "shop-canary": 1.0}
+
+
+@pytest.mark.parametrize(("age", "counted"), [(60.0, 30.0), (12.0, 12.0)])
+def test_nothing_is_counted_from_before_the_pods_changed(age: float, counted: float) -> None:
+    server = Server()
+    found = ByPods(t.cast("t.Any", Api(age)), SHOP).by_prometheus(t.cast("t.Any", server), COUNTER, 30.0)
+    assert server.asked[1] - server.asked[0] == pytest.approx(counted)
+    assert found.seconds == counted
+    assert found.counts["shop"] == pytest.approx(2 * found.counts["shop-canary"], abs=2)
+    assert set(found.counts) == {"shop", "shop-canary"}
+    assert bool(found.notes) == (counted < 30)
+
+
+def test_without_a_counter_prometheus_knows_nothing_of_pods() -> None:
+    with pytest.raises(InvalidInput, match="counter: without a mesh"):
+        ByPods(t.cast("t.Any", Api(60)), SHOP).by_prometheus(t.cast("t.Any", Server()), None, 30.0)
