@@ -58,8 +58,8 @@ options:
     default: stop
   supersede:
     description:
-      - Whether to begin in place of an unfinished rollout with another plan. Versions that are not in the new plan then
-        get no requests any more from its first step on.
+      - Whether to begin in place of an unfinished rollout with another plan, even of one that is alive while it judges
+        or waits at a gate. Versions that are not in the new plan get no requests any more from its first step on.
     type: bool
     default: false
   holder:
@@ -247,14 +247,8 @@ plan_text:
   returned: success
   type: list
   elements: str
-beats:
-  description: How often the lock was renewed.
-  returned: O(state=kept)
-  type: int
-events:
-  description: Entries of the trail so far.
-  returned: success
-  type: int
+beats: {description: "How often the lock was renewed.", returned: O(state=kept), type: int}
+events: {description: "Entries of the trail so far.", returned: success, type: int}
 drift:
   description: How somebody changed the weights in mid-run, in words; empty if nobody did.
   returned: success
@@ -288,14 +282,8 @@ error_code:
   returned: failure
   type: str
   sample: held
-holder:
-  description: Who has the lock, with RV(error_code=held).
-  returned: failure
-  type: str
-until:
-  description: When that lock ends, with RV(error_code=held).
-  returned: failure
-  type: str
+holder: {description: "Who has the lock, with RV(error_code=held).", returned: failure, type: str}
+until: {description: "When that lock ends, with RV(error_code=held).", returned: failure, type: str}
 """
 
 from ansible_collections.meshops.canary.plugins.module_utils.commands import entry, rollout

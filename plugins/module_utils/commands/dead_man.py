@@ -63,6 +63,10 @@ class DeadMan:
         """
         asked, last = self._params["dead_man"], (before.dead_man if before else None) or {}
         stored.dead_man = None
+        if asked and stored.rollout.by_pods:
+            raise InvalidInput(
+                "dead_man: by pods there are no routes to take back; leave it out with route_api=replicas."
+            )
         if asked:
             kept = last.get("job") if last and _same(asked, last) and self._state(last["job"]) == "watching" else None
             name = kept or f"{dead_man.NAME}-{self._service.name[:40].rstrip('-.')}-{secrets.token_hex(3)}"

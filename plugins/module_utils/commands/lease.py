@@ -59,14 +59,17 @@ class Lease:
         self.took_over_from = ""
         self.newly_taken = False
 
-    def take(self) -> None:
-        """Take or renew the lock. Raises Held if somebody else has it, Conflict if it cannot be settled."""
+    def take(self, *, by_force: bool = False) -> None:
+        """Take or renew the lock. Raises Held if somebody else has it, Conflict if it cannot be settled.
+
+        by_force: from a living holder too, who then finds it lost at his next record.
+        """
         for _again in range(TRIES):
             found = self._cluster.get(LEASE, self._namespace, self.name)
             now = self.now()
             mine = found is not None and self._is_ours(found)
             if found is not None and not mine:
-                self._refuse_if_held(found, now)
+                self._refuse_if_held(found, now, by_force=by_force)
             try:
                 self._write(found, now, mine=mine)
             except Conflict:
@@ -116,14 +119,14 @@ class Lease:
         process = (found["metadata"].get("annotations") or {}).get(PROCESS, "")
         return bool(who == self.identity and process == self._process)
 
-    def _refuse_if_held(self, found: Object, now: datetime.datetime) -> None:
+    def _refuse_if_held(self, found: Object, now: datetime.datetime, *, by_force: bool) -> None:
         spec = found.get("spec") or {}
         who, ends = spec.get("holderIdentity"), _expiry(found)
         if not who:
             return
         self.took_over_from = str(who)
         process = (found["metadata"].get("annotations") or {}).get(PROCESS, "")
-        if ends is None or ends <= now or is_dead(process):
+        if by_force or ends is None or ends <= now or is_dead(process):
             return
         raise Held(
             f"{who} holds the Lease {self._namespace}/{self.name} until {_short(ends)} and renews it while it works: "

@@ -10,16 +10,11 @@ import copy
 import typing as t
 
 from ..cluster import Cluster
-from ..errors import CanaryError, InvalidInput
+from ..errors import CanaryError, Conflict, InvalidInput
 from ..rollout import machine, steering
-<<<<<<< HEAD
 from . import run_heart, run_result
-from .argspec import CONNECTION, SERVICE, ArgSpec
-from .dead_man import OPTIONS, DeadMan
-=======
-from . import run_result
 from .argspec import BY_PODS, CONNECTION, ArgSpec
->>>>>>> h2
+from .dead_man import OPTIONS, DeadMan
 from .lease import Lease
 from .reading import service_of
 from .run_open import Opening, state_now
@@ -36,13 +31,8 @@ if t.TYPE_CHECKING:
 SPEC: t.Final = ArgSpec(
     {
         **CONNECTION,
-<<<<<<< HEAD
-        **SERVICE,
-        "state": {"type": "str", "default": "present", "choices": ["opened", "recorded", "kept", "closed", "present"]},
-=======
         **BY_PODS,
-        "state": {"type": "str", "default": "present", "choices": ["opened", "recorded", "closed", "present"]},
->>>>>>> h2
+        "state": {"type": "str", "default": "present", "choices": ["opened", "recorded", "kept", "closed", "present"]},
         "stable": {"type": "str"},
         "canary": {"type": "str"},
         "image": {"type": "str", "default": ""},
@@ -121,10 +111,13 @@ class _Task:
         if self._check_mode:
             stored, resumed, drift = opening.decide(self._store.read(), self._now())
             return {**self._told(stored, drift=drift, resumed=resumed), "changed": True, "diff": opening.diff()}
-        self._lease.take()
+        by_force = opening.may_dislodge(self._store.read())
+        self._lease.take(by_force=by_force)
         if self._lease.took_over_from and self._lease.newly_taken:
             self._log(f"Taking the lock over from {self._lease.took_over_from}")
         before = self._store.read()
+        if by_force and not opening.may_dislodge(before):
+            raise Conflict("The rollout to be superseded has gone on in this moment. Run again.")
         last = copy.copy(before)
         stored, resumed, drift = opening.decide(before, self._now())
         event = "resumed" if resumed else "opened"
@@ -143,6 +136,8 @@ class _Task:
     def recorded(self) -> dict[str, t.Any]:
         """Tell the record what happened, and be told what is next."""
         stored = self._needed()
+        if not self._check_mode:
+            self._lease.take()  # first of all: who has lost the lock is told that, not what his event means elsewhere
         event, drift = self._params["event"], ""
         if event == "ready":  # the next thing to happen is a write to the routes
             drift = steering.drift(stored.rollout, stored.run, self._weights(stored))
@@ -158,7 +153,6 @@ class _Task:
             raise InvalidInput(f"event: {error}; possible now: {possible}.") from error
         if self._check_mode:
             return {**self._told(stored, drift=drift), "changed": True}
-        self._lease.take()
         self._trail(stored, trail)
         self._dead_man.tell(stored)
         self._store.write(stored)

@@ -82,6 +82,15 @@ class Opening:
         drift = steering.drift(stored.rollout, stored.run, self._found)
         return self._begun(stored, now, stored), False, drift
 
+    def may_dislodge(self, stored: Stored | None) -> bool:
+        """Return whether this rollout may take the lock from a living one: superseding it while it judges or waits.
+
+        What it does next is to record, and that finds the lock lost. While it writes routes it must not be disturbed.
+        """
+        if stored is None or not self._params["supersede"] or stored.run.plan_hash == self._hash:
+            return False
+        return stored.run.phase in ("observing", "gated")
+
     def _is_done(self, stored: Stored) -> bool:
         """Return whether this canary is promoted and still is, by whatever steps: beginning anew would take it back."""
         promoted = stored.run.phase == "promoted" and stored.rollout.canary == self.rollout.canary
