@@ -16,12 +16,8 @@ check: venv  ## lint, sanity, types, unit and property tests, build and install;
 	@$(python) tests/run.py check $(if $(TIERS),--only $(TIERS))
 
 .PHONY: test
-test: venv  ## what continuous integration runs: check, then the tests on a real API server (TIERS="api mesh": these alone)
+test: venv  ## everything that continuous integration runs: check, then the tests on a real mesh (TIERS="api mesh": these alone)
 	@$(python) tests/run.py test $(if $(TIERS),--only $(TIERS))
-
-.PHONY: test-all
-test-all: venv  ## the same, then the mesh tests with real traffic and every Molecule scenario
-	@$(python) tests/run.py all $(if $(TIERS),--only $(TIERS))
 
 .PHONY: format
 format: venv  ## lay the Python code out
