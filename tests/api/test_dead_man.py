@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.commands import dead_man_program as program
@@ -16,6 +17,7 @@ from support.direct import ISTIO, Direct, destination_rule, service, virtual_ser
 
 if t.TYPE_CHECKING:
     from support.kube import Kube
+    from support.play import Player
 
 LEASES = "coordination.k8s.io/v1"
 PLAN: dict[str, t.Any] = {"stable": "v1", "canary": "v2", "steps": [10, 50, 100], "holder": "ada@ops1/1"}
@@ -127,6 +129,9 @@ def test_the_requests_go_back_and_the_next_run_ends_it(watched: Watched) -> None
     again = watched.opened()
     assert again["resumed"]
     assert again["run"]["phase"] == "rolling_back"
+    assert again["run"]["dead_man"] != watched.job
+    kept = watched.kube.get("batch/v1", "Job", watched.job, watched.space)
+    assert kept is not None, "its log says what it did"
     assert again["run"]["weights_wanted"] == {"v1": 100.0, "v2": 0.0}
     watched.shift(again["run"]["weights_wanted"])
     assert watched.recorded("done")["run"]["phase"] == "rolled_back"
@@ -223,9 +228,8 @@ def test_a_run_that_is_closed_before_its_end_is_watched_on(watched: Watched, kub
     assert seconds >= AFTER
 
 
-def test_the_same_job_watches_on_and_other_settings_make_another(watched: Watched, kube: Kube) -> None:
-    assert watched.opened()["run"]["dead_man"] == watched.job
-    other = watched.opened(dead_man={"after": 77.0})["run"]["dead_man"]
+def test_each_run_has_a_job_of_its_own_and_removes_that_of_before(watched: Watched, kube: Kube) -> None:
+    other = watched.opened()["run"]["dead_man"]
     assert other not in ("", watched.job)
     assert kube.get("batch/v1", "Job", watched.job, watched.space) is None
     assert watched.opened(dead_man=None)["run"]["dead_man"] == ""
@@ -254,6 +258,22 @@ def test_the_account_of_the_job_can_do_no_more(watched: Watched) -> None:
     ):
         with pytest.raises(program.Trouble, match=r"^403"):
             api.get(path)
+
+
+@pytest.mark.parametrize("inside", ["true", "false"])
+def test_the_program_is_the_same_from_an_action_and_from_a_module(
+    kube: Kube, play: Player, routed: str, inside: str
+) -> None:
+    options = {"service": "reviews", "namespace": routed, "state": "opened", "dead_man": {"after": AFTER}}
+    plan = {name: value for name, value in PLAN.items() if name != "holder"}
+    task = {"name": "Open", "meshops.canary.canary_rollout": {**options, **plan}}
+    job = play([task], environment={"CANARY_IN_PROCESS": inside}).task("Open")["run"]["dead_man"]
+    found = kube.get("v1", "ConfigMap", job, routed)
+    assert found is not None
+    assert found["data"] == {"dead_man.py": Path(program.__file__).read_text(encoding="utf-8")}
+    made = kube.get("batch/v1", "Job", job, routed)
+    assert made is not None
+    assert made["spec"]["suspend"] is False
 
 
 def test_routes_of_another_namespace_are_refused(direct: Direct, kube: Kube, namespace: str) -> None:

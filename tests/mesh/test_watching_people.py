@@ -50,7 +50,7 @@ def seen(whole_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> tuple[
             )
     finally:
         whole_stage.break_version("v2", FAULT_ERROR_RATE=None)
-    lines = [line.partition(" | ")[2] for line in log.read_text(encoding="utf-8").splitlines()]
+    lines = [line.partition("| ")[2] for line in log.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if re.match(r"\d\d:\d\d:\d\d ", line)], metrics
 
 

@@ -56,30 +56,33 @@ class DeadMan:
         if asked and not 10 <= asked["after"] <= 86400:
             raise InvalidInput(f"dead_man.after must be between 10 and 86400 seconds, not {asked['after']:g}.")
 
-    def order(self, stored: Stored, before: Stored | None) -> None:
-        """Put into the record which Job is to watch: the one that does, or a new one. before: the record as read.
+    def order(self, stored: Stored) -> None:
+        """Put a new Job into the record; the one of a run that was left may be about to end, so nobody relies on it.
 
         Raises CanaryError where the way back cannot be told; nothing was moved yet.
         """
-        asked, last = self._params["dead_man"], (before.dead_man if before else None) or {}
+        asked = self._params["dead_man"]
         stored.dead_man = None
         if asked and stored.rollout.by_pods:
             raise InvalidInput(
                 "dead_man: by pods there are no routes to take back; leave it out with route_api=replicas."
             )
         if asked:
-            kept = last.get("job") if last and _same(asked, last) and self._state(last["job"]) == "watching" else None
-            name = kept or f"{dead_man.NAME}-{self._service.name[:40].rstrip('-.')}-{secrets.token_hex(3)}"
+            name = f"{dead_man.NAME}-{self._service.name[:40].rstrip('-.')}-{secrets.token_hex(3)}"
             stored.dead_man = {"job": name, **asked}
             stored.dead_man.update(self._told(stored))
 
     def make(self, stored: Stored, before: Stored | None) -> None:
-        """Make the Job that the written record names, and remove the one of before. Raises ApiError."""
-        last = ((before.dead_man if before else None) or {}).get("job", "")
+        """Make the Job that the written record names, and remove the one of before. Raises ApiError.
+
+        before: the record as it was read. A Job that has acted goes by itself, after an hour for its log.
+        """
         told = stored.dead_man
-        if last and last != (told or {}).get("job"):
-            self._remove(last)
-        if told is None or last == told["job"]:
+        if before and before.dead_man:
+            last = before.dead_man["job"]
+            if not any(entry.get("by") == f"dead-man/{last}" for entry in before.events):
+                self._remove(last)
+        if told is None:
             return
         service = self._cluster.get(kinds.SERVICE, self._service.namespace, self._service.name)
         settings = {
@@ -183,10 +186,6 @@ class DeadMan:
                 self._cluster.delete(kinds.JOB, self._service.namespace, name, cascade=True)
         except ApiError as error:
             self.warnings.append(f"The dead man's Job {name} could not be removed; it ends by itself. {error.msg}")
-
-
-def _same(asked: Mapping[str, t.Any], last: Mapping[str, t.Any]) -> bool:
-    return all(last.get(option) == asked[option] for option in OPTIONS)
 
 
 def _path(way: Mapping[str, t.Any]) -> str:

@@ -127,7 +127,7 @@ class _Task:
             event, self._params = "drift", {**self._params, "note": f"{self._params['on_drift']}: {drift}"}
         entry = {"event": event, "from": "", "to": stored.run.phase, "step": stored.run.at, "reason": stored.run.reason}
         self._trail(stored, [entry])
-        self._dead_man.order(stored, last)
+        self._dead_man.order(stored)
         self._store.write(stored)
         self._dead_man.make(stored, last)
         self._announce(stored, event, self._params["note"] or steering.in_lines(stored.rollout)[0])
