@@ -110,7 +110,7 @@ def molecule_step(root: Path, home: Path, collections: Path) -> Step:
         "NO_COLOR": "1",
     }
     command = (str(BIN / "molecule"), "test", "--all", "--report")
-    return Step("molecule", (command,), root, environment, seconds=1800, counter=count_scenarios)
+    return Step("molecule", (command,), root, environment, seconds=2700, counter=count_scenarios)
 
 
 def count_scenarios(log: str) -> tuple[int, int]:
