@@ -33,7 +33,7 @@ lab-down: venv  ## stop the lab and leave nothing behind
 
 .PHONY: demo
 demo: venv  ## the Bookinfo story on a real mesh, with a report (KEEP=1 leaves the cluster up)
-	@lab/demo/run $(if $(KEEP),--keep)
+	@$(python) lab/demo/run $(if $(KEEP),--keep)
 
 .PHONY: bench
 bench: venv  ## measure tasks beside kubernetes.core, then whole rollouts under load (needs the lab: make lab-up)
