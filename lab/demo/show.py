@@ -31,6 +31,8 @@ ONE_VERSION = {"sidecar": 800, "gateway": 200}
 STAGE_LIMIT = 240.0
 # Three times the background, and enough requests to judge the shares by.
 SCALING_RATE, SCALING_REQUESTS, SCALING_LIMIT = 80.0, 1500, 90.0
+# What the autoscalers see is half a minute old; a promotion would count the load of before as still to be carried.
+CALM_LIMIT = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +147,9 @@ class Show:
                 if self._watch.ready(version) > before:
                     took = time.time() - began
             time.sleep(max(0.0, began + SCALING_REQUESTS / SCALING_RATE - time.time()))
+        calm_by = time.time() + CALM_LIMIT
+        while not self._watch.is_calm(version) and time.time() < calm_by:
+            time.sleep(1)
         now = self._watch.ready(version)
         stage.readings.append(Reading("sidecar", EVERYBODY, step.everybody, running.result()))
         self._courses[EVERYBODY].timeline.extend(stage.readings[-1].seen.timeline)

@@ -28,6 +28,7 @@ class Watch:
     def __init__(self, kubeconfig: str, namespace: str, service: str, users: t.Sequence[str]) -> None:
         api = kubernetes.config.new_client_from_config(config_file=kubeconfig)
         self._objects, self._apps = kubernetes.client.CustomObjectsApi(api), kubernetes.client.AppsV1Api(api)
+        self._autoscalers = kubernetes.client.AutoscalingV2Api(api)
         self._namespace, self._service = namespace, service
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -45,6 +46,18 @@ class Watch:
     def ready(self, version: str) -> int:
         """Return how many pods of a version were ready at the last look."""
         return self.replicas[-1][1].get(version, 0) if self.replicas else 0
+
+    def is_calm(self, version: str) -> bool:
+        """Return whether the version's autoscaler sees no more CPU used than it aims at; False if it cannot be read."""
+        try:
+            found = self._autoscalers.read_namespaced_horizontal_pod_autoscaler(
+                f"{self._service}-{version}", self._namespace
+            )
+            aims = {one.resource.name: one.resource.target.average_utilization for one in found.spec.metrics}
+            seen = {one.resource.name: one.resource.current.average_utilization for one in found.status.current_metrics}
+            return all(seen[name] <= aim for name, aim in aims.items())
+        except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError, AttributeError, KeyError, TypeError):
+            return False
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD):
