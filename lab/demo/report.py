@@ -29,7 +29,7 @@ HOW_MEASURED = (
     "gateway, signing in as testuser where it says so. Every answer names the pod it came from. The bar shows the "
     "measured shares, the mark in it the wanted one.",
     "p is the exact probability of counts at least this unlikely if the proxies split as asked (binomial, with three "
-    "versions multinomial). A stage fails if p is below 0.0001, if there were too few requests to notice five points "
+    "versions multinomial). A stage fails if p is below 0.001, if there were too few requests to notice five points "
     "of deviation, or if a single request failed.",
 )
 

@@ -18,8 +18,9 @@ if t.TYPE_CHECKING:
     from lab.traffic import Measurement
 
 EVERYBODY = "everybody"
-# Asked of every stage, and of every place alone, for one may not hide behind the other: some thirty questions a demo.
-ALPHA = 0.0001
+STAGE_ALPHA = 0.001
+# One place may not hide behind the other. Asked of every place alone, so more doubt is allowed than for the stage.
+PLACE_ALPHA = 0.0001
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Reading:
         if self.seen.failed:
             most = next(iter(self.seen.reasons))
             return f"{self.who} from the {self.place}: {self.seen.failed} requests failed, most of them: {most}"
-        verdict = split.test_split(self.seen.counts, self.wanted, alpha=ALPHA)
+        verdict = split.test_split(self.seen.counts, self.wanted, alpha=PLACE_ALPHA)
         if verdict.verdict == "fail" or verdict.p_value is None:
             return f"{self.who} from the {self.place}: {'; '.join(verdict.reasons)}"
         return None
@@ -107,7 +108,7 @@ class Stage:
             self.troubles.append("nothing was measured")
         for who in self.cohorts:
             wanted = next(reading.wanted for reading in self.readings if reading.who == who)
-            verdict = split.test_split(self.counts_of(who), wanted, alpha=ALPHA)
+            verdict = split.test_split(self.counts_of(who), wanted, alpha=STAGE_ALPHA)
             if verdict.verdict != "pass":
                 self.troubles.append(f"{who}: {'; '.join(verdict.reasons)}")
         self.troubles += [problem for reading in self.readings if (problem := reading.problem())]
