@@ -9,11 +9,11 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from support.rollouts import LOAD, Stage, kill, report
 
 from lab.traffic import bookinfo_variables
 
 from .conftest import measure
-from .rollouts import LOAD, Stage, kill, report
 
 if t.TYPE_CHECKING:
     from support.kube import Object

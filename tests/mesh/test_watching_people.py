@@ -14,8 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-
-from .rollouts import LOAD, QUICK, Stage
+from support.rollouts import LOAD, QUICK, Stage
 
 if t.TYPE_CHECKING:
     from support.lab import Lab
@@ -80,12 +79,12 @@ def test_the_file_says_how_it_ended_and_nothing_is_beside_it(seen: tuple[list[st
 
 
 def test_prometheus_understands_the_dashboard_and_has_what_comes_from_istio(
-    seen: tuple[list[str], Path], stage: Stage, lab: Lab
+    seen: tuple[list[str], Path], whole_stage: Stage, lab: Lab
 ) -> None:
     panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
     for expression in (target["expr"] for panel in panels for target in panel["targets"]):
         query = expression.replace("$__rate_interval", "3m").replace("$service", "reviews")
-        query = urllib.parse.urlencode({"query": query.replace("$namespace", stage.shop.namespace)})
+        query = urllib.parse.urlencode({"query": query.replace("$namespace", whole_stage.shop.namespace)})
         with urllib.request.urlopen(f"{lab.facts['prometheus_url']}/api/v1/query?{query}", timeout=20) as answer:
             told = json.load(answer)
         assert told["status"] == "success"
@@ -93,8 +92,8 @@ def test_prometheus_understands_the_dashboard_and_has_what_comes_from_istio(
         assert {"v1", "v2"} <= versions or "canary_rollout" in expression, expression
 
 
-def test_the_past_is_judged_as_it_was(seen: tuple[list[str], Path], stage: Stage, lab: Lab) -> None:
-    played = stage.shop.play("backtest", prometheus_url=lab.facts["prometheus_url"], interval=2)
+def test_the_past_is_judged_as_it_was(seen: tuple[list[str], Path], whole_stage: Stage, lab: Lab) -> None:
+    played = whole_stage.shop.play("backtest", prometheus_url=lab.facts["prometheus_url"], interval=2)
     table = played.task("Show what would have been decided")["msg"]
     print("\n".join(table))
     assert len(table) == 3
