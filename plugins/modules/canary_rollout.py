@@ -24,9 +24,7 @@ options:
     description:
       - V(opened) takes the lock and begins the rollout, or goes on with one that was left unfinished.
       - V(recorded) tells what happened (O(event)) and returns what is next.
-      - V(kept) renews the lock every quarter of O(dead_man.after) until the playbook ends, is killed, or gives the lock back. It
-        is for a task with C(async) and C(poll=0) beside the others, and needs O(holder). Linux only, for it looks at the
-        playbook's process.
+      - V(kept) renews the lock until the playbook ends or is killed, for a task with C(async); see O(dead_man). Needs O(holder).
       - V(closed) gives the lock back. The record stays until the next rollout of the service.
       - V(present) only tells where the rollout stands.
     type: str
@@ -112,8 +110,7 @@ notes:
   - By pods (O(route_api=replicas)) the last step is below 100 percent, for all pods are new by the promotion. A share counts as kept while the
     canary has the pods that were written for it, whatever an autoscaler does to stable's.
   - Rights are V(get), V(create) and V(patch) on C(configmaps) and C(leases.coordination.k8s.io) in the service's namespace,
-    and V(create) on C(events) and V(get) on C(services) for the Events. With O(dead_man) also V(get), V(create), V(patch) and
-    V(delete) on C(jobs.batch) and V(create) on C(serviceaccounts), C(roles) and C(rolebindings).
+    and V(create) on C(events) and V(get) on C(services) for the Events.
   - The phases are V(preparing) (capacity), V(shifting) (weights), V(observing) (analysis), V(gated) (approval),
     V(promoting), V(rolling_back), and the ends V(promoted), V(rolled_back) and V(stopped).
 seealso:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from support.rollouts import LOAD, Stage, kill, report
 
 from lab.traffic import bookinfo_variables
 
 from .conftest import measure
-from .rollouts import LOAD, Stage, kill, report
 
 if t.TYPE_CHECKING:
     from support.kube import Object
@@ -59,9 +59,9 @@ def test_a_killed_run_is_taken_back_and_the_next_one_ends_it(stage: Stage, watch
     with stage.shop.sidecar.background(LOAD) as load:
         process = stage.begin("v3", **slow)
         stage.kube.wait_until(lambda: stage.run().get("phase") == "observing", 90, "the first step")
-        assert stage.weights() == {"v1": 90, "v3": 10}
+        assert stage.weights() == {"v2": 90, "v3": 10}
         kill(process)
-        stage.kube.wait_until(lambda: stage.weights() == {"v1": 100}, 5 * AFTER, "the requests back on v1")
+        stage.kube.wait_until(lambda: stage.weights() == {"v2": 100}, 5 * AFTER, "the requests back on v2")
         stage.kube.wait_until(lambda: events(stage), 20, "the Event of the dead man")
         assert stage.run()["phase"] == "rolling_back"
         told = report(stage.rollout("v3", fails=True, **slow))
@@ -75,7 +75,7 @@ def test_a_killed_run_is_taken_back_and_the_next_one_ends_it(stage: Stage, watch
     (event,) = events(stage)
     assert event["involvedObject"]["name"] == "reviews"
     assert "the requests are back" in event["message"]
-    assert measure(stage.shop.sidecar, 300).counts == {"v1": 300}
+    assert measure(stage.shop.sidecar, 300).counts == {"v2": 300}
 
 
 def test_a_living_run_is_let_be_however_long_it_is_silent(stage: Stage, watched: dict[str, t.Any]) -> None:

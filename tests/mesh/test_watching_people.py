@@ -14,8 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-
-from .rollouts import LOAD, QUICK, Stage
+from support.rollouts import LOAD, QUICK, Stage
 
 if t.TYPE_CHECKING:
     from support.lab import Lab
@@ -32,7 +31,7 @@ def seen(whole_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     folder = tmp_path_factory.mktemp("seen")
     log, metrics = folder / "ansible.log", folder / "reviews.prom"
     whole_stage.reset()
-    whole_stage.break_version("v2", FAULT_ERROR_RATE=FAILING)
+    whole_stage.break_version("v3", FAULT_ERROR_RATE=FAILING)
     try:
         with whole_stage.shop.sidecar.background(LOAD):
             whole_stage.shop.player(
@@ -44,12 +43,12 @@ def seen(whole_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> tuple[
                 },
                 service="reviews",
                 ns=whole_stage.shop.namespace,
-                canary="v2",
+                canary="v3",
                 **{**QUICK, "steps": [{"weight": 5, "analysis": False}, 20, 100], "pause": 25},
                 textfile=str(metrics),
             )
     finally:
-        whole_stage.break_version("v2", FAULT_ERROR_RATE=None)
+        whole_stage.break_version("v3", FAULT_ERROR_RATE=None)
     lines = [line.partition("| ")[2] for line in log.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if re.match(r"\d\d:\d\d:\d\d ", line)], metrics
 
@@ -58,13 +57,13 @@ def test_each_thing_that_happens_is_a_line(seen: tuple[list[str], Path]) -> None
     told = [line[9:] for line in seen[0]]
     print("\n".join(told))
     wanted = [
-        r"reviews v1 -> v2 \| step 1/3 \| \[#-+\] 5% \| preparing \| v1 95%, v2 5%",
-        r"reviews \| v1 95%, v2 5% \| \d+ of \d+ proxies hold them",
-        r"reviews v1 -> v2 \| step 2/3 \| \[####-+\] 20% \| shifting",
-        r"v2: \d+ of \d+ failed \([\d.]+%\) \| v1: 0 of \d+ failed \(0%\) \| \d+ s of 25 s|reviews v2 \| fail",
-        r"reviews v2 \| fail after \d+ s \| v2 \d+ of \d+ failed .* no chance explains that",
-        r"reviews v1 -> v2 \| step 2/3 \| \[-+\] 0% \| rolling back \| v1 100%, v2 0%",
-        r"reviews v1 -> v2 \| step 2/3 \| \[-+\] 0% \| rolled back",
+        r"reviews v2 -> v3 \| step 1/3 \| \[#-+\] 5% \| preparing \| v2 95%, v3 5%",
+        r"reviews \| v2 95%, v3 5% \| \d+ of \d+ proxies hold them",
+        r"reviews v2 -> v3 \| step 2/3 \| \[####-+\] 20% \| shifting",
+        r"v3: \d+ of \d+ failed \([\d.]+%\) \| v2: 0 of \d+ failed \(0%\) \| \d+ s of 25 s|reviews v3 \| fail",
+        r"reviews v3 \| fail after \d+ s \| v3 \d+ of \d+ failed .* no chance explains that",
+        r"reviews v2 -> v3 \| step 2/3 \| \[-+\] 0% \| rolling back \| v2 100%, v3 0%",
+        r"reviews v2 -> v3 \| step 2/3 \| \[-+\] 0% \| rolled back",
     ]
     places = [next((place for place, line in enumerate(told) if re.match(one, line)), None) for one in wanted]
     assert None not in places, dict(zip(wanted, places, strict=True))
@@ -74,27 +73,27 @@ def test_each_thing_that_happens_is_a_line(seen: tuple[list[str], Path]) -> None
 def test_the_file_says_how_it_ended_and_nothing_is_beside_it(seen: tuple[list[str], Path]) -> None:
     text = seen[1].read_text(encoding="utf-8")
     assert re.search(r'^canary_rollout_phase\{.*phase="rolled_back"\} 1$', text, re.MULTILINE)
-    assert re.search(r'^canary_rollout_weight_percent\{.*destination_version="v1"\} 100$', text, re.MULTILINE)
+    assert re.search(r'^canary_rollout_weight_percent\{.*destination_version="v2"\} 100$', text, re.MULTILINE)
     assert re.search(r'^canary_rollout_verdicts_total\{.*verdict="fail"\} 1$', text, re.MULTILINE)
     assert [path.name for path in seen[1].parent.glob("*.prom*")] == ["reviews.prom"]
 
 
 def test_prometheus_understands_the_dashboard_and_has_what_comes_from_istio(
-    seen: tuple[list[str], Path], stage: Stage, lab: Lab
+    seen: tuple[list[str], Path], whole_stage: Stage, lab: Lab
 ) -> None:
     panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
     for expression in (target["expr"] for panel in panels for target in panel["targets"]):
         query = expression.replace("$__rate_interval", "3m").replace("$service", "reviews")
-        query = urllib.parse.urlencode({"query": query.replace("$namespace", stage.shop.namespace)})
+        query = urllib.parse.urlencode({"query": query.replace("$namespace", whole_stage.shop.namespace)})
         with urllib.request.urlopen(f"{lab.facts['prometheus_url']}/api/v1/query?{query}", timeout=20) as answer:
             told = json.load(answer)
         assert told["status"] == "success"
         versions = {one["metric"].get("destination_version") for one in told["data"]["result"]}
-        assert {"v1", "v2"} <= versions or "canary_rollout" in expression, expression
+        assert {"v2", "v3"} <= versions or "canary_rollout" in expression, expression
 
 
-def test_the_past_is_judged_as_it_was(seen: tuple[list[str], Path], stage: Stage, lab: Lab) -> None:
-    played = stage.shop.play("backtest", prometheus_url=lab.facts["prometheus_url"], interval=2)
+def test_the_past_is_judged_as_it_was(seen: tuple[list[str], Path], whole_stage: Stage, lab: Lab) -> None:
+    played = whole_stage.shop.play("backtest", prometheus_url=lab.facts["prometheus_url"], interval=2)
     table = played.task("Show what would have been decided")["msg"]
     print("\n".join(table))
     assert len(table) == 3

@@ -55,6 +55,8 @@ class DeadMan:
         asked = params["dead_man"]
         if asked and not 10 <= asked["after"] <= 86400:
             raise InvalidInput(f"dead_man.after must be between 10 and 86400 seconds, not {asked['after']:g}.")
+        if asked and params["route_api"] == "replicas":
+            raise InvalidInput("dead_man: with route_api=replicas there are no routes to put back; leave it out.")
 
     def order(self, stored: Stored) -> None:
         """Put a new Job into the record; the one of a run that was left may be about to end, so nobody relies on it.

@@ -65,7 +65,7 @@ def moments_of_record(report: Mapping[str, t.Any], *, warm_up: float = 0.0) -> l
         carry = "stable" if entry.get("event") == "step_back" else "all"
     if not found:
         raise InvalidInput(
-            f"The record of the last rollout of {report.get('service')} holds no judgement. "
+            f"No judgement of a rollout of {report.get('service') or 'this service'} is recorded. "
             "Name a span with begin and end."
         )
     return found

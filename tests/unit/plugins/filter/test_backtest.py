@@ -108,7 +108,7 @@ def test_a_span_has_nothing_to_differ_from() -> None:
         ({}, {"begin": NOON, "end": NOON + 30}, "it is 30 s, but one judgement takes 60 s"),
         ({}, {"begin": NOON, "end": NOON + 1e6}, "at most 500 are judged"),
         ({}, {"begin": NOON, "end": NOON + 60, "watch": 0.5}, "at least 1 second"),
-        ({"service": "reviews", "events": []}, {}, "last rollout of reviews holds no judgement"),
+        ({"service": "reviews", "events": []}, {}, "No judgement of a rollout of reviews is recorded"),
         (None, {}, "wants the report"),
     ],
 )
