@@ -127,7 +127,7 @@ def test_what_cannot_begin_holds_no_lock(by_pods: ByPods, kube: Kube, options: O
     assert failed["error_code"] == "invalid_input"
     assert words in failed["msg"]
     leases = kube.list("coordination.k8s.io/v1", "Lease", by_pods.direct.namespace)
-    assert [one for one in leases if (one["spec"].get("holderIdentity") or "")] == []
+    assert not any(one["spec"].get("holderIdentity") for one in leases)
 
 
 def test_an_analysis_by_pods_says_what_it_needs(by_pods: ByPods) -> None:

@@ -104,15 +104,13 @@ def _list_difference(before: list[t.Any], after: list[t.Any], path: str) -> Iter
         return
     place = len(before)
     for old, new in reversed(_alignment(before, after)):
-        if old is not None:
-            place = old
-        if old is None:
-            assert new is not None
+        place = place if old is None else old
+        if old is None and new is not None:
             yield {"op": "add", "path": f"{path}/{place}", "value": after[new]}
         elif new is None:
-            yield {"op": "remove", "path": f"{path}/{old}"}
+            yield {"op": "remove", "path": f"{path}/{place}"}
         else:
-            yield from difference(before[old], after[new], f"{path}/{old}")
+            yield from difference(before[place], after[new], f"{path}/{place}")
 
 
 def _alignment(before: list[t.Any], after: list[t.Any]) -> list[tuple[int | None, int | None]]:

@@ -56,7 +56,7 @@ def test_both_have_what_is_nearest_or_it_is_refused(share: float, total: int) ->
 
 
 def test_the_next_step_of_the_same_total_never_has_fewer_pods() -> None:
-    there, _ = after((STABLE,), asked(10, 10))
+    there, _changed = after((STABLE,), asked(10, 10))
     assert pods(there) == {"shop": 9, "shop-canary": 1}
     there, (fewest, writes) = after(there, asked(50, 10))
     assert pods(there) == {"shop": 5, "shop-canary": 5}
@@ -64,7 +64,7 @@ def test_the_next_step_of_the_same_total_never_has_fewer_pods() -> None:
 
 
 def test_the_end_gives_stable_its_own_number_back() -> None:
-    there, _ = after((STABLE,), asked(10, 10))
+    there, _changed = after((STABLE,), asked(10, 10))
     assert there[0]["metadata"]["annotations"] == {PODS_BEFORE: "3"}
     plan = canary.plan_absent(snapshot(*there), SHOP, Wanted())
     assert [change.name for change in plan.changes] == ["shop-canary", "shop"], "pods go while the canary still serves"
@@ -115,5 +115,5 @@ def test_a_total_that_cannot_be_is_refused(
 
 def test_other_deployments_behind_the_service_count_in_the_total() -> None:
     others = (STABLE, deployment("shop-old", 2, track="old"))
-    there, _ = after(others, asked(10, 10, deployment="shop"))
+    there, _changed = after(others, asked(10, 10, deployment="shop"))
     assert pods(there) == {"shop": 7, "shop-old": 2, "shop-canary": 1}
