@@ -71,7 +71,7 @@ class Tiers:
     def _cluster_step(self, tier: str) -> Step:
         if tier == "molecule":
             return checks.molecule_step(ROOT, self.home, tree())
-        return checks.pytest_step(ROOT, tier, OUT, seconds=2400)
+        return checks.pytest_step(ROOT, tier, OUT, seconds=3000)
 
 
 def report(name: str, outcomes: dict[str, list[Outcome]], seconds: float) -> bool:

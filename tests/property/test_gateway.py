@@ -231,7 +231,7 @@ def test_taking_everything_back_in_any_order_gives_the_original(
 
 @given(http_routes(), operations())
 def test_a_second_run_changes_nothing(route: Json, wanted: list[tuple[Operation, Operation]]) -> None:
-    """For commands that wrote something: one that had nothing to change left no record of what it takes for a version."""
+    """For commands that wrote something: one with nothing to change left no record of what it takes for a version."""
     end, recorded = start_of(route), []
     for one, back in possible(end, wanted):
         try:
