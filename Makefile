@@ -16,7 +16,7 @@ check: venv  ## lint, sanity, types, unit and property tests, build and install;
 	@$(python) tests/run.py check $(if $(TIERS),--only $(TIERS))
 
 .PHONY: test
-test: venv  ## everything that continuous integration runs: check, then the tests on a real mesh (TIERS="api mesh": these alone)
+test: venv  ## what continuous integration runs: check, API server, Molecule (TIERS=mesh: the mesh tests, half an hour)
 	@$(python) tests/run.py test $(if $(TIERS),--only $(TIERS))
 
 .PHONY: format

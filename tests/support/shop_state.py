@@ -71,6 +71,9 @@ class ShopState:
                 changed.append(name)
         self._kube.wait_available(changed, self._shop.namespace)
         pods = sum(one["spec"]["replicas"] for one in self._deployments.values())
+        # By label: the pod of a Job that has watched a rollout stays for its log.
         self._kube.wait_until(
-            lambda: len(self._kube.list("v1", "Pod", self._shop.namespace)) == pods, 90, "no pod of before is left"
+            lambda: len(self._kube.list("v1", "Pod", self._shop.namespace, selector="app,version")) == pods,
+            90,
+            "no pod of before is left",
         )
