@@ -18,6 +18,7 @@ from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
+from support.route_operations import possible
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.canary.plugins.module_utils.routes.change import Plan
@@ -170,18 +171,6 @@ def run(state: Snapshot, wanted: t.Iterable[Operation]) -> Snapshot:
     return state
 
 
-def possible(state: Snapshot, wanted: list[tuple[Operation, Operation]]) -> list[tuple[Operation, Operation]]:
-    chosen = []
-    for operation in wanted:
-        try:
-            run(state, [operation[0]])
-        except Refused as refusal:
-            event(f"refused: {refusal.code}")
-        else:
-            chosen.append(operation)
-    return chosen
-
-
 def full(state: Snapshot, chosen: list[tuple[Operation, Operation]]) -> Snapshot:
     try:
         return run(state, [one for one, _back in chosen])
@@ -223,7 +212,7 @@ def shares(rule: Json) -> dict[str, Fraction]:
 def test_taking_everything_back_in_any_order_gives_the_original(
     route: Json, wanted: list[tuple[Operation, Operation]], data: st.DataObject
 ) -> None:
-    chosen = possible(start_of(route), wanted)
+    chosen = possible(start_of(route), wanted, run)
     event(f"{len(chosen)} operations")
     end = full(start_of(route), chosen)
     assert the_route(run(end, [back for _do, back in data.draw(st.permutations(chosen))])) == route
@@ -233,7 +222,7 @@ def test_taking_everything_back_in_any_order_gives_the_original(
 def test_a_second_run_changes_nothing(route: Json, wanted: list[tuple[Operation, Operation]]) -> None:
     """For commands that wrote something: one with nothing to change left no record of what it takes for a version."""
     end, recorded = start_of(route), []
-    for one, back in possible(end, wanted):
+    for one, back in possible(end, wanted, run):
         try:
             planned = one(end)
         except Refused:
@@ -254,7 +243,7 @@ def test_the_order_of_commands_does_not_matter(
 ) -> None:
     """For routes of the service alone: where others share, the first command decides whose a backend is."""
     route["spec"]["parentRefs"] = [{"group": "", "kind": "Service", "name": "reviews"}]
-    chosen = possible(start_of(route), wanted)
+    chosen = possible(start_of(route), wanted, run)
     shuffled = data.draw(st.permutations(chosen))
     expected = full(start_of(route), chosen)
     assert the_route(run(start_of(route), [one for one, _back in shuffled])) == the_route(expected)

@@ -101,8 +101,12 @@ def six_operations(draw: t.Any) -> list[tuple[Operation, Operation]]:
     ]
 
 
-def possible(snapshot: Snapshot, operations: list[tuple[Operation, Operation]]) -> list[tuple[Operation, Operation]]:
-    """Return the operations that are not refused; the refusal itself must be the same beside others."""
+def possible(
+    snapshot: Snapshot,
+    operations: list[tuple[Operation, Operation]],
+    run: t.Callable[[Snapshot, t.Iterable[Operation]], Snapshot] = run,
+) -> list[tuple[Operation, Operation]]:
+    """Return the operations that are not refused alone. run: writes them and holds them to their patches."""
     chosen = []
     for operation in operations:
         try:

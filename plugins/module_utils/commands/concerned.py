@@ -56,15 +56,15 @@ def find_for_http_routes(
     found, routers = _candidates(cluster, door, service)
     if not any(parents(one) for one in http_routes):
         found.proxies.clear()
-    for http_route in http_routes:
-        if not gateways(http_route):
-            continue
-        serving = []
-        for router, dump in in_parallel(door.config_dump, routers):
-            if isinstance(dump, ApiError):
-                found.notes.append(f"The gateway {router} was not read: {dump.msg}")
-            elif envoy_gateway.serves(dump, http_route):
-                serving.append(router)
+    attached = [one for one in http_routes if gateways(one)]
+    dumps: dict[Proxy, dict[str, t.Any]] = {}
+    for router, dump in in_parallel(door.config_dump, routers if attached else ()):
+        if isinstance(dump, ApiError):
+            found.notes.append(f"The gateway {router} was not read: {dump.msg}")
+        else:
+            dumps[router] = dump
+    for http_route in attached:
+        serving = [router for router, dump in dumps.items() if envoy_gateway.serves(dump, http_route)]
         if not serving:
             found.notes.append(f"No gateway proxy was seen that holds routes of {label(http_route)}.")
         found.proxies.update({router: envoy.Proxy(router.namespace) for router in serving})
