@@ -20,6 +20,7 @@ from . import (
     addons,
     cache,
     dockerd,
+    host,
     images,
     kindcluster,
     kindconfig,
@@ -67,6 +68,7 @@ def up(name: str, *, bare: bool = False) -> Lab:
 
 def down(name: str) -> None:
     """Take the cluster away with all that belongs to it; with the last cluster goes the private Docker daemon."""
+    host.remove_left_policy()
     lab = Lab(name)
     with _alone(lab):
         if lab.source == sources.EXISTING or (not lab.known and _names_existing()):

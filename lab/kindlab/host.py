@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -19,13 +20,18 @@ from . import progress
 from .errors import LabError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 CAP_SYS_RESOURCE = 24
 
 # Debian package -> a program that proves it is there.
 DOCKER = {"docker.io": "dockerd", "containerd": "containerd", "runc": "runc", "iptables": "iptables", "iproute2": "ip"}
 IMAGES = {"mmdebstrap": "mmdebstrap", "containerd": "containerd"}
+
+# dpkg asks this program whether a package may start its service; 101 says no. Known by its text, for one that a killed
+# process left would keep every service of the machine from starting.
+POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
+NO_SERVICES = "#!/bin/sh\n# Laid by lab/cluster while it installs packages.\nexit 101\n"
 
 
 def is_root_on_linux() -> bool:
@@ -77,13 +83,7 @@ def install(packages: Iterable[str], reason: str) -> None:
     if not is_root_on_linux() or shutil.which("apt-get") is None:
         raise LabError(f"{reason} needs these Debian packages: {names}", "Install them and run the same again.")
     progress.say(f"Installing from Debian, because {reason} needs it: {names}")
-    policy = pathlib.Path("/usr/sbin/policy-rc.d")
-    ours = not policy.exists()
-    if ours:
-        # dpkg asks this program whether a package may start its service; 101 says no.
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-    try:
+    with _without_services():
         for words in ("update -q", f"install -q -y --no-install-recommends {names}"):
             argv = ["apt-get", *words.split()]
             done = subprocess.run(
@@ -96,9 +96,27 @@ def install(packages: Iterable[str], reason: str) -> None:
             )
             if done.returncode != 0:
                 raise LabError(f"{' '.join(argv)} failed: {(done.stderr or done.stdout).strip()[-600:]}")
+
+
+@contextlib.contextmanager
+def _without_services() -> Iterator[None]:
+    """Keep packages from starting their services, unless the machine has a policy of its own."""
+    remove_left_policy()
+    ours = not POLICY.exists()
+    if ours:
+        POLICY.write_text(NO_SERVICES)
+        POLICY.chmod(0o755)
+    try:
+        yield
     finally:
         if ours:
-            policy.unlink()
+            POLICY.unlink()
+
+
+def remove_left_policy() -> None:
+    """Remove the policy that a killed process has left, if there is one."""
+    if is_root_on_linux() and POLICY.exists() and POLICY.read_text(errors="replace") == NO_SERVICES:
+        POLICY.unlink()
 
 
 def _search_path() -> str:

@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
 
 DEFAULT = "canary"
 NODE_SECONDS = 90
+NODE_KUBECONFIG = "/etc/kubernetes/admin.conf"  # kubeadm's, in the node itself
 
 
 class Lab:
@@ -180,19 +181,14 @@ class Lab:
     def inside(self) -> list[str]:
         """What to put before a command to run it in the cluster's network: pods, Services and node are near.
 
-        Where the node's namespace cannot be entered from here, the command runs in the node itself.
+        Where the node's namespace cannot be entered from here, the command runs in the node itself, with its kubectl.
         """
         if self.source == sources.EXISTING:
             return []
         pid = self.inspect("{{.State.Pid}}")
         if pathlib.Path(f"/proc/{pid}/ns/net").exists() and os.geteuid() == 0:
             return ["nsenter", f"--net=/proc/{pid}/ns/net"]
-        return [*self.docker, "exec", "--interactive", self.node]
-
-    def run_in_net(self, argv: t.Sequence[t.Any], **options: t.Any) -> subprocess.CompletedProcess[t.Any]:
-        """subprocess.run in the cluster's network, with KUBECONFIG set to one that works there."""
-        options["env"] = {**os.environ, **(options.get("env") or {}), "KUBECONFIG": str(self.kubeconfig_internal)}
-        return subprocess.run([*self.inside(), *map(str, argv)], **{"check": True, **options})
+        return [*self.docker, "exec", "--interactive", "--env", f"KUBECONFIG={NODE_KUBECONFIG}", self.node]
 
     def inspect(self, template: str) -> str:
         """One fact about the node's container, by a template of docker inspect."""

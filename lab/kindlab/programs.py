@@ -123,12 +123,6 @@ def module_dir(module: str) -> pathlib.Path:
     raise KeyError(module)
 
 
-def build_all() -> None:
-    """Build whatever is missing, in an order that has the first cluster's needs come first."""
-    for group in GROUPS:
-        _built(group)
-
-
 def _group_of(name: str) -> Group:
     for group in GROUPS:
         if any(name in packages for _tags, packages in group.builds):

@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 TAIL_LINES = 25
+STILL_EVERY = 60.0  # seconds of silence after which a step says that it goes on
 _STARTED = time.monotonic()
 _screen = threading.Lock()
 
@@ -97,12 +98,32 @@ def step(title: str, logs: pathlib.Path, way_out: str = "") -> Iterator[Step]:
     say(f"{title} ...")
     began = time.monotonic()
     try:
-        yield current
+        with _signs_of_life(title, log):
+            yield current
     except LabError as error:
         if error.told:
             raise
         raise failure(current, error, way_out) from None
     say(f"{title}: done in {time.monotonic() - began:.1f} s")
+
+
+@contextlib.contextmanager
+def _signs_of_life(title: str, log: pathlib.Path) -> Iterator[None]:
+    """Say now and then that the step still runs, and where one can look on."""
+    over = threading.Event()
+    began = time.monotonic()
+
+    def tell() -> None:
+        while not over.wait(STILL_EVERY):
+            say(f"{title}: still running after {time.monotonic() - began:.0f} s (log: {log})")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def failure(current: Step, error: LabError, way_out: str) -> LabError:

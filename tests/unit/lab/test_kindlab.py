@@ -224,6 +224,31 @@ def test_failed_step_shows_its_log_and_what_to_do(tmp_path: pathlib.Path) -> Non
     assert caught.value.way_out == "Mend it."
 
 
+def test_a_long_step_says_that_it_goes_on(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "STILL_EVERY", 0.05)
+    with progress.step("Build it", tmp_path):
+        time.sleep(0.3)
+    told = capsys.readouterr().err.splitlines()
+    assert "Build it: still running after" in told[1]
+    assert str(tmp_path / "build-it.log") in told[1]
+    assert "done in" in told[-1]
+
+
+def test_a_policy_that_a_killed_one_left_is_removed_and_the_machines_own_is_not(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "POLICY", tmp_path / "policy-rc.d")
+    monkeypatch.setattr(host, "is_root_on_linux", lambda: True)
+    host.POLICY.write_text(host.NO_SERVICES)
+    host.remove_left_policy()
+    assert not host.POLICY.exists()
+    host.POLICY.write_text("#!/bin/sh\nexit 0\n")
+    host.remove_left_policy()
+    assert host.POLICY.exists()
+
+
 def test_failure_inside_two_steps_is_told_once(tmp_path: pathlib.Path) -> None:
     with pytest.raises(LabError) as caught, progress.step("Outer", tmp_path), progress.step("Inner", tmp_path) as step:
         step.run(["/no/such/program"])
@@ -243,18 +268,19 @@ def test_unknown_cluster_is_an_error_with_the_command_that_helps(capsys: pytest.
 @pytest.mark.skipif(sys.platform != "linux", reason="marks are read from /proc")
 class TestProcesses:
     def test_children_are_found_and_ended_with_their_parent(self, tmp_path: pathlib.Path) -> None:
-        mark = f"test/{tmp_path.name}"
+        mark = f"test{tmp_path}"
         started = processes.start(mark, ["sh", "-c", "sleep 300 & sleep 300"], tmp_path / "log")
         until = time.monotonic() + 5
         while len(processes.find(mark)) < 3 and time.monotonic() < until:
             time.sleep(0.02)
-        assert len(processes.find(mark)) == 3
+        found = processes.find(mark)
         processes.stop(mark, patience=1)
+        assert len(found) == 3
         assert processes.find(mark) == []
         assert started.wait(5) != 0
 
     def test_one_that_will_not_end_is_made_to(self, tmp_path: pathlib.Path) -> None:
-        mark = f"test/{tmp_path.name}"
+        mark = f"test{tmp_path}"
         started = processes.start(mark, [sys.executable, "-c", STUBBORN], tmp_path / "log")
         while "ready" not in (tmp_path / "log").read_text():
             time.sleep(0.02)
@@ -262,8 +288,8 @@ class TestProcesses:
         assert started.wait(5) == -signal.SIGKILL
 
     def test_other_marks_are_left_alone(self, tmp_path: pathlib.Path) -> None:
-        started = processes.start(f"test/{tmp_path.name}-other", ["sleep", "300"], tmp_path / "log")
-        processes.stop(f"test/{tmp_path.name}", patience=0.1)
+        started = processes.start(f"test{tmp_path}-other", ["sleep", "300"], tmp_path / "log")
+        processes.stop(f"test{tmp_path}", patience=0.1)
         assert started.poll() is None
         started.kill()
         started.wait()
