@@ -16,7 +16,7 @@ check: venv  ## lint, sanity, types, unit and property tests, build and install;
 	@$(python) tests/run.py check $(if $(TIERS),--only $(TIERS))
 
 .PHONY: test
-test: venv  ## what continuous integration runs: check, API server, Molecule (TIERS=mesh: the mesh tests, half an hour)
+test: venv  ## what continuous integration runs: check, API server, mesh, Molecule (TIERS="api mesh" for some of it)
 	@$(python) tests/run.py test $(if $(TIERS),--only $(TIERS))
 
 .PHONY: format

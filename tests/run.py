@@ -28,7 +28,7 @@ from support.collection import tree
 OUT = ROOT / "out"
 CHECK = ("lint", "unit", "property")
 LAB = ("api", "mesh", "molecule")
-TEST = (*CHECK, "api", "molecule")
+TEST = (*CHECK, *LAB)
 
 
 class Tiers:
@@ -104,7 +104,7 @@ def report(name: str, outcomes: dict[str, list[Outcome]], seconds: float) -> boo
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/run.py", description=__doc__)
-    words = "check: lint, unit, property. test: these, api and molecule. mesh by its name: --only mesh"
+    words = "check: lint, unit, property. test: these, api, mesh and molecule"
     parser.add_argument("what", choices=["check", "test"], help=words)
     parser.add_argument("--only", metavar="TIER", nargs="+", choices=CHECK + LAB, help="run these tiers alone")
     options = parser.parse_args()

@@ -89,7 +89,8 @@ def down(name: str) -> None:
 
 def status(lab: Lab) -> dict[str, t.Any]:
     """What there is to know about the cluster, for programs."""
-    built = lab.known and lab.source != sources.EXISTING and lab.images_mode == "build"
+    ours = lab.known and lab.source != sources.EXISTING
+    built = ours and lab.images_mode == "build"
     return {
         "name": lab.name,
         "source": lab.source or None,
@@ -99,7 +100,8 @@ def status(lab: Lab) -> dict[str, t.Any]:
         "prometheus_url": lab.prometheus_url or None,
         "images": {"bookinfo": images.BOOKINFO} if built else {},
         "images_mode": lab.images_mode if lab.known else None,
-        "audit_log": audit_command(lab) if lab.known and lab.source != sources.EXISTING else None,
+        "audit_log": audit_command(lab) if ours else None,
+        "node_command": node_command(lab) if ours else None,
         "ready": is_ready(lab),
     }
 
@@ -111,7 +113,12 @@ def is_ready(lab: Lab) -> bool:
 
 def audit_command(lab: Lab) -> list[str]:
     """The command that prints the API server's audit log, one JSON object a line."""
-    return [*lab.docker, "exec", lab.node, "cat", kindconfig.AUDIT_LOG]
+    return [*node_command(lab), "cat", kindconfig.AUDIT_LOG]
+
+
+def node_command(lab: Lab) -> list[str]:
+    """What to put before a command to run it in the node, beside kubelet and the API server."""
+    return [*lab.docker, "exec", lab.node]
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import subprocess
+import time
 import typing as t
 
 from .collection import ROOT
@@ -35,6 +36,15 @@ class Lab:
         """Return the API server's audit events of one namespace, oldest first."""
         done = subprocess.run([COMMAND, "audit"], capture_output=True, text=True, check=True, timeout=60)
         return [json.loads(line) for line in done.stdout.splitlines() if f'"namespace":"{namespace}"' in line]
+
+    def restart_api_server(self) -> None:
+        """End the API server without warning, and return when kubelet has started it again."""
+        assert self.facts["node_command"], "The API server of a cluster that is not the lab's is not for tests to end."
+        subprocess.run([*self.facts["node_command"], "pkill", "-KILL", "kube-apiserver"], check=True, timeout=30)
+        deadline = time.monotonic() + 90
+        while not status().get("ready"):
+            assert time.monotonic() < deadline, "The API server did not come back."
+            time.sleep(0.5)
 
     def execute(self, *command: str, seconds: float = 120) -> str:
         """Run a command inside the cluster's network and return what it printed."""
