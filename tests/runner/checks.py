@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import sys
@@ -21,6 +22,7 @@ if t.TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 NAME = "meshops.canary"
+MOLECULE_OPTIONS = ("--workers", "2", "--continue-on-failure")  # most of a scenario is waiting for pods
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -95,6 +97,20 @@ def pytest_step(root: Path, name: str, out: Path, *options: str, seconds: float 
     return Step(name, (command,), root, junit=report, seconds=seconds)
 
 
+def lab_step(root: Path, name: str, out: Path) -> Step:
+    """Return the same for tests that need the lab: what fails beside other work gets a second chance, and is told."""
+
+    def again(step: Step, _log: str) -> Step | None:
+        if not (step.junit and step.junit.exists()):
+            return None  # ended before pytest was
+        report = out / "logs" / f"{name}-again.xml"
+        words = [word for word in step.commands[0] if not word.startswith("--junitxml=")]
+        command = (*words, f"--junitxml={report}", "--last-failed", "--last-failed-no-failures=none")
+        return dataclasses.replace(step, name=f"{name}-again", commands=(command,), junit=report, seconds=900)
+
+    return dataclasses.replace(pytest_step(root, name, out, "--durations=15", seconds=2700), again=again)
+
+
 def property_step(root: Path, out: Path, *, thorough: bool) -> Step:
     """Return the step of the property tests. thorough: over 10,000 examples, which takes minutes on two processors."""
     options = ("--hypothesis-profile=ci", "-n", "2") if thorough else ()
@@ -109,17 +125,29 @@ def molecule_step(root: Path, home: Path, collections: Path) -> Step:
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
         "NO_COLOR": "1",
     }
-    command = (str(BIN / "molecule"), "test", "--all", "--report")
-    return Step("molecule", (command,), root, environment, seconds=2700, counter=count_scenarios)
+    command = (str(BIN / "molecule"), "test", "--report", *MOLECULE_OPTIONS, "--all")
+
+    def again(step: Step, log: str) -> Step | None:
+        _passed, failed = scenarios(log)
+        names = [word for name in sorted(failed) for word in ("--scenario-name", name)]
+        repeated = (*command[:-1], *names)
+        return dataclasses.replace(step, name="molecule-again", commands=(repeated,), seconds=900) if names else None
+
+    return Step("molecule", (command,), root, environment, seconds=2400, counter=count_scenarios, again=again)
 
 
 def count_scenarios(log: str) -> tuple[int, int]:
-    """Return how many scenarios passed and failed, from the recap that Molecule prints at its end.
+    """Return how many scenarios passed and failed."""
+    passed, failed = scenarios(log)
+    return len(passed), len(failed)
+
+
+def scenarios(log: str) -> tuple[set[str], set[str]]:
+    """Return the names of the scenarios that passed and that failed, from the recap that Molecule prints at its end.
 
     A line is `NAME : actions=5 successful=4 ... missing=1 failed=0`; `default` has one at either end.
     """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
     lines = re.findall(r"^(\S+) +: actions=.* failed=(\d+)", plain, flags=re.MULTILINE)
-    names = {name for name, _failures in lines}
     failed = {name for name, failures in lines if failures != "0"}
-    return len(names - failed), len(failed)
+    return {name for name, _failures in lines} - failed, failed
