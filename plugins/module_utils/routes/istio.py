@@ -112,7 +112,6 @@ def plan_cohort(
     def operation(obj: Object, book: State) -> bool:
         routes = [one for one in selected(obj, service, scope.routes) if one[1] == "http"]
         if routes:
-            refuse_conflicts(obj, blocks, snapshot)
             book["services"].setdefault(service.fqdn, {}).setdefault("cohorts", {})[name] = cohort
         return bool(routes)
 
@@ -226,6 +225,8 @@ def _plan(
             f"Cohort {cohort}: every route to {service.name} selects requests that can never belong to the cohort, "
             "so it would get none. Compare its match with the routes' own."
         )
+    for before, after in edited:
+        refuse_conflicts(before, after, snapshot)
     _require_new_subsets(snapshot, service, edited)
     return finish(snapshot, service, scope, edited)
 
