@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import typing as t
 
-import pytest
 from ansible_collections.meshops.canary.plugins.module_utils import proxies
 from ansible_collections.meshops.canary.plugins.module_utils.commands import convergence, info
 from support import http_routes as hr
+
+if t.TYPE_CHECKING:
+    import pytest
 
 PARAMS = {
     "istio_namespace": "istio-system",
