@@ -159,7 +159,7 @@ def foreign_edits() -> st.SearchStrategy[t.Callable[[rs.Json], None]]:
     """Edits somebody else makes, each possible on the original and on what we made of it."""
 
     def last_route(obj: rs.Json) -> rs.Json:
-        return t.cast(rs.Json, obj["spec"]["http"][-1])
+        return t.cast("rs.Json", obj["spec"]["http"][-1])
 
     def timeout(obj: rs.Json) -> None:
         last_route(obj)["timeout"] = "7s"
@@ -183,8 +183,24 @@ def foreign_edits() -> st.SearchStrategy[t.Callable[[rs.Json], None]]:
     def drop_policy(obj: rs.Json) -> None:
         last_route(obj).pop("retries", None)
 
+    def rename(obj: rs.Json) -> None:
+        last_route(obj)["name"] = "their-name"
+
+    def other_match(obj: rs.Json) -> None:
+        last_route(obj)["match"] = [{"uri": {"prefix": "/theirs"}}]
+
     return st.sampled_from(
-        [timeout, new_first_route, new_host, annotation, destination_header, unknown_field, drop_policy]
+        [
+            timeout,
+            new_first_route,
+            new_host,
+            annotation,
+            destination_header,
+            unknown_field,
+            drop_policy,
+            rename,
+            other_match,
+        ]
     )
 
 
@@ -197,6 +213,9 @@ def test_edits_of_others_outlive_us(
     start = snapshot_of(virtual_service)
     chosen = possible(start, operations)
     edited = copy.deepcopy(the_route(run(start, [one for one, _undo in chosen])))
+    # Of two routes that are split alike nobody can tell which one was renamed.
+    dealt = [oracle.shares(route) for route in edited["spec"]["http"] if not is_managed(route)]
+    assume(dealt.count(dealt[-1]) == 1)
     wanted = copy.deepcopy(virtual_service)
     for edit in edits:
         edit(edited)

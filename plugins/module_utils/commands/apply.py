@@ -18,7 +18,7 @@ import typing as t
 from ..errors import CanaryError, Conflict, InvalidInput, NotConverged, Refused
 from ..findings import CATALOGUE
 from ..routes import preflight
-from ..routes.snapshot import PLURALS, identity
+from ..routes.snapshot import PLURALS
 from .convergence import Convergence, wait_for_proxies
 from .outcome import Outcome
 from .reading import Reader
@@ -149,7 +149,7 @@ class Application:
                 Convergence("skipped", note=f"Nothing changed, and last written over {SETTLED.seconds} s ago.")
             )
         else:
-            http_routes = [one for one in _concerned(snapshot.after(plan.changes), plan) if one["kind"] == "HTTPRoute"]
+            http_routes = snapshot.after(plan.changes).those(plan.objects, "HTTPRoute")
             self._must_converge(snapshot, plan.changes, http_routes=http_routes)
 
     def _must_converge(
@@ -173,7 +173,7 @@ class Application:
     def _is_settled(self, snapshot: Snapshot, plan: Plan) -> bool:
         """Return whether all objects were written long ago; a killed run may have left before waiting."""
         now = self._cluster.server_time
-        times = [_last_write(obj) for obj in _concerned(snapshot, plan)]
+        times = [_last_write(obj) for obj in snapshot.those(plan.objects)]
         return now is not None and all(time is not None and now - time > SETTLED for time in times)
 
 
@@ -210,12 +210,6 @@ def _subsets_in(changes: Sequence[Change]) -> set[str]:
     """Return the subsets that the written DestinationRules define."""
     rules = [change.after for change in changes if change.kind == "DestinationRule" and change.after]
     return {str(subset["name"]) for rule in rules for subset in rule["spec"].get("subsets") or ()}
-
-
-def _concerned(snapshot: Snapshot, plan: Plan) -> list[dict[str, t.Any]]:
-    keys = {(one["kind"], one["namespace"], one["name"]) for one in plan.objects}
-    lists = (getattr(snapshot, plural) or () for plural in PLURALS.values())
-    return [obj for objects in lists for obj in objects if (obj["kind"], *identity(obj)) in keys]
 
 
 def _last_write(obj: dict[str, t.Any]) -> datetime.datetime | None:

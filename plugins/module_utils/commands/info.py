@@ -102,7 +102,7 @@ class _Told:
             "objects": description["objects"],
             "versions": overview.versions(self._snapshot, self._service, description, measured),
             "measured": measured,
-            "proxies": self._proxies(),
+            "proxies": self._proxies(description),
             "findings": [finding.as_dict() for finding in findings],
             "notes": self._notes,
         }
@@ -114,14 +114,21 @@ class _Told:
             self._notes.append(f"The routes cannot be told: {error.msg}")
             return overview.untold(self._snapshot, self._service)
 
-    def _proxies(self) -> dict[str, t.Any] | None:
+    def _proxies(self, description: Mapping[str, t.Any]) -> dict[str, t.Any] | None:
         """Look once whether the proxies hold the routes as they are; nothing is waited for."""
         if not self._params["proxies"]:
             return None
+        if description["route_api"] is None:
+            self._notes.append(
+                "Whether the proxies hold the routes is not known: what they should hold cannot be told."
+            )
+            return None
         once = {**self._params, "wait_timeout": 0.0, "wait_settle": 0.0, "wait_sample": self._params["proxy_sample"]}
+        http_routes = self._snapshot.those(description["objects"], "HTTPRoute")
+        snapshots = (self._snapshot, self._snapshot)
         try:
             return wait_for_proxies(
-                self._cluster, self._service, (self._snapshot, self._snapshot), once, self._log
+                self._cluster, self._service, snapshots, once, self._log, http_routes=http_routes
             ).as_dict()
         except CanaryError as error:
             self._notes.append(f"Whether the proxies hold the routes is not known: {error.msg}")

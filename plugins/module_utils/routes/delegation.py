@@ -11,53 +11,103 @@ import typing as t
 from ..errors import Refused
 from ..findings import Finding
 from .find import roots_of
+from .keys import is_managed
 from .snapshot import identity, label
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .matches import Block
     from .snapshot import Object, Snapshot
 
+_MAPS: t.Final = ("headers", "withoutHeaders", "queryParams")
 
-def refuse_conflicts(delegate: Object, blocks: Sequence[Block], snapshot: Snapshot) -> None:
-    """Raise Refused (DELEGATE_MATCH_CONFLICT) if a root's match would drop a route with one of `blocks`.
 
-    Follows hasConflict in pilot/pkg/model/virtualservice.go, for the fields a cohort can set.
+def refuse_conflicts(before: Object, after: Object, snapshot: Snapshot) -> None:
+    """Raise Refused (DELEGATE_MATCH_CONFLICT) if a root's match would drop a route newly inserted in a delegate.
+
+    Where the route it stands before is dropped too, there is nobody it could select.
     """
-    own, name = identity(delegate)
-    if (delegate.get("spec") or {}).get("hosts"):
+    if (after.get("spec") or {}).get("hosts"):
         return
-    for root in roots_of(delegate, snapshot):
-        for route in (root.get("spec") or {}).get("http") or ():
-            target = route.get("delegate") or {}
-            if (target.get("name"), target.get("namespace") or identity(root)[0]) != (name, own):
-                continue
-            outer = route.get("match") or []
-            lost = [block for block in blocks if outer and all(_conflict(one or {}, block) for one in outer)]
-            if lost:
-                reason = f"The root {label(root)} selects by the same things as the cohort, in another way."
-                finding = Finding("DELEGATE_MATCH_CONFLICT", label(delegate), reason)
-                raise Refused(
-                    f"{label(delegate)}: {reason} istiod would drop the cohort's route without a word.", [finding]
-                )
+    known = (before.get("spec") or {}).get("http") or ()
+    for root in roots_of(after, snapshot):
+        for outer in _matches_for(root, after):
+            inserted: list[Object] = []
+            for route in after["spec"]["http"]:
+                if is_managed(route):
+                    inserted.append(route)
+                    continue
+                if merged_match(outer, route.get("match") or []) is not None:
+                    lost = (one for one in inserted if merged_match(outer, one["match"]) is None)
+                    _refuse([one for one in lost if one not in known], root, after)
+                inserted = []
+
+
+def _matches_for(root: Object, delegate: Object) -> Iterator[list[Block]]:
+    """Yield the match of every route of the root that delegates there."""
+    own, _name = identity(root)
+    for route in (root.get("spec") or {}).get("http") or ():
+        target = route.get("delegate") or {}
+        if (target.get("namespace") or own, target.get("name")) == identity(delegate):
+            yield route.get("match") or []
+
+
+def _refuse(lost: Sequence[Object], root: Object, delegate: Object) -> None:
+    if not lost:
+        return
+    reason = f"The root {label(root)} selects by the same things as {lost[0]['name']}, in another way."
+    finding = Finding("DELEGATE_MATCH_CONFLICT", label(delegate), reason)
+    raise Refused(f"{label(delegate)}: {reason} istiod would drop that route without a word.", [finding])
+
+
+def merged_match(root: Sequence[Block], leaf: Sequence[Block]) -> list[Block] | None:
+    """Return the match istiod makes of a root's and its delegate's, None where it drops the delegate's route.
+
+    Follows mergeHTTPMatchRequests in pilot/pkg/model/virtualservice.go.
+    """
+    if not root or not leaf:
+        return list(leaf or root)
+    merged: list[Block] = []
+    for inner in leaf:
+        fitting = [outer for outer in root if not _conflict(outer or {}, inner or {})]
+        if not fitting:
+            return None
+        merged += [_merged_block(outer or {}, inner or {}) for outer in fitting]
+    return merged
+
+
+def _merged_block(root: Block, leaf: Block) -> Block:
+    block = {**root, **leaf}
+    for field in (*_MAPS, "sourceLabels"):
+        if field in root or field in leaf:
+            block[field] = {**(root.get(field) or {}), **(leaf.get(field) or {})}
+    names = [str(one["name"]) for one in (root, leaf) if one.get("name")]
+    return {**block, "name": "-".join(names)} if names else block
 
 
 def _conflict(root: Block, leaf: Block) -> bool:
-    if any(_strings_conflict(root.get(field), leaf.get(field)) for field in ("uri", "method")):
+    """Return whether istiod finds that the leaf is not within the root (hasConflict)."""
+    if any(_strings_conflict(root.get(field), leaf.get(field)) for field in ("uri", "scheme", "method", "authority")):
         return True
-    for field in ("headers", "withoutHeaders", "queryParams"):
+    for field in _MAPS:
         outer = root.get(field) or {}
         if any(_strings_conflict(outer.get(name), condition) for name, condition in (leaf.get(field) or {}).items()):
             return True
-    if root.get("ignoreUriCase") or root.get("sourceNamespace"):
+    if bool(root.get("ignoreUriCase")) != bool(leaf.get("ignoreUriCase")):
+        return True
+    if root.get("port") and leaf.get("port") and root["port"] != leaf["port"]:
+        return True
+    if root.get("sourceNamespace") and root["sourceNamespace"] != leaf.get("sourceNamespace"):
+        return True
+    if root.get("gateways") and not set(leaf.get("gateways") or ()) <= set(root["gateways"]):
         return True
     labels = root.get("sourceLabels") or {}
     return any(labels.get(name, value) != value for name, value in (leaf.get("sourceLabels") or {}).items())
 
 
 def _strings_conflict(root: Block | None, leaf: Block | None) -> bool:
-    """Return whether istiod finds that the leaf's condition is not within the root's (stringMatchConflict)."""
+    """Return the same of a single condition (stringMatchConflict)."""
     if root is None or leaf is None:
         return False
     if "exact" in root:

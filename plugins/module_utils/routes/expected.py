@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass
 from fractions import Fraction
 
+from .delegation import merged_match
 from .destinations import entry_shares, version_of
 from .find import mesh_claimants, roots_of
 from .hosts import MESH, expand, gateways_of, in_force_order, is_for_mesh
@@ -99,26 +100,14 @@ def _with_delegates(obj: Object, snapshot: Snapshot) -> Iterator[tuple[str, Obje
         wanted = (str(target.get("namespace") or own), str(target["name"]))
         for delegate in snapshot.need("virtual_services"):
             if identity(delegate) == wanted:
-                for inner in (delegate.get("spec") or {}).get("http") or ():
-                    yield wanted[0], _merged(route, inner)
+                merged = (_merged(route, inner) for inner in (delegate.get("spec") or {}).get("http") or ())
+                yield from ((wanted[0], one) for one in merged if one is not None)
 
 
-def _merged(root: Object, inner: Object) -> Object:
+def _merged(root: Object, inner: Object) -> Object | None:
+    match = merged_match(root.get("match") or [], inner.get("match") or [])
     name = "-".join(str(one["name"]) for one in (root, inner) if one.get("name"))
-    outer_blocks, inner_blocks = root.get("match") or [], inner.get("match") or []
-    if not outer_blocks or not inner_blocks:
-        return {**inner, "name": name, "match": inner_blocks or outer_blocks}
-    blocks = [_merged_block(outer, block) for block in inner_blocks for outer in outer_blocks]
-    return {**inner, "name": name, "match": blocks}
-
-
-def _merged_block(root: Block, inner: Block) -> Block:
-    block = {**root, **inner}
-    for field in ("headers", "withoutHeaders", "queryParams", "sourceLabels"):
-        if field in root or field in inner:
-            block[field] = {**(root.get(field) or {}), **(inner.get(field) or {})}
-    names = [str(one["name"]) for one in (root, inner) if one.get("name")]
-    return {**block, "name": "-".join(names)} if names else block
+    return None if match is None else {**inner, "name": name, "match": match}
 
 
 def _shares(route: Object, namespace: str, domain: str, where: str) -> Shares:

@@ -27,6 +27,12 @@ class ServiceRef:
     namespace: str
     domain: str = "cluster.local"
 
+    @classmethod
+    def of(cls, fqdn: str) -> ServiceRef:
+        """Return the service that has this full name."""
+        name, namespace, _svc, domain = fqdn.split(".", 3)
+        return cls(name, namespace, domain)
+
     @property
     def fqdn(self) -> str:
         """Return `name.namespace.svc.domain`."""

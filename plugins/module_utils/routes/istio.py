@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Plans for VirtualServices: every command is one edit of the wanted state (see `render`). Pure."""
+"""Plans for VirtualServices: every command is one edit of the wanted state (see `bare`, `render`). Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import re
 import typing as t
 
 from ..errors import InvalidInput, Refused
+from .bare import bare
 from .delegation import refuse_conflicts
 from .describe import describe as describe_routes
 from .destinations import sends_to, shares_of, split
@@ -18,7 +19,7 @@ from .keys import cohort_of, is_general
 from .matches import istio_blocks
 from .mirror import mirrors_of
 from .outcome import finish
-from .render import bare, dressed
+from .render import dressed
 from .snapshot import identity, label
 from .weights import closed_set, number, one_percent
 
@@ -112,7 +113,6 @@ def plan_cohort(
     def operation(obj: Object, book: State) -> bool:
         routes = [one for one in selected(obj, service, scope.routes) if one[1] == "http"]
         if routes:
-            refuse_conflicts(obj, blocks, snapshot)
             book["services"].setdefault(service.fqdn, {}).setdefault("cohorts", {})[name] = cohort
         return bool(routes)
 
@@ -211,10 +211,12 @@ def _plan(
         raise no_routes(service)
     edited: list[tuple[Object, Object]] = []
     applied = False
+    notes: list[str] = []
     for obj in objects:
-        base, book = bare(obj, forget=(cohort,) if cohort else ())
+        base, book, lost = bare(obj, forget=(cohort,) if cohort else ())
+        notes += lost
         applied = operation(base, book) or applied
-        edited.append((obj, dressed(base, book, service.domain)))
+        edited.append((obj, dressed(base, book)))
     if needs_route and not applied:
         raise _nothing_selected(service, objects, scope, what)
     if (
@@ -226,8 +228,10 @@ def _plan(
             f"Cohort {cohort}: every route to {service.name} selects requests that can never belong to the cohort, "
             "so it would get none. Compare its match with the routes' own."
         )
+    for before, after in edited:
+        refuse_conflicts(before, after, snapshot)
     _require_new_subsets(snapshot, service, edited)
-    return finish(snapshot, service, scope, edited)
+    return finish(snapshot, service, scope, edited, notes)
 
 
 def _nothing_selected(service: ServiceRef, objects: Sequence[Object], scope: Scope, what: str) -> Refused:

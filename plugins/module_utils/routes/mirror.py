@@ -12,11 +12,11 @@ from fractions import Fraction
 
 from ..errors import Refused
 from ..findings import Finding
-from .destinations import new_entry
+from .destinations import new_entry, version_of
 from .weights import number
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .hosts import ServiceRef
     from .keys import Route
@@ -24,31 +24,38 @@ if t.TYPE_CHECKING:
 FIELDS: t.Final = ("mirror", "mirrorPercentage", "mirrors")
 
 
-def put_on(route: Route, service: ServiceRef, namespace: str, wish: dict[str, str], where: str) -> None:
-    """Mirror `wish` = {version, percent} of the route's requests.
+def put_on(route: Route, wishes: Sequence[tuple[ServiceRef, dict[str, str]]], namespace: str, where: str) -> None:
+    """Mirror for each service its wish = {version, percent} of the route's requests.
 
-    A mirror that is there stays; beside it ours is written in the form `mirrors`, that allows several.
-    Raises Refused (MIRROR_NOT_OURS) if somebody's is in the form that allows one.
+    A mirror that is there stays; beside it, and where two services want one, ours are written in the form `mirrors`,
+    that allows several. Raises Refused (MIRROR_NOT_OURS) if somebody's is in the form that allows one.
     """
-    destination = new_entry(wish["version"], route["route"], service, namespace)["destination"]
-    percentage = {"value": number(Fraction(wish["percent"]))}
-    if route.get("mirror"):
-        finding = Finding(
-            "MIRROR_NOT_OURS", where, f"It mirrors to {_target(route['mirror'])} in the form for one mirror."
-        )
-        raise Refused(
-            f"{where} already mirrors to {_target(route['mirror'])}; a second mirror has no room there.", [finding]
-        )
-    if "mirrors" not in route:
-        route["mirror"], route["mirrorPercentage"] = destination, percentage
+    if not wishes:
         return
-    for other in route["mirrors"]:
-        if other.get("destination") == destination:
+    if route.get("mirror"):
+        target = _target(route["mirror"])
+        finding = Finding("MIRROR_NOT_OURS", where, f"It mirrors to {target} in the form for one mirror.")
+        raise Refused(f"{where} already mirrors to {target}; a second mirror has no room there.", [finding])
+    there = [other.get("destination") for other in route.get("mirrors") or ()]
+    ours = []
+    for service, wish in wishes:
+        destination = new_entry(wish["version"], route["route"], service, namespace)["destination"]
+        if destination in there:
             finding = Finding("MIRROR_NOT_OURS", where, f"Somebody mirrors to {_target(destination)} there.")
             raise Refused(
                 f"{where} already mirrors to {_target(destination)}; its share is not ours to change.", [finding]
             )
-    route["mirrors"] = [*copy.deepcopy(route["mirrors"]), {"destination": destination, "percentage": percentage}]
+        ours.append({"destination": destination, "percentage": {"value": number(Fraction(wish["percent"]))}})
+    if "mirrors" not in route and len(ours) == 1:
+        route["mirror"], route["mirrorPercentage"] = ours[0]["destination"], ours[0]["percentage"]
+    else:
+        route["mirrors"] = [*copy.deepcopy(route.get("mirrors") or []), *ours]
+
+
+def is_there(route: Route, ours: dict[str, t.Any], version: str, service: ServiceRef, namespace: str) -> bool:
+    """Return whether the mirror to the version is as we wrote it, in a list of mirrors that others edited since."""
+    written = [one for one in ours.get("mirrors") or () if one in (route.get("mirrors") or ())]
+    return any(version_of(one, service, namespace) == version for one in written)
 
 
 def take_out(route: Route, before: dict[str, t.Any], ours: dict[str, t.Any]) -> None:

@@ -22,7 +22,13 @@ if t.TYPE_CHECKING:
     from .snapshot import Object, Snapshot
 
 
-def finish(snapshot: Snapshot, service: ServiceRef, scope: Scope, edited: Sequence[tuple[Object, Object]]) -> Plan:
+def finish(
+    snapshot: Snapshot,
+    service: ServiceRef,
+    scope: Scope,
+    edited: Sequence[tuple[Object, Object]],
+    notes: Sequence[str] = (),
+) -> Plan:
     """Return the plan that writes `edited` = (before, after) of every object concerned."""
     changes = [change for change in (edit(before, after) for before, after in edited) if change]
     was, told = describe(snapshot, service, scope), text(snapshot, service, scope)
@@ -41,7 +47,7 @@ def finish(snapshot: Snapshot, service: ServiceRef, scope: Scope, edited: Sequen
         host=service.fqdn,
         cohorts=now["cohorts"],
         objects=tuple({**reference(before), "changed": identity(before) in written} for before, _after in edited),
-        notes=(*_notes(now), *_bystanders(snapshot, service, edited)),
+        notes=(*notes, *_notes(now), *_bystanders(snapshot, service, edited)),
     )
 
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Taking everything of ours off a VirtualService, and putting the wanted state on. Pure.
+"""Putting the wanted state on a VirtualService. Pure.
 
-`bare` and `dressed` are inverse: every command takes all of it off, changes the wanted state and puts all of it
+`bare.bare` and `dressed` are inverse: every command takes all of it off, changes the wanted state and puts all of it
 on again. So the order of commands does not matter, edits by others flow through, and nothing is left behind.
 """
 
@@ -17,11 +17,10 @@ from fractions import Fraction
 from . import mirror, state, sticky
 from .destinations import cohort_entries, sends_to, split
 from .hosts import ServiceRef
-from .keys import COHORT_PREFIX, STICKY_PREFIX, cohort_of, route_keys, shadow
+from .keys import COHORT_PREFIX, route_keys, shadow
 from .patch import same
 from .product import product
 from .snapshot import identity, label
-from .threeway import give_back, taken_over
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,70 +32,12 @@ if t.TYPE_CHECKING:
 FIELDS: t.Final = ("route", *mirror.FIELDS)
 
 
-def bare(virtual_service: Object, forget: tuple[str, ...] = ()) -> tuple[Object, State]:
-    """Return a copy of the object as it would be had we never come, and its book without the give-back part.
-
-    forget: cohorts whose inserted routes go although the book does not know them (an earlier annotation was lost).
-    A weight or mirror that somebody changed since is theirs: it stays, and is no longer in the book.
-    """
-    obj = copy.deepcopy(virtual_service)
-    book = state.read(obj)
-    known = {name for wanted in book["services"].values() for name in wanted.get("cohorts", {})} | set(forget)
-    has_sticky = any("sticky" in wanted for wanted in book["services"].values())
-    spec = obj.get("spec") or {}
-    if spec.get("http"):
-        spec["http"] = [route for route in spec["http"] if not _is_inserted(route, known, has_sticky)]
-    for key, _protocol, route in route_keys(spec):
-        record = book["routes"].get(key)
-        if record:
-            _take_off(route, record, key, book)
-    present = {key for key, _protocol, _route in route_keys(spec)}
-    for gone in set(book["routes"]) - present:
-        _disown(book, gone, "weights")
-        _disown(book, gone, "mirror")
-    book["routes"] = {}
-    state.write(obj, book=state.EMPTY)
-    return obj, book
-
-
-def _is_inserted(route: Route, cohorts: set[str], has_sticky: bool) -> bool:
-    name = str(route.get("name") or "")
-    return cohort_of(route) in cohorts or (has_sticky and name.startswith(STICKY_PREFIX))
-
-
-def _take_off(route: Route, record: dict[str, t.Any], key: str, book: State) -> None:
-    before, ours = record["before"], record["set"]
-    if "route" in ours:
-        if taken_over(ours["route"], route.get("route") or []):
-            _disown(book, key, "weights")
-        route["route"] = give_back(before["route"], ours["route"], route.get("route") or [])
-    mirrors = [field for field in mirror.FIELDS if field in ours or field in before]
-    if not mirrors:
-        return
-    if all(same(route.get(field), ours.get(field)) for field in mirrors):
-        for field in mirrors:
-            route.pop(field, None)
-            if field in before:
-                route[field] = copy.deepcopy(before[field])
-    else:
-        mirror.take_out(route, before, ours)
-        _disown(book, key, "mirror")
-
-
-def _disown(book: State, key: str, what: str) -> None:
-    for wanted in book["services"].values():
-        if key in wanted.get(what, {}):
-            del wanted[what][key]
-            if not wanted[what]:
-                del wanted[what]
-
-
-def dressed(obj: Object, book: State, domain: str) -> Object:
+def dressed(obj: Object, book: State) -> Object:
     """Return the bare object with everything the book wants put on, and the book written on it."""
     after = copy.deepcopy(obj)
     spec = after.get("spec") or {}
     namespace, _name = identity(after)
-    services = [(_service(fqdn, domain), book["services"][fqdn]) for fqdn in sorted(book["services"])]
+    services = [(ServiceRef.of(fqdn), book["services"][fqdn]) for fqdn in sorted(book["services"])]
     routes: dict[str, t.Any] = {}
     inserted: list[tuple[Route, list[Route]]] = []
     originals = {key: route for key, _protocol, route in route_keys(obj.get("spec") or {})}
@@ -105,11 +46,16 @@ def dressed(obj: Object, book: State, domain: str) -> Object:
         where = f"{label(obj)} route {key}"
         for service, wanted in services:
             _put_on(route, service, namespace, wanted, key, where)
-            if protocol == "http":
-                _put_on_http(route, service, namespace, wanted, key, where)
+            if protocol == "http" and "sticky" in wanted and sends_to(route, service, namespace):
+                route["route"] = sticky.with_cookies(route["route"], service, namespace, wanted["sticky"], where)
+        if protocol == "http":
+            copies = [
+                (service, wanted["mirror"][key]) for service, wanted in services if key in wanted.get("mirror", {})
+            ]
+            mirror.put_on(route, copies, namespace, where)
         _record(routes, key, original, route)
         if protocol == "http":
-            before = _inserts(original, route, services, namespace, where)
+            before = _inserts(original, route, services, namespace, key, where)
             inserted.append((route, before))
     if any(before for _route, before in inserted):
         spec["http"] = list(_interleave(spec["http"], inserted))
@@ -119,24 +65,11 @@ def dressed(obj: Object, book: State, domain: str) -> Object:
     return after
 
 
-def _service(fqdn: str, domain: str) -> ServiceRef:
-    name, namespace = fqdn.split(".")[:2]
-    return ServiceRef(name, namespace, domain)
-
-
 def _put_on(route: Route, service: ServiceRef, namespace: str, wanted: State, key: str, where: str) -> None:
     percents = wanted.get("weights", {}).get(key)
     if percents is not None:
         exact = {version: Fraction(percent) for version, percent in percents.items()}
         route["route"] = split(route["route"], service, namespace, exact, where)
-
-
-def _put_on_http(route: Route, service: ServiceRef, namespace: str, wanted: State, key: str, where: str) -> None:
-    if "sticky" in wanted and sends_to(route, service, namespace):
-        route["route"] = sticky.with_cookies(route["route"], service, namespace, wanted["sticky"], where)
-    wish = wanted.get("mirror", {}).get(key)
-    if wish is not None:
-        mirror.put_on(route, service, namespace, wish, where)
 
 
 def _record(routes: dict[str, t.Any], key: str, original: Route, route: Route) -> None:
@@ -149,7 +82,7 @@ def _record(routes: dict[str, t.Any], key: str, original: Route, route: Route) -
 
 
 def _inserts(
-    original: Route, route: Route, services: list[tuple[ServiceRef, State]], namespace: str, where: str
+    original: Route, route: Route, services: list[tuple[ServiceRef, State]], namespace: str, key: str, where: str
 ) -> list[Route]:
     """Return the routes to stand before `route`: cohorts in their order, then sticky ones."""
     inserts: list[Route] = []
@@ -158,7 +91,8 @@ def _inserts(
             continue
         cohorts = wanted.get("cohorts", {})
         for name in sorted(cohorts, key=lambda one: (cohorts[one]["order"], one)):
-            inserts += _cohort_route(name, cohorts[name], original, route, service, namespace, where)
+            if not cohorts[name].get("routes") or {str(route.get("name") or ""), key} & set(cohorts[name]["routes"]):
+                inserts += _cohort_route(name, cohorts[name], original, route, service, namespace, where)
         if "sticky" in wanted:
             inserts += sticky.routes(original, route, service, namespace, wanted["sticky"], where)
     return inserts
@@ -167,8 +101,6 @@ def _inserts(
 def _cohort_route(
     name: str, cohort: State, original: Route, route: Route, service: ServiceRef, namespace: str, where: str
 ) -> list[Route]:
-    if cohort.get("routes") and route.get("name") not in cohort["routes"]:
-        return []
     rewritten = bool((route.get("rewrite") or {}).get("uri"))
     blocks = product(original.get("match") or [], cohort["match"], rewritten=rewritten, where=where)
     if not blocks:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ..errors import CanaryError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .change import Change
 
@@ -69,6 +69,12 @@ class Snapshot:
         if objects is None:
             raise NotRead(plural)
         return objects
+
+    def those(self, references: Iterable[Mapping[str, t.Any]], kind: str = "") -> list[Object]:
+        """Return the objects of the references (kind, namespace, name) that were read, all or those of one kind."""
+        keys = {(one["kind"], one["namespace"], one["name"]) for one in references}
+        lists = (getattr(self, plural) or () for known, plural in PLURALS.items() if kind in ("", known))
+        return [obj for objects in lists for obj in objects if (obj["kind"], *identity(obj)) in keys]
 
     def after(self, changes: Iterable[Change]) -> Snapshot:
         """Return the snapshot as it will be when `changes` are written."""

@@ -8,44 +8,48 @@ from __future__ import annotations
 
 import copy
 import typing as t
+from fractions import Fraction
 
 from .patch import canonical, same
-from .sticky import without_cookie
 from .weights import as_integers, shares
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .destinations import Entry
+
+    Owner = Callable[[Entry], str]
 
 _MISSING: t.Final = object()
 
 
-def taken_over(ours: Sequence[Entry], current: Sequence[Entry]) -> bool:
-    """Return whether somebody changed a weight we had set: then the weights are theirs, and stay."""
+def taken_over(ours: Sequence[Entry], current: Sequence[Entry], owner: Owner) -> set[str]:
+    """Return the owners of entries whose weight somebody changed since we set it: those weights are theirs, and stay.
+
+    owner: entry -> whose weights we deal, '' for destinations that are in no command.
+    """
     now = _by_destination(current)
+    changed = set()
     for key, entry in _by_destination(ours).items():
         weight = entry.get("weight") or 0
-        if key not in now:
-            if weight:
-                return True
-        elif (now[key].get("weight") or 0) != weight:
-            return True
-    return False
+        if (now[key].get("weight") or 0) != weight if key in now else weight:
+            changed.add(owner(entry))
+    return changed
 
 
-def give_back(before: Sequence[Entry], ours: Sequence[Entry], current: Sequence[Entry]) -> list[Entry]:
+def give_back(before: Sequence[Entry], ours: Sequence[Entry], current: Sequence[Entry], owner: Owner) -> list[Entry]:
     """Return the destinations as they would be had we never come.
 
-    before: as we found them. ours: as we wrote them. current: as they are.
+    before: as we found them. ours: as we wrote them. current: as they are. owner: see `taken_over`.
     Fields others added to an entry stay, entries others removed stay away, entries others added stay; and if
-    they changed a weight, the weights are theirs and all of them stay.
+    they changed a weight, the weights of its owner are theirs and all of them stay.
     """
     if same(list(current), list(ours)):
         return copy.deepcopy(list(before))
     now, written, old = _by_destination(current), _by_destination(ours), _by_destination(before)
-    if taken_over(ours, current):
-        return [_without_ours(old.get(key), written.get(key), entry) for key, entry in now.items()]
+    theirs = taken_over(ours, current, owner)
+    if theirs:
+        return _given_back_in_part(old, written, now, owner, {*map(owner, ours)} - theirs - {""})
     restored = []
     for key, entry in old.items():
         if key in written and key not in now:
@@ -55,13 +59,43 @@ def give_back(before: Sequence[Entry], ours: Sequence[Entry], current: Sequence[
     return _in_one_unit(restored, added, ours)
 
 
+def _given_back_in_part(
+    old: Mapping[str, Entry], written: Mapping[str, Entry], now: Mapping[str, Entry], owner: Owner, ours: set[str]
+) -> list[Entry]:
+    """Return the present destinations with the shares that the owners `ours` have now dealt as they were before."""
+    parts: dict[str, int] = {}
+    for key, entry in now.items():
+        if key in written:
+            parts[owner(entry)] = parts.get(owner(entry), 0) + int(entry.get("weight") or 0)
+    dealt: list[tuple[Entry, Fraction]] = []
+    done: set[str] = set()
+    for key, entry in now.items():
+        whose = owner(entry) if key in written else ""
+        if whose not in ours or not parts[whose]:
+            dealt.append(
+                (_without_ours(old.get(key), written.get(key), entry), Fraction(int(entry.get("weight") or 0)))
+            )
+        elif whose not in done:
+            done.add(whose)
+            back = {
+                one: first for one, first in old.items() if owner(first) == whose and (one in now or one not in written)
+            }
+            rest = shares([int(first.get("weight") or 0) for first in back.values()])
+            restored = [_restored(first, written.get(one), now.get(one)) for one, first in back.items()]
+            dealt += zip(restored, (share * parts[whose] for share in rest), strict=True)
+    if not done:
+        return [entry for entry, _weight in dealt]
+    total = sum(weight for _entry, weight in dealt)
+    integers = as_integers([weight / total for _entry, weight in dealt], int(total), "route")
+    return [{**entry, "weight": weight} for (entry, _weight), weight in zip(dealt, integers, strict=True)]
+
+
 def _without_ours(before: Entry | None, ours: Entry | None, current: Entry) -> Entry:
     """Return the entry with its present weight, and without what else we had put on it."""
     if ours is None:
         return copy.deepcopy(current)
-    # An entry we added is theirs now with its weight: only the cookie it hands out goes.
-    base = without_cookie(ours) if before is None else before
-    merged = t.cast("Entry", merge3(_plain(base), _plain(ours), _plain(current)))
+    # An entry we added is theirs now with its weight.
+    merged = t.cast("Entry", merge3(_plain(ours if before is None else before), _plain(ours), _plain(current)))
     return {**merged, **{key: copy.deepcopy(current[key]) for key in ("weight", "destination") if key in current}}
 
 

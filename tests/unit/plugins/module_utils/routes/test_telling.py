@@ -193,7 +193,9 @@ def test_numbers_as_people_write_them(value: Fraction, shown: float) -> None:
 def test_destinations_given_back_after_others_edited_them(
     before: list[rs.Json], ours: list[rs.Json], current: list[rs.Json], given_back: list[rs.Json]
 ) -> None:
-    restored = threeway.give_back(before, ours, current)
+    restored = threeway.give_back(
+        before, ours, current, lambda one: "reviews" if one["destination"]["host"] == "reviews" else ""
+    )
     shares = {json.dumps(one["destination"]): one.get("weight") for one in restored}
     wanted = {json.dumps(one["destination"]): one.get("weight") for one in given_back}
     total, wanted_total = sum(w or 0 for w in shares.values()), sum(w or 0 for w in wanted.values())
