@@ -11,13 +11,13 @@ import typing as t
 from ..errors import Refused
 from ..findings import Finding
 from . import find
-from .hosts import MESH, covers, expand
+from .hosts import MESH, covers, expand, in_force_order, scopes_meet
 from .keys import PROTOCOLS
 from .preflight_ports import ports
 from .snapshot import age_order, identity, label
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .hosts import ServiceRef
     from .snapshot import Object, Snapshot
@@ -26,13 +26,17 @@ if t.TYPE_CHECKING:
 
 
 def inspect(
-    snapshot: Snapshot, service: ServiceRef, description: Description | None, versions: Mapping[str, float]
+    snapshot: Snapshot,
+    service: ServiceRef,
+    description: Description | None,
+    versions: Mapping[str, float],
+    scope: find.Scope,
 ) -> Iterator[Finding]:
     """Yield what is wrong with the routing objects.
 
     description: what `plan.describe` says, None if it cannot. versions: version -> percent to be judged.
     """
-    yield from _claimed_twice(snapshot, service)
+    yield from _claimed_twice(snapshot, service, scope)
     yield from _two_apis(snapshot, service)
     if snapshot.destination_rules is not None:
         if (description or {}).get("route_api") != "gateway":
@@ -44,8 +48,12 @@ def inspect(
         yield from _gateway_not_covered(snapshot, service, description)
 
 
-def _claimed_twice(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
+def _claimed_twice(snapshot: Snapshot, service: ServiceRef, scope: find.Scope) -> Iterator[Finding]:
     claimants = find.mesh_claimants(snapshot.virtual_services or (), service)
+    named = [one for one in claimants if scope.names(one, service)]
+    if named:
+        yield from _contested(named, claimants, service)
+        return
     try:
         find.refuse_two_claims(sorted(claimants, key=age_order), service)
     except Refused as refusal:
@@ -56,6 +64,20 @@ def _claimed_twice(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]
         )
         for finding in (first, second):
             yield Finding(finding.code, finding.object, finding.reason, remedy)
+
+
+def _contested(named: Sequence[Object], claimants: Sequence[Object], service: ServiceRef) -> Iterator[Finding]:
+    """Whoever names a claimant has chosen; whether callers obey it is still worth a word."""
+    for one in named:
+        for other in claimants:
+            if other in named or not scopes_meet(one, other):
+                continue
+            first = in_force_order((one, other), service.namespace)[:1] or [one]
+            yield Finding(
+                "HOST_CLAIM_CONTESTED",
+                label(one),
+                f"{label(other)} claims {service.fqdn} too; callers in {service.namespace} obey {label(first[0])}.",
+            )
 
 
 def _delete(named: str) -> str:

@@ -11,6 +11,7 @@ import typing as t
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE, Finding
 from ansible_collections.meshops.canary.plugins.module_utils.routes import preflight
+from ansible_collections.meshops.canary.plugins.module_utils.routes.find import Scope
 from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight import Evidence
 from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight_access import Right
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
@@ -148,6 +149,22 @@ def test_two_claimants_are_both_named_with_the_command_that_removes_one() -> Non
         "VirtualService bookinfo/revews",
     }
     assert "kubectl -n bookinfo delete virtualservice " in findings[0].remedy
+
+
+def test_who_names_one_of_two_claimants_has_chosen_and_hears_whom_callers_obey() -> None:
+    lists = healthy()
+    second_claim(lists)
+    (finding,) = inspect(lists, scope=Scope(objects=("reviews",)))
+    assert (finding.code, finding.object) == ("HOST_CLAIM_CONTESTED", "VirtualService bookinfo/reviews")
+    assert finding.reason.startswith("VirtualService bookinfo/revews claims reviews.bookinfo.svc.cluster.local too;")
+    assert finding.reason.endswith("callers in bookinfo obey VirtualService bookinfo/revews.")
+    assert inspect(lists, scope=Scope(objects=("reviews", "revews"))) == []
+
+
+def test_a_name_that_claims_nothing_chooses_nothing() -> None:
+    lists = healthy()
+    second_claim(lists)
+    assert codes(inspect(lists, scope=Scope(objects=("page",)))) == ["HOST_CLAIMED_TWICE", "HOST_CLAIMED_TWICE"]
 
 
 def test_a_tool_known_to_heal_itself_is_an_error() -> None:
