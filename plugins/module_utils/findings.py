@@ -176,6 +176,11 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "A version's HPA has yet to start the pods its share needs",
         "Raise minReplicas before the shift, so that the pods are there when the requests come.",
     ),
+    "CAPACITY_OF_COHORT": Kind(
+        "warning",
+        "A version could not carry a cohort's share if the cohort were large",
+        "Nothing for a few testers; for a match that many requests fit, scale the version first.",
+    ),
     "VALIDATION_WEBHOOK_OFF": Kind(
         "warning",
         "Istio's validation webhook does not guard the routes",

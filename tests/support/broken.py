@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.canary.plugins.module_utils.routes import preflight
 from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
 
 from support import reviews
 from support.reviews import NAMESPACE, changed, obj
@@ -16,8 +18,20 @@ from support.reviews import NAMESPACE, changed, obj
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ansible_collections.meshops.canary.plugins.module_utils.findings import Finding
+
 Lists = dict[str, t.Any]
 SERVICE = ServiceRef("reviews", NAMESPACE)
+
+
+def inspect(lists: Lists, **arguments: t.Any) -> list[Finding]:
+    """Return what preflight finds in the lists."""
+    return preflight.inspect(Snapshot(**lists), SERVICE, **arguments)
+
+
+def codes(findings: list[Finding]) -> list[str]:
+    """Return the findings' codes, in their order."""
+    return [finding.code for finding in findings]
 
 
 def second_claim(lists: Lists) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from ..findings import Finding
 from . import preflight_access, preflight_capacity, preflight_owners, preflight_pods, preflight_routes
 from .find import Scope
-from .preflight_shares import described, judged
+from .preflight_shares import described, largest, raised
 from .snapshot import PLURALS
 
 if t.TYPE_CHECKING:
@@ -64,12 +64,13 @@ def inspect(
     """
     now = described(snapshot, service)
     later = described(planned, service) if planned is not None else None
-    versions = judged(now, later, weights)
+    more = raised(now, later, weights)
+    versions = largest(more)
     api = (later or now or {}).get("route_api")
     found = [
         *preflight_routes.inspect(planned or snapshot, service, later or now, versions, scope),
         *preflight_pods.inspect(planned or snapshot, service, versions, api),
-        *preflight_capacity.inspect(snapshot, service, now, versions if planned or weights else {}),
+        *preflight_capacity.inspect(snapshot, service, now, more if planned or weights else {}),
         *preflight_owners.inspect(snapshot, service, evidence.self_healing if evidence else frozenset()),
         *(preflight_access.inspect(evidence.access, evidence.webhooks) if evidence else ()),
         *_not_checked(snapshot, evidence),

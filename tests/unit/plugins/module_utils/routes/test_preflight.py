@@ -9,8 +9,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE, Finding
-from ansible_collections.meshops.canary.plugins.module_utils.routes import preflight
+from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE
 from ansible_collections.meshops.canary.plugins.module_utils.routes.find import Scope
 from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight import Evidence
 from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight_access import Right
@@ -18,11 +17,11 @@ from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot imp
 from support import reviews
 from support.broken import (
     FLUX,
-    SERVICE,
     Lists,
     ambient_with_waypoint,
     ambient_without_waypoint,
     chosen_to_be_outside,
+    codes,
     container_metric_needs_one_request,
     equal_rule_elsewhere,
     finished_job_without_sidecar,
@@ -31,6 +30,7 @@ from support.broken import (
     hpa_that_cannot_scale,
     http_route_for_the_mesh,
     http_route_of_a_gateway,
+    inspect,
     managed_by,
     missing_subset,
     native_sidecar,
@@ -54,14 +54,6 @@ from support.reviews import NAMESPACE, healthy, obj
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-
-def inspect(lists: Lists, **arguments: t.Any) -> list[Finding]:
-    return preflight.inspect(Snapshot(**lists), SERVICE, **arguments)
-
-
-def codes(findings: list[Finding]) -> list[str]:
-    return [finding.code for finding in findings]
 
 
 def test_a_healthy_service_has_no_findings() -> None:
@@ -202,28 +194,6 @@ def test_a_planned_cohort_is_judged_too() -> None:
     assert inspect(lists, planned=Snapshot(**lists)) == []
 
 
-def capacity(lists: Lists, cpu: int | None, maximum: int = 10) -> None:
-    lists["hpas"] = [reviews.hpa("reviews-v1", cpu=cpu), reviews.hpa("reviews-v2", cpu=cpu, maximum=maximum)]
-
-
-@pytest.mark.parametrize(
-    ("cpu", "maximum", "percent", "wanted"),
-    [
-        (20, 10, 50, []),  # 3 pods * 20/50 for 90 %: 0.67 pods for 50 %
-        (50, 10, 50, ["CAPACITY_NOT_YET"]),  # 1.67 pods, 1 is ready
-        (50, 1, 50, ["CAPACITY_BELOW_SHARE"]),
-        (None, 10, 50, []),  # 50 % on a pod, 30 % is proven
-        (None, 10, 100, ["CAPACITY_NOT_YET"]),  # 100 % on a pod
-        (None, 1, 100, ["CAPACITY_BELOW_SHARE"]),
-        (None, 1, 5, []),  # less than now
-    ],
-)
-def test_capacity(cpu: int | None, maximum: int, percent: int, wanted: list[str]) -> None:
-    lists = healthy()
-    capacity(lists, cpu, maximum)
-    assert codes(inspect(lists, weights={"v1": 100 - percent, "v2": percent})) == wanted
-
-
 def webhook(policy: str = "Fail") -> dict[str, t.Any]:
     rule = {"apiGroups": ["networking.istio.io"], "resources": ["*"]}
     frame = obj("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "istio-validator", "")
@@ -287,23 +257,3 @@ def test_the_catalogue_is_complete_prose() -> None:
         assert kind.title[0].isupper()
         assert not kind.title.endswith(".")
         assert kind.remedy.endswith(".")
-
-
-def gateway_description(weights: dict[str, float]) -> dict[str, t.Any]:
-    route = {"object": "HTTPRoute bookinfo/reviews", "route": "http/0", "weights": weights, "gateways": ["mesh"]}
-    return {"route_api": "gateway", "weights": weights, "routes": [route], "cohorts": {}, "mirrors": {}}
-
-
-def test_with_the_gateway_api_each_version_is_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    lists = healthy()
-    lists["virtual_services"] = []
-    v2 = reviews.changed(
-        reviews.service(), metadata={"name": "reviews-v2"}, spec={"selector": {"app": "reviews", "version": "v2"}}
-    )
-    lists["services"].append(v2)
-    told = gateway_description({"reviews-v2": 90.0, "reviews-v3": 10.0})
-    monkeypatch.setattr(preflight, "described", lambda _snapshot, _service: told)
-    (finding,) = inspect(lists)
-    assert (finding.code, finding.object) == ("SUBSET_UNKNOWN", "Service bookinfo/reviews-v3")
-    unready_version(lists)
-    assert codes(inspect(lists)) == ["SUBSET_NOT_READY", "SUBSET_UNKNOWN"]
