@@ -109,6 +109,22 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "A DestinationRule of the callers' namespace replaces the service's own",
         "It has the subsets needed now. Keep its labels and policies equal to the service's own, or remove it.",
     ),
+    "DESTINATION_RULE_PRIVATE": Kind(
+        "warning",
+        "Callers see the route but not the DestinationRule with its subsets",
+        "Give both the same exportTo: callers who see the route alone are answered 503.",
+    ),
+    "HOST_BY_WILDCARD": Kind(
+        "warning",
+        "A VirtualService with a wildcard routes the service for the mesh",
+        "It is never edited, for it routes others too. A VirtualService of the service's own (role routing) takes its "
+        "place whole: copy its timeouts and rules there first.",
+    ),
+    "HTTP_ROUTE_ELSEWHERE": Kind(
+        "warning",
+        "An HTTPRoute of the callers' namespace replaces the service's own",
+        "Callers there do not follow the service's split: remove it, or let it name the versions by the same weights.",
+    ),
     "GATEWAY_NOT_COVERED": Kind(
         "warning",
         "Requests that come in by a gateway do not follow the mesh's split",
@@ -127,17 +143,17 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
     ),
     "CALLER_WITHOUT_SIDECAR": Kind(
         "error",
-        "A pod that should have a sidecar has none",
+        "A pod of the service's namespace that should have a sidecar has none",
         "Restart its Deployment so that the sidecar is injected; until then its requests ignore every weight.",
     ),
     "PODS_OUTSIDE_MESH": Kind(
         "warning",
-        "Pods of a namespace read are outside the mesh",
+        "Pods of the service's namespace are outside the mesh",
         "Label the namespace istio-injection=enabled and restart the pods if they call the service; else leave them.",
     ),
     "AMBIENT_WITHOUT_WAYPOINT": Kind(
         "error",
-        "The service is in ambient mode without a waypoint",
+        "The service is in ambient mode without a waypoint that works",
         "Create a waypoint and enrol the service; without one weights and header routes are silently unused.",
     ),
     "OWNED_BY_CONTROLLER": Kind(

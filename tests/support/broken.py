@@ -128,9 +128,45 @@ def ambient_without_waypoint(lists: Lists) -> None:
     lists["namespaces"][0]["metadata"]["labels"] = {"istio.io/dataplane-mode": "ambient"}
 
 
-def ambient_with_waypoint(lists: Lists) -> None:
+def ambient_with_a_waypoints_name(lists: Lists) -> None:
     ambient_without_waypoint(lists)
     lists["services"] = [changed(reviews.service(), metadata={"labels": {"istio.io/use-waypoint": "waypoint"}})]
+
+
+def ambient_with_waypoint(lists: Lists) -> None:
+    ambient_with_a_waypoints_name(lists)
+    lists["gateways"].append(obj("gateway.networking.k8s.io/v1", "Gateway", "waypoint", NAMESPACE))
+
+
+def ambient_with_a_waypoint_that_does_not_run(lists: Lists) -> None:
+    ambient_with_waypoint(lists)
+    lists["gateways"][0]["status"] = {"conditions": [{"type": "Programmed", "status": "False"}]}
+
+
+def ambient_with_a_waypoint_nobody_may_read(lists: Lists) -> None:
+    ambient_with_a_waypoints_name(lists)
+    lists["services"][0]["metadata"]["labels"]["istio.io/use-waypoint-namespace"] = "infra"
+
+
+def private_rule_of_a_public_route(lists: Lists) -> None:
+    lists["destination_rules"][0]["spec"]["exportTo"] = ["."]
+
+
+def private_rule_of_a_private_route(lists: Lists) -> None:
+    private_rule_of_a_public_route(lists)
+    lists["virtual_services"][0]["spec"]["exportTo"] = ["."]
+
+
+def routed_by_wildcard(lists: Lists) -> None:
+    lists["virtual_services"] = [reviews.virtual_service(name="all", hosts=["*.bookinfo.svc.cluster.local"])]
+
+
+def consumer_route(lists: Lists) -> None:
+    lists["virtual_services"], lists["destination_rules"] = [], []
+    http_route_for_the_mesh(lists)
+    parent = {"group": "", "kind": "Service", "name": "reviews", "namespace": NAMESPACE}
+    frame = obj("gateway.networking.k8s.io/v1", "HTTPRoute", "reviews", "shop")
+    lists["http_routes"].append({**frame, "spec": {"parentRefs": [parent], "rules": []}})
 
 
 def of_virtual_service(**metadata: t.Any) -> Callable[[Lists], None]:

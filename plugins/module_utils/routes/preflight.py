@@ -15,7 +15,14 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..findings import Finding
-from . import preflight_access, preflight_capacity, preflight_owners, preflight_pods, preflight_routes
+from . import (
+    preflight_access,
+    preflight_capacity,
+    preflight_owners,
+    preflight_pods,
+    preflight_routes,
+    preflight_visibility,
+)
 from .find import Scope
 from .preflight_shares import described, largest, raised
 from .snapshot import PLURALS
@@ -69,6 +76,7 @@ def inspect(
     api = (later or now or {}).get("route_api")
     found = [
         *preflight_routes.inspect(planned or snapshot, service, later or now, versions, scope),
+        *preflight_visibility.inspect(snapshot, planned or snapshot, service, versions, api),
         *preflight_pods.inspect(planned or snapshot, service, versions, api),
         *preflight_capacity.inspect(snapshot, service, now, more if planned or weights else {}),
         *preflight_owners.inspect(snapshot, service, evidence.self_healing if evidence else frozenset()),

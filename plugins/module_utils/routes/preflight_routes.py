@@ -11,7 +11,8 @@ import typing as t
 from ..errors import Refused
 from ..findings import Finding
 from . import find
-from .hosts import MESH, covers, expand, in_force_order, scopes_meet
+from .gateway_parents import parents, short
+from .hosts import MESH, in_force_order, scopes_meet
 from .keys import PROTOCOLS
 from .preflight_ports import ports
 from .snapshot import age_order, identity, label
@@ -38,10 +39,8 @@ def inspect(
     """
     yield from _claimed_twice(snapshot, service, scope)
     yield from _two_apis(snapshot, service)
-    if snapshot.destination_rules is not None:
-        if (description or {}).get("route_api") != "gateway":
-            yield from _unknown_subsets(snapshot, service, versions)
-        yield from _shadowed(snapshot, service, versions)
+    if snapshot.destination_rules is not None and (description or {}).get("route_api") != "gateway":
+        yield from _unknown_subsets(snapshot, service, versions)
     yield from _single_zero(snapshot, service)
     yield from ports(snapshot, service)
     if description is not None:
@@ -90,22 +89,12 @@ def _two_apis(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
     """istiod sorts an HTTPRoute of the client's namespace before every VirtualService of its group."""
     claimants = find.mesh_claimants(snapshot.virtual_services or (), service)
     for route in snapshot.http_routes or ():
-        if claimants and _is_parent(route, service):
+        if claimants and short(service.fqdn) in parents(route):
             yield Finding(
                 "ROUTE_APIS_MIXED",
                 label(route),
                 f"It routes {service.fqdn} for the mesh, and so does {label(claimants[0])}; callers obey only one.",
             )
-
-
-def _is_parent(route: Object, service: ServiceRef) -> bool:
-    namespace, _name = identity(route)
-    return any(
-        parent.get("kind") == "Service"
-        and not parent.get("group")
-        and (parent.get("namespace") or namespace, parent.get("name")) == (service.namespace, service.name)
-        for parent in (route.get("spec") or {}).get("parentRefs") or ()
-    )
 
 
 def _unknown_subsets(snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float]) -> Iterator[Finding]:
@@ -123,31 +112,6 @@ def _unknown_subsets(snapshot: Snapshot, service: ServiceRef, versions: Mapping[
                 f"{version} is to get {percent:g}% of requests, but there is no such subset; there are: "
                 f"{', '.join(sorted(known)) or 'none'}.",
             )
-
-
-def _shadowed(snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float]) -> Iterator[Finding]:
-    """A rule in the client's namespace wins whole over the one in the service's namespace, for those clients."""
-    effective = find.destination_rules(snapshot, service)
-    if not effective:
-        return
-    home = identity(effective[0])[0]
-    for rule in snapshot.destination_rules or ():
-        namespace, _name = identity(rule)
-        host = expand(str((rule.get("spec") or {}).get("host") or ""), namespace, service.domain)
-        if namespace in (home, service.namespace, find.ROOT_NAMESPACE) or not covers(host, service.fqdn):
-            continue
-        own = {str(one.get("name")) for one in (rule.get("spec") or {}).get("subsets") or ()}
-        missing = sorted(set(versions) - own)
-        hidden = f"For callers in {namespace} it hides {label(effective[0])}"
-        if missing:
-            yield Finding(
-                "DESTINATION_RULE_SHADOWED",
-                label(rule),
-                f"{hidden} and has no subset {', '.join(missing)}: their requests to it would be answered 503.",
-                f"Remove it or give it these subsets: kubectl -n {namespace} edit destinationrule {identity(rule)[1]}.",
-            )
-        else:
-            yield Finding("DESTINATION_RULE_ELSEWHERE", label(rule), f"{hidden}, with its own policies and labels.")
 
 
 def _single_zero(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:

@@ -7,18 +7,21 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.errors import Refused
 from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE
+from ansible_collections.meshops.canary.plugins.module_utils.routes import plan, preflight
 from ansible_collections.meshops.canary.plugins.module_utils.routes.find import Scope
 from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight import Evidence
 from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight_access import Right
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
-from support import reviews
+from support import broken, reviews
 from support.broken import (
     FLUX,
+    SERVICE,
     Lists,
-    ambient_with_waypoint,
     ambient_without_waypoint,
     chosen_to_be_outside,
     codes,
@@ -81,7 +84,14 @@ TABLE: tuple[tuple[Callable[[Lists], None], list[str]], ...] = (
     (chosen_to_be_outside, ["PODS_OUTSIDE_MESH"]),
     (native_sidecar, []),
     (ambient_without_waypoint, ["AMBIENT_WITHOUT_WAYPOINT"]),
-    (ambient_with_waypoint, []),
+    (broken.ambient_with_waypoint, []),
+    (broken.ambient_with_a_waypoints_name, ["AMBIENT_WITHOUT_WAYPOINT"]),
+    (broken.ambient_with_a_waypoint_that_does_not_run, ["AMBIENT_WITHOUT_WAYPOINT"]),
+    (broken.ambient_with_a_waypoint_nobody_may_read, []),
+    (broken.private_rule_of_a_public_route, ["DESTINATION_RULE_PRIVATE"]),
+    (broken.private_rule_of_a_private_route, []),
+    (broken.routed_by_wildcard, ["HOST_BY_WILDCARD"]),
+    (broken.consumer_route, ["HTTP_ROUTE_ELSEWHERE"]),
     (owner("Canary", "flagger.app/v1beta1"), ["OWNED_BY_CONTROLLER"]),
     (owner("Rollout", "argoproj.io/v1alpha1"), ["OWNED_BY_CONTROLLER"]),
     (owner("Platform", "example.com/v1"), ["OWNED_BY_CONTROLLER"]),
@@ -141,6 +151,30 @@ def test_two_claimants_are_both_named_with_the_command_that_removes_one() -> Non
         "VirtualService bookinfo/revews",
     }
     assert "kubectl -n bookinfo delete virtualservice " in findings[0].remedy
+
+
+def test_a_wildcard_is_what_the_error_of_a_change_names() -> None:
+    lists = healthy()
+    broken.routed_by_wildcard(lists)
+    lists["virtual_services"][0]["spec"]["http"] = [{"route": [reviews.destination(None, host="front")]}]
+    with pytest.raises(Refused) as caught:
+        plan.plan_weights(Snapshot(**lists), SERVICE, {"v1": 100})
+    assert "VirtualService bookinfo/all does by the wildcard *.bookinfo.svc.cluster.local" in caught.value.msg
+
+
+def test_the_first_route_of_its_own_takes_the_place_of_the_wildcards() -> None:
+    lists = healthy()
+    broken.routed_by_wildcard(lists)
+    later = {**lists, "virtual_services": [*lists["virtual_services"], reviews.virtual_service()]}
+    assert "HOST_BY_WILDCARD" in codes(inspect(lists, planned=Snapshot(**later)))
+
+
+def test_the_root_namespace_is_where_istio_is() -> None:
+    lists = healthy()
+    lists["destination_rules"] = [reviews.destination_rule("mesh", host="*.local")]
+    service = replace(SERVICE, root="mesh")
+    assert codes(preflight.inspect(Snapshot(**lists), service)) == []
+    assert codes(inspect(lists))[:1] == ["SUBSET_UNKNOWN"]
 
 
 def test_who_names_one_of_two_claimants_has_chosen_and_hears_whom_callers_obey() -> None:
