@@ -13,7 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 MADE = "<!-- Made from the code by docs/generate.py; edit that. -->"
 SEVERITIES = {
-    "error": "Writing modules refuse, and write nothing. `force: [CODE]` overrides it, one code at a time.",
+    "error": "Writing modules refuse, and write nothing. `force: [CODE]` overrides it, one code at a time. Not\n"
+    "where the table says *never*: there nothing can be planned, and naming the code in `force` is an error itself.",
     "warning": "Writing modules go on and say it.",
     "note": "Only `canary_info` and the playbook `preflight` say it.",
 }
@@ -51,15 +52,21 @@ def findings_page(catalogue: t.Mapping[str, t.Any]) -> str:
             "",
             meaning,
             "",
-            "| code | what is wrong | what to do |",
-            "| --- | --- | --- |",
-        ]
-        lines += [
-            f"| `{code}` | {kind.title} | {kind.remedy} |"
-            for code, kind in sorted(catalogue.items())
-            if kind.severity == severity
+            *_findings(severity, catalogue),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _findings(severity: str, catalogue: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the table of one severity; only errors have something to force."""
+    errors = severity == "error"
+    lines = [f"| code | what is wrong |{' forced? |' if errors else ''} what to do |"]
+    lines += ["| --- | --- |" + (" --- |" if errors else "") + " --- |"]
+    for code, kind in sorted(catalogue.items()):
+        if kind.severity == severity:
+            forced = (" yes |" if kind.forcible else " *never* |") if errors else ""
+            lines.append(f"| `{code}` | {kind.title} |{forced} {kind.remedy} |")
+    return lines
 
 
 def rights_page(needs: list[tuple[str, t.Any]]) -> str:

@@ -19,7 +19,10 @@ options:
     type: bool
     default: true
   force:
-    description: Codes of findings that shall not refuse the change, as RV(findings[].code) gives them.
+    description:
+      - Codes of findings that shall not refuse the change, as RV(findings[].code) gives them.
+      - A code without which nothing can be planned, such as V(HOST_CLAIMED_TWICE), cannot be forced and is an error here;
+        C(docs/findings.md) marks them.
     type: list
     elements: str
     default: []

@@ -14,11 +14,13 @@ class Kind(t.NamedTuple):
     """One line of the catalogue.
 
     severity: error (writers refuse), warning (writers go on and say it) or note (only preflight and info say it).
+    forcible: whether `force` can override the error; not where no plan can be made.
     """
 
     severity: str
     title: str
     remedy: str
+    forcible: bool = True
 
 
 CATALOGUE: t.Final[dict[str, Kind]] = {
@@ -27,41 +29,54 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "error",
         "Two VirtualServices claim one host for the mesh",
         "A sidecar obeys only one of them. Merge them into one, or name the one you mean with virtual_services.",
+        forcible=False,
+    ),
+    "HOST_CLAIM_CONTESTED": Kind(
+        "warning",
+        "Another VirtualService claims the host of the one that was named",
+        "Merge the two: callers that see both obey only one of them.",
     ),
     "SUBSET_UNKNOWN": Kind(
         "error",
         "A version has no subset in a DestinationRule",
         "Create the subset first (role routing) and wait until the proxies have it; else requests get 503.",
+        forcible=False,
     ),
     "SUBSET_LABELS_DIFFER": Kind(
         "error",
         "A subset of that name selects other pods",
         "Relabelling a live subset loses requests. Use another version name, or change the subset by hand at weight 0.",
+        forcible=False,
     ),
     "SUBSET_IN_USE": Kind(
         "error",
         "A route still names the subset",
         "Set its weight to 0 or give the route back first, wait for the proxies, then remove the subset.",
+        forcible=False,
     ),
     "COHORT_MATCH_UNANSWERABLE": Kind(
         "error",
         "Cohort and route both test one thing, and no single test says both",
         "Choose another header, or exact values; or limit the cohort with routes to those it can stand before.",
+        forcible=False,
     ),
     "DELEGATE_MATCH_CONFLICT": Kind(
         "error",
         "The root VirtualService would drop the cohort's route",
         "The delegate's match must fit the root's. Choose another header, or add the header to no root match.",
+        forcible=False,
     ),
     "MIRROR_NOT_OURS": Kind(
         "error",
         "The route already mirrors somewhere else, in the form that allows one mirror only",
         "Rewrite the route's mirror as an entry of mirrors, which allows several, or remove it.",
+        forcible=False,
     ),
     "STATE_UNREADABLE": Kind(
         "error",
         "The annotation with what to give back was changed by hand",
         "Restore the annotation from an earlier version of the object, or remove it and accept the routes as they are.",
+        forcible=False,
     ),
     # Found by looking at the whole service before a change, or when asked.
     "ROUTE_APIS_MIXED": Kind(
@@ -94,6 +109,22 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "A DestinationRule of the callers' namespace replaces the service's own",
         "It has the subsets needed now. Keep its labels and policies equal to the service's own, or remove it.",
     ),
+    "DESTINATION_RULE_PRIVATE": Kind(
+        "warning",
+        "Callers see the route but not the DestinationRule with its subsets",
+        "Give both the same exportTo: callers who see the route alone are answered 503.",
+    ),
+    "HOST_BY_WILDCARD": Kind(
+        "warning",
+        "A VirtualService with a wildcard routes the service for the mesh",
+        "It is never edited, for it routes others too. A VirtualService of the service's own (role routing) takes its "
+        "place whole: copy its timeouts and rules there first.",
+    ),
+    "HTTP_ROUTE_ELSEWHERE": Kind(
+        "warning",
+        "An HTTPRoute of the callers' namespace replaces the service's own",
+        "Callers there do not follow the service's split: remove it, or let it name the versions by the same weights.",
+    ),
     "GATEWAY_NOT_COVERED": Kind(
         "warning",
         "Requests that come in by a gateway do not follow the mesh's split",
@@ -112,17 +143,17 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
     ),
     "CALLER_WITHOUT_SIDECAR": Kind(
         "error",
-        "A pod that should have a sidecar has none",
+        "A pod of the service's namespace that should have a sidecar has none",
         "Restart its Deployment so that the sidecar is injected; until then its requests ignore every weight.",
     ),
     "PODS_OUTSIDE_MESH": Kind(
         "warning",
-        "Pods of a namespace read are outside the mesh",
+        "Pods of the service's namespace are outside the mesh",
         "Label the namespace istio-injection=enabled and restart the pods if they call the service; else leave them.",
     ),
     "AMBIENT_WITHOUT_WAYPOINT": Kind(
         "error",
-        "The service is in ambient mode without a waypoint",
+        "The service is in ambient mode without a waypoint that works",
         "Create a waypoint and enrol the service; without one weights and header routes are silently unused.",
     ),
     "OWNED_BY_CONTROLLER": Kind(
@@ -161,6 +192,11 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "A version's HPA has yet to start the pods its share needs",
         "Raise minReplicas before the shift, so that the pods are there when the requests come.",
     ),
+    "CAPACITY_OF_COHORT": Kind(
+        "warning",
+        "A version could not carry a cohort's share if the cohort were large",
+        "Nothing for a few testers; for a match that many requests fit, scale the version first.",
+    ),
     "VALIDATION_WEBHOOK_OFF": Kind(
         "warning",
         "Istio's validation webhook does not guard the routes",
@@ -170,6 +206,7 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "error",
         "The user lacks a right the collection needs",
         "Add the verb to the user's Role.",
+        forcible=False,
     ),
     "RIGHT_MISSING_OPTIONAL": Kind(
         "warning",

@@ -177,6 +177,21 @@ def test_force_names_what_it_overrides(
     assert any(warning.startswith(f"{code}: ") for warning in result["warnings"])
 
 
+def test_who_names_one_of_two_claimants_may_go_on(direct: Direct, scene: Scene) -> None:
+    second_claim(scene)
+    result = direct("weight", weights=SHIFT, wait=False, virtual_services=["reviews"])
+    assert result["changed"] is True
+    assert any(warning.startswith("HOST_CLAIM_CONTESTED: ") for warning in result["warnings"])
+
+
+def test_what_cannot_be_planned_cannot_be_forced(lab: Lab, direct: Direct, scene: Scene) -> None:
+    second_claim(scene)
+    result = direct("weight", weights=SHIFT, wait=False, force=["HOST_CLAIMED_TWICE"], fails=True)
+    assert result["error_code"] == "invalid_input"
+    assert "name the one you mean with virtual_services" in result["msg"]
+    assert "meshops.canary" not in writers(lab, scene)
+
+
 @pytest.mark.parametrize(("prepare", "code"), TOLD, ids=named)
 def test_a_warning_is_told(direct: Direct, scene: Scene, prepare: Callable[[Scene], None], code: str) -> None:
     prepare(scene)

@@ -102,7 +102,7 @@ def load(number: int, request: Mapping[str, str]) -> Load:
 @pytest.mark.parametrize("name", CASES)
 def test_a_cohort_gets_its_split_and_nobody_else_does(shop: Shop, direct: Direct, name: str) -> None:
     case = CASES[name]
-    set_up = direct("header_route", name="testers", weights=INSIDE, force=["CAPACITY_BELOW_SHARE"], **case.asked)
+    set_up = direct("header_route", name="testers", weights=INSIDE, **case.asked)
     assert set_up["convergence"]["converged"] is True
     for request in case.belong:
         seen = measure(shop.sidecar, load(NUMBER // len(case.belong), request))
@@ -113,7 +113,7 @@ def test_a_cohort_gets_its_split_and_nobody_else_does(shop: Shop, direct: Direct
 
 def test_cohorts_stand_in_their_order_and_go_one_by_one(shop: Shop, direct: Direct) -> None:
     both = {"x-team": "qa", "x-beta": "1"}
-    direct("header_route", name="beta", headers={"x-beta": "1"}, weights={"v1": 100}, force=["CAPACITY_BELOW_SHARE"])
+    direct("header_route", name="beta", headers={"x-beta": "1"}, weights={"v1": 100})
     direct("header_route", name="qa", headers={"x-team": "qa"}, weights={"v3": 100}, order=50)
     assert_split(measure(shop.sidecar, load(500, both)), {"v3": 100}, "the lower order comes first")
     direct("header_route", name="qa", state="absent")

@@ -115,7 +115,7 @@ def test_a_cohort_is_split_and_nobody_else_sees_it(
 ) -> None:
     before = written(kube, shop)
     headers = {"end-user": "testuser"}
-    asked = direct("header_route", name="testers", headers=headers, weights=named(v2=10, v3=90), force=FORCE)
+    asked = direct("header_route", name="testers", headers=headers, weights=named(v2=10, v3=90))
     assert asked["convergence"]["converged"] is True
     for place in places:
         testers = measure(place, Load(requests=NUMBER, headers=headers))

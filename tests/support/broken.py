@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.canary.plugins.module_utils.routes import preflight
 from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
 
 from support import reviews
 from support.reviews import NAMESPACE, changed, obj
@@ -16,8 +18,20 @@ from support.reviews import NAMESPACE, changed, obj
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ansible_collections.meshops.canary.plugins.module_utils.findings import Finding
+
 Lists = dict[str, t.Any]
 SERVICE = ServiceRef("reviews", NAMESPACE)
+
+
+def inspect(lists: Lists, **arguments: t.Any) -> list[Finding]:
+    """Return what preflight finds in the lists."""
+    return preflight.inspect(Snapshot(**lists), SERVICE, **arguments)
+
+
+def codes(findings: list[Finding]) -> list[str]:
+    """Return the findings' codes, in their order."""
+    return [finding.code for finding in findings]
 
 
 def second_claim(lists: Lists) -> None:
@@ -114,9 +128,45 @@ def ambient_without_waypoint(lists: Lists) -> None:
     lists["namespaces"][0]["metadata"]["labels"] = {"istio.io/dataplane-mode": "ambient"}
 
 
-def ambient_with_waypoint(lists: Lists) -> None:
+def ambient_with_a_waypoints_name(lists: Lists) -> None:
     ambient_without_waypoint(lists)
     lists["services"] = [changed(reviews.service(), metadata={"labels": {"istio.io/use-waypoint": "waypoint"}})]
+
+
+def ambient_with_waypoint(lists: Lists) -> None:
+    ambient_with_a_waypoints_name(lists)
+    lists["gateways"].append(obj("gateway.networking.k8s.io/v1", "Gateway", "waypoint", NAMESPACE))
+
+
+def ambient_with_a_waypoint_that_does_not_run(lists: Lists) -> None:
+    ambient_with_waypoint(lists)
+    lists["gateways"][0]["status"] = {"conditions": [{"type": "Programmed", "status": "False"}]}
+
+
+def ambient_with_a_waypoint_nobody_may_read(lists: Lists) -> None:
+    ambient_with_a_waypoints_name(lists)
+    lists["services"][0]["metadata"]["labels"]["istio.io/use-waypoint-namespace"] = "infra"
+
+
+def private_rule_of_a_public_route(lists: Lists) -> None:
+    lists["destination_rules"][0]["spec"]["exportTo"] = ["."]
+
+
+def private_rule_of_a_private_route(lists: Lists) -> None:
+    private_rule_of_a_public_route(lists)
+    lists["virtual_services"][0]["spec"]["exportTo"] = ["."]
+
+
+def routed_by_wildcard(lists: Lists) -> None:
+    lists["virtual_services"] = [reviews.virtual_service(name="all", hosts=["*.bookinfo.svc.cluster.local"])]
+
+
+def consumer_route(lists: Lists) -> None:
+    lists["virtual_services"], lists["destination_rules"] = [], []
+    http_route_for_the_mesh(lists)
+    parent = {"group": "", "kind": "Service", "name": "reviews", "namespace": NAMESPACE}
+    frame = obj("gateway.networking.k8s.io/v1", "HTTPRoute", "reviews", "shop")
+    lists["http_routes"].append({**frame, "spec": {"parentRefs": [parent], "rules": []}})
 
 
 def of_virtual_service(**metadata: t.Any) -> Callable[[Lists], None]:

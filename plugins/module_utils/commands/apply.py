@@ -21,7 +21,7 @@ from ..routes import preflight
 from ..routes.snapshot import PLURALS
 from .convergence import Convergence, wait_for_proxies
 from .outcome import Outcome
-from .reading import Reader
+from .reading import Reader, scope_of
 from .writing import Writer
 
 if t.TYPE_CHECKING:
@@ -81,14 +81,23 @@ class Application:
         """Read and compute; refuse what would do harm. A plan without changes needs no inspection."""
         looks = self._params["preflight"]
         reader = Reader(self._cluster, self._service, wide=looks, also=_namespaces(self._params))
-        snapshot, plan = reader.decide(self._decide, self._reads)
+        try:
+            snapshot, plan = reader.decide(self._decide, self._reads)
+        except Refused as refusal:
+            useless = sorted({one.code for one in refusal.findings} & set(self._params["force"]))
+            if useless:
+                refusal.msg = (
+                    f"{refusal.msg} force: [{', '.join(useless)}] is of no use here: nothing could be planned."
+                )
+            raise
         asked = self._params.get("route_api", "auto")
         if asked not in ("auto", plan.route_api):
             raise InvalidInput(f"route_api: {self._name} can only be changed by {plan.route_api} here, not by {asked}.")
         self._outcome.planned(plan)
         if looks and plan.changed:
             snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
-            self._refuse(preflight.inspect(snapshot, self._service, planned=snapshot.after(plan.changes)))
+            later, scope = snapshot.after(plan.changes), scope_of(self._params)
+            self._refuse(preflight.inspect(snapshot, self._service, planned=later, scope=scope))
             self._outcome.warn(reader.notes)
         return snapshot, plan
 
@@ -101,12 +110,12 @@ class Application:
         if not errors:
             return
         shown = " ".join(f"[{one.code}] {one.object}: {one.reason} {one.as_dict()['remedy']}" for one in errors)
-        codes = ", ".join(dict.fromkeys(one.code for one in errors))
-        raise Refused(
-            f"Refused to change the routes of {self._name}, nothing was written: {shown} To do "
-            f"it nevertheless: force: [{codes}]",
-            errors,
+        codes = list(dict.fromkeys(one.code for one in errors))
+        never = [code for code in codes if not CATALOGUE[code].forcible]
+        way = (
+            f"{', '.join(never)} cannot be forced." if never else f"To do it nevertheless: force: [{', '.join(codes)}]"
         )
+        raise Refused(f"Refused to change the routes of {self._name}, nothing was written: {shown} {way}", errors)
 
     def _write(self, snapshot: Snapshot, plan: Plan) -> None:
         """Write and wait. What was written before a failure is put back; a proxy that lags is no reason to."""
@@ -195,11 +204,14 @@ def apply(
 
 
 def _check_force(codes: list[str]) -> None:
+    can_be = sorted(code for code, kind in CATALOGUE.items() if kind.severity == "error" and kind.forcible)
     unknown = sorted(set(codes) - set(CATALOGUE))
     if unknown:
-        raise InvalidInput(
-            f"force: there is no finding {', '.join(unknown)}. Known are: {', '.join(sorted(CATALOGUE))}."
-        )
+        raise InvalidInput(f"force: there is no finding {', '.join(unknown)}. To be forced are: {', '.join(can_be)}.")
+    never = sorted(code for code in set(codes) if not CATALOGUE[code].forcible)
+    if never:
+        told = " ".join(f"{code}: {CATALOGUE[code].title}. {CATALOGUE[code].remedy}" for code in never)
+        raise InvalidInput(f"force: {', '.join(never)} cannot be forced, for nothing could be planned. {told}")
 
 
 def _namespaces(params: Mapping[str, t.Any]) -> list[str]:

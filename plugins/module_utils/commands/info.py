@@ -142,7 +142,7 @@ def _check(params: Mapping[str, t.Any]) -> None:
 
 
 def _named(params: Mapping[str, t.Any], name: str) -> ServiceRef:
-    return ServiceRef(name, params["namespace"], params["cluster_domain"])
+    return ServiceRef(name, params["namespace"], params["cluster_domain"], params["istio_namespace"])
 
 
 def _services(snapshot: Snapshot, params: Mapping[str, t.Any]) -> list[ServiceRef]:

@@ -42,7 +42,7 @@ _ROUTING: t.Final = frozenset({"virtual_services", "destination_rules", "http_ro
 
 def service_of(params: Mapping[str, t.Any]) -> ServiceRef:
     """Return the service a task names."""
-    return ServiceRef(params["service"], params["namespace"], params["cluster_domain"])
+    return ServiceRef(params["service"], params["namespace"], params["cluster_domain"], params["istio_namespace"])
 
 
 def scope_of(params: Mapping[str, t.Any]) -> Scope:

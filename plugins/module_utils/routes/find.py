@@ -23,8 +23,6 @@ if t.TYPE_CHECKING:
     from .hosts import ServiceRef
     from .snapshot import Object, Snapshot
 
-ROOT_NAMESPACE: t.Final = "istio-system"
-
 
 @dataclass(frozen=True)
 class Scope:
@@ -136,11 +134,26 @@ def refuse_two_claims(claimants: Sequence[Object], service: ServiceRef) -> None:
             )
 
 
-def no_routes(service: ServiceRef) -> Refused:
-    """Return the error for a service that no VirtualService routes."""
+def by_wildcard(objects: Iterable[Object], service: ServiceRef) -> list[tuple[Object, str]]:
+    """Return the VirtualServices whose wildcard covers the service for sidecars, each with the wildcard."""
+    return [
+        (one, str(host))
+        for one in objects
+        if is_for_mesh(one)
+        for host in (one.get("spec") or {}).get("hosts") or ()
+        if str(host).startswith("*") and covers(str(host), service.fqdn)
+    ]
+
+
+def no_routes(service: ServiceRef, snapshot: Snapshot) -> Refused:
+    """Return the error for a service that no VirtualService routes by its own host."""
+    wide = "".join(
+        f"{label(one)} does by the wildcard {host}, but routes others too and so is not edited. "
+        for one, host in by_wildcard(snapshot.virtual_services or (), service)
+    )
     return Refused(
         f"No VirtualService routes {service.fqdn}: neither one with that host nor a gateway's with a route to it. "
-        "Create the first one with the role meshops.canary.routing, or check service and namespace."
+        f"{wide}Create the first one with the role meshops.canary.routing, or check service and namespace."
     )
 
 
@@ -150,7 +163,7 @@ def destination_rules(snapshot: Snapshot, service: ServiceRef) -> list[Object]:
     Istio looks in the client's namespace, then the service's, then the root namespace, and takes the first with
     a matching host whole; within one namespace the most specific host. Here: the service's, else the root one.
     """
-    for namespace in (service.namespace, ROOT_NAMESPACE):
+    for namespace in (service.namespace, service.root):
         found: dict[str, list[Object]] = {}
         for rule in sorted(snapshot.need("destination_rules"), key=age_order):
             host = expand(str((rule.get("spec") or {}).get("host") or ""), namespace, service.domain)

@@ -21,11 +21,12 @@ MESH: t.Final = "mesh"
 
 @dataclass(frozen=True)
 class ServiceRef:
-    """The service by which everything is found."""
+    """The service by which everything is found. root: the mesh's root namespace, whose DestinationRules are for all."""
 
     name: str
     namespace: str
     domain: str = "cluster.local"
+    root: str = "istio-system"
 
     @classmethod
     def of(cls, fqdn: str) -> ServiceRef:

@@ -208,7 +208,7 @@ def _plan(
 ) -> Plan:
     objects = targets(snapshot, service, scope)
     if needs_route and not objects:
-        raise no_routes(service)
+        raise no_routes(service, snapshot)
     edited: list[tuple[Object, Object]] = []
     applied = False
     notes: list[str] = []

@@ -15,8 +15,16 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..findings import Finding
-from . import preflight_access, preflight_capacity, preflight_owners, preflight_pods, preflight_routes
-from .preflight_shares import described, judged
+from . import (
+    preflight_access,
+    preflight_capacity,
+    preflight_owners,
+    preflight_pods,
+    preflight_routes,
+    preflight_visibility,
+)
+from .find import Scope
+from .preflight_shares import described, largest, raised
 from .snapshot import PLURALS
 
 if t.TYPE_CHECKING:
@@ -25,6 +33,9 @@ if t.TYPE_CHECKING:
     from .hosts import ServiceRef
     from .preflight_access import Right
     from .snapshot import Object, Snapshot
+
+
+EVERYTHING: t.Final = Scope()
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ def inspect(
     weights: Mapping[str, float] | None = None,
     planned: Snapshot | None = None,
     evidence: Evidence | None = None,
+    scope: Scope = EVERYTHING,
 ) -> list[Finding]:
     """Return what is wrong, errors first, each thing once.
 
@@ -55,15 +67,18 @@ def inspect(
     says more. With either, versions are judged by what they would get, and only those that get more than now: taking
     traffic off a broken version is never refused. With neither, all are judged by the routes as they are.
     evidence: what was learnt besides; without it rights and webhooks are not spoken of at all.
+    scope: what the change is limited to; who names one of two claimants has chosen.
     """
     now = described(snapshot, service)
     later = described(planned, service) if planned is not None else None
-    versions = judged(now, later, weights)
+    more = raised(now, later, weights)
+    versions = largest(more)
     api = (later or now or {}).get("route_api")
     found = [
-        *preflight_routes.inspect(planned or snapshot, service, later or now, versions),
+        *preflight_routes.inspect(planned or snapshot, service, later or now, versions, scope),
+        *preflight_visibility.inspect(snapshot, planned or snapshot, service, versions, api),
         *preflight_pods.inspect(planned or snapshot, service, versions, api),
-        *preflight_capacity.inspect(snapshot, service, now, versions if planned or weights else {}),
+        *preflight_capacity.inspect(snapshot, service, now, more if planned or weights else {}),
         *preflight_owners.inspect(snapshot, service, evidence.self_healing if evidence else frozenset()),
         *(preflight_access.inspect(evidence.access, evidence.webhooks) if evidence else ()),
         *_not_checked(snapshot, evidence),

@@ -6,7 +6,8 @@
 
 Two questions. Where an HPA measures CPU, its own formula says how many pods a share needs: more than the HPA may
 start is an error, more than are ready now a warning. Where nothing is measured only proportion is left: if a pod would
-get over twice the share that any pod carries today, nobody has seen a pod carry that, and it is an error.
+get over twice the share that any pod carries today, nobody has seen a pod carry that, and it is an error. A cohort's
+share is one of an unknown number of requests, so it never is more than a warning.
 """
 
 from __future__ import annotations
@@ -16,37 +17,55 @@ import typing as t
 from ..findings import Finding
 from ..rollout.capacity import Load, pods_needed
 from . import find, pods, workloads
+from .hosts import ServiceRef
+from .preflight_shares import largest, of_all, of_cohorts
 from .snapshot import identity, label
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .hosts import ServiceRef
+    from .preflight_shares import Shares
     from .snapshot import Object, Snapshot
 
 PROVEN_TIMES: t.Final = 2.0
+Places = dict[str, tuple[ServiceRef, dict[str, str]]]
+"""Version -> the Service and the labels that select its pods."""
 
 
 def inspect(
-    snapshot: Snapshot, service: ServiceRef, description: Mapping[str, t.Any] | None, versions: Mapping[str, float]
+    snapshot: Snapshot, service: ServiceRef, description: Mapping[str, t.Any] | None, more: Shares
 ) -> Iterator[Finding]:
     """Yield what is wrong with autoscaling, and with the capacity of the versions a change gives more requests.
 
-    versions: version -> percent it would get; empty when there is no change to judge.
+    more: split -> version -> percent it would get; empty when there is no change to judge.
     """
-    if snapshot.destination_rules is None or snapshot.deployments is None:
+    if snapshot.deployments is None:
         return
-    subsets = find.subsets(snapshot, service)
-    for labels in subsets.values():
-        for deployment in workloads.deployments_of(snapshot, service, labels) or ():
+    places = _places(snapshot, service, description, more)
+    for owner, labels in places.values():
+        for deployment in workloads.deployments_of(snapshot, owner, labels) or ():
             hpa = workloads.hpa_of(snapshot, deployment)
             if hpa is not None:
-                yield from _autoscaler(snapshot, service, labels, deployment, hpa)
-    if snapshot.pods is not None and description is not None:
-        now = {version: float(percent) for version, percent in description["weights"].items() if percent}
+                yield from _autoscaler(snapshot, owner, labels, deployment, hpa)
+    if snapshot.pods is None or description is None:
+        return
+    now = {version: float(percent) for version, percent in description["weights"].items() if percent}
+    judged = _Capacity(snapshot, service, places, now)
+    for version, percent in largest(of_all(more)).items():
+        yield from judged.of_all(version, percent)
+    for cohort, versions in of_cohorts(more).items():
         for version, percent in versions.items():
-            if version in subsets:
-                yield from _capacity(snapshot, service, subsets, now, version, percent)
+            yield from judged.of_cohort(cohort, version, percent)
+
+
+def _places(snapshot: Snapshot, service: ServiceRef, description: Mapping[str, t.Any] | None, more: Shares) -> Places:
+    """A version's pods are those of a subset; with the Gateway API those of the version's own Service."""
+    if (description or {}).get("route_api") == "gateway":
+        named = {*(description or {})["weights"], *largest(more)} - {""}
+        return {one: (ServiceRef(one, service.namespace, service.domain), {}) for one in sorted(named)}
+    if snapshot.destination_rules is None:
+        return {}
+    return {version: (service, labels) for version, labels in find.subsets(snapshot, service).items()}
 
 
 def _autoscaler(
@@ -90,54 +109,69 @@ def _requests_cpu(container: Object) -> bool:
     return bool((resources.get("requests") or {}).get("cpu") or (resources.get("limits") or {}).get("cpu"))
 
 
-def _capacity(
-    snapshot: Snapshot,
-    service: ServiceRef,
-    subsets: Mapping[str, Mapping[str, str]],
-    now: Mapping[str, float],
-    version: str,
-    percent: float,
-) -> Iterator[Finding]:
-    ready = _ready(snapshot, service, subsets[version])
-    if not ready or percent <= now.get(version, 0):
-        return
-    largest = max(now, key=lambda one: now[one], default="")
-    carrier = _scaling(snapshot, service, subsets.get(largest, {}))
-    load = Load(_ready(snapshot, service, subsets.get(largest, {})), carrier.cpu if carrier else None)
-    where = f"Version {version} of {service.name}"
-    if carrier and carrier.cpu is not None and carrier.cpu_target:
-        needed = pods_needed(percent, now[largest], load, carrier.cpu_target, headroom=1.0)
-        own = _scaling(snapshot, service, subsets[version])
-        most = max(ready, own.maximum if own else 0)
-        reason = (
-            f"{percent:g}% of requests need {needed} pods at {carrier.cpu_target}% CPU by what {largest} measures now"
-        )
-        if needed > most:
+class _Capacity:
+    """What the pods carry now, and whether they could carry more. now: version -> percent of all requests."""
+
+    def __init__(self, snapshot: Snapshot, service: ServiceRef, places: Places, now: Mapping[str, float]) -> None:
+        self._snapshot, self._service, self._places, self._now = snapshot, service, places, now
+
+    def of_all(self, version: str, percent: float) -> Iterator[Finding]:
+        """Yield what is wrong if the version gets `percent` of all requests."""
+        judged = self._judge(version, percent)
+        if judged:
+            enough, reason = judged
+            code = "CAPACITY_NOT_YET" if enough else "CAPACITY_BELOW_SHARE"
+            yield Finding(code, f"Version {version} of {self._service.name}", reason)
+
+    def of_cohort(self, cohort: str, version: str, percent: float) -> Iterator[Finding]:
+        """Yield a warning if the version could not carry `percent` of a cohort to which every request belongs."""
+        judged = self._judge(version, percent)
+        if judged and not judged[0]:
             yield Finding(
-                "CAPACITY_BELOW_SHARE", where, f"{reason}; {ready} are ready and {most} is the most it may have."
+                "CAPACITY_OF_COHORT",
+                f"Version {version} of {self._service.name}",
+                f"It gets {percent:g}% of cohort {cohort}; how many requests that is, is not known. If all belonged to "
+                f"it: {judged[1][0].lower()}{judged[1][1:]}",
             )
-        elif needed > ready:
-            yield Finding("CAPACITY_NOT_YET", where, f"{reason}; {ready} are ready, its HPA may start up to {most}.")
-        return
-    proven = max((now[one] / max(1, _ready(snapshot, service, subsets.get(one, {}))) for one in now), default=0.0)
-    if proven and percent / ready > PROVEN_TIMES * proven:
+
+    def _judge(self, version: str, percent: float) -> tuple[bool, str] | None:
+        """Return whether its HPA may still start the pods needed, and why they are; None if those ready suffice."""
+        ready = self._ready(version)
+        if not ready or percent <= self._now.get(version, 0):
+            return None
+        largest_now = max(self._now, key=lambda one: self._now[one], default="")
+        carrier, own = self._scaling(largest_now), self._scaling(version)
+        if carrier and carrier.cpu is not None and carrier.cpu_target:
+            load = Load(self._ready(largest_now), carrier.cpu)
+            needed = pods_needed(percent, self._now[largest_now], load, carrier.cpu_target, headroom=1.0)
+            most = max(ready, own.maximum if own else 0)
+            if needed <= ready:
+                return None
+            return needed <= most, (
+                f"{percent:g}% of requests need {needed} pods at {carrier.cpu_target}% CPU by what {largest_now} "
+                f"measures now; {ready} are ready and {most} is the most it may have."
+            )
+        proven = max((share / max(1, self._ready(one)) for one, share in self._now.items()), default=0.0)
+        if not proven or percent / ready <= PROVEN_TIMES * proven:
+            return None
         wanted = -int(-percent // (PROVEN_TIMES * proven))
-        own = _scaling(snapshot, service, subsets[version])
-        yield Finding(
-            "CAPACITY_NOT_YET" if own and own.maximum >= wanted else "CAPACITY_BELOW_SHARE",
-            where,
+        return bool(own and own.maximum >= wanted), (
             f"With {ready} ready pods each would get {percent / ready:.3g}% of requests, more than twice the "
-            f"{proven:.3g}% that a pod of {service.name} gets today; {wanted} pods would keep it below that.",
+            f"{proven:.3g}% that a pod of {self._service.name} gets today; {wanted} pods would keep it below that."
         )
 
+    def _ready(self, version: str) -> int:
+        if version not in self._places:
+            return 0
+        owner, labels = self._places[version]
+        return pods.ready(pods.of_service(self._snapshot, owner, labels) or ())
 
-def _ready(snapshot: Snapshot, service: ServiceRef, labels: Mapping[str, str]) -> int:
-    return pods.ready(pods.of_service(snapshot, service, labels) or ())
-
-
-def _scaling(snapshot: Snapshot, service: ServiceRef, labels: Mapping[str, str]) -> workloads.Scaling | None:
-    for deployment in workloads.deployments_of(snapshot, service, labels) or ():
-        hpa = workloads.hpa_of(snapshot, deployment)
-        if hpa is not None:
-            return workloads.scaling(hpa)
-    return None
+    def _scaling(self, version: str) -> workloads.Scaling | None:
+        if version not in self._places:
+            return None
+        owner, labels = self._places[version]
+        for deployment in workloads.deployments_of(self._snapshot, owner, labels) or ():
+            hpa = workloads.hpa_of(self._snapshot, deployment)
+            if hpa is not None:
+                return workloads.scaling(hpa)
+        return None

@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
     from .snapshot import Object, Snapshot
 
 _NAMED_AT_MOST: t.Final = 3
+_LOOKED: t.Final = "Callers elsewhere were not looked at."
 
 
 def inspect(
@@ -97,7 +98,10 @@ def _why(selected: Sequence[Object]) -> str:
 
 
 def _callers(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
-    """Requests of a pod without proxy follow no route: they reach all versions alike, by pod count."""
+    """Requests of a pod without proxy follow no route: they reach all versions alike, by pod count.
+
+    Pods are read in the service's namespace only, which each finding says: those of a whole cluster are too many.
+    """
     selector = pods.selector_of(snapshot, service)
     outside: dict[str, list[Object]] = {}
     for pod in snapshot.pods or ():
@@ -112,14 +116,15 @@ def _callers(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
             yield Finding(
                 "CALLER_WITHOUT_SIDECAR",
                 f"Namespace {namespace}",
-                f"{_named(forgotten)} should have a sidecar and have none: what they send follows no route.",
+                f"{_named(forgotten)} should have a sidecar and have none: what they send follows no route. {_LOOKED}",
                 f"Restart what owns them, for example kubectl -n {namespace} rollout restart deployment NAME.",
             )
         if chosen:
             yield Finding(
                 "PODS_OUTSIDE_MESH",
                 f"Namespace {namespace}",
-                f"{_named(chosen)} have no sidecar: if they call {service.name}, they reach all its versions alike.",
+                f"{_named(chosen)} have no sidecar: if they call {service.name}, they reach all versions alike. "
+                f"{_LOOKED}",
             )
 
 
@@ -148,17 +153,40 @@ def _opted_out(pod: Object) -> bool:
 
 def _ambient(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
     """In ambient mode the waypoint of the destination splits; ztunnel knows neither weights nor headers."""
-    namespace = pods.labels_of(_namespace(snapshot, service.namespace) or {})
+    home = _namespace(snapshot, service.namespace) or {}
     own = next((one for one in snapshot.services or () if identity(one) == identity_of(service)), None)
     if own is None:
         return
     selected = pods.of_service(snapshot, service, {}) or []
-    ambient = namespace.get("istio.io/dataplane-mode") == "ambient" or any(pods.is_ambient(pod) for pod in selected)
-    waypoint = pods.labels_of(own).get("istio.io/use-waypoint") or namespace.get("istio.io/use-waypoint") or "none"
-    if ambient and waypoint == "none":
+    ambient = pods.labels_of(home).get("istio.io/dataplane-mode") == "ambient" or any(map(pods.is_ambient, selected))
+    trouble = _waypoint_trouble(snapshot, service, pods.labels_of(own), pods.labels_of(home)) if ambient else ""
+    if trouble:
         yield Finding(
             "AMBIENT_WITHOUT_WAYPOINT",
             label(own),
-            "The service is in ambient mode and has no waypoint, so weights and header routes have no effect.",
+            f"The service is in ambient mode and {trouble}, so weights and header routes have no effect.",
             f"istioctl waypoint apply -n {service.namespace} --enroll-namespace --wait",
         )
+
+
+def _waypoint_trouble(snapshot: Snapshot, service: ServiceRef, own: Mapping[str, str], home: Mapping[str, str]) -> str:
+    """Return what is wrong with the waypoint; empty if nothing, or if its Gateway could not be read."""
+    labels = own if own.get("istio.io/use-waypoint") else home
+    name = labels.get("istio.io/use-waypoint") or "none"
+    if name == "none":
+        return "has no waypoint"
+    namespace = labels.get("istio.io/use-waypoint-namespace") or service.namespace
+    there = [one for one in snapshot.gateways or () if identity(one)[0] == namespace]
+    if snapshot.gateways is None or (namespace != service.namespace and not there):
+        return ""
+    waypoints = [one for one in there if identity(one)[1] == name and _is_gateway_api(one)]
+    if not waypoints:
+        return f"its waypoint, Gateway {namespace}/{name}, does not exist"
+    conditions = (waypoints[0].get("status") or {}).get("conditions") or ()
+    if any((one.get("type"), one.get("status")) == ("Programmed", "False") for one in conditions):
+        return f"its waypoint, Gateway {namespace}/{name}, is not programmed"
+    return ""
+
+
+def _is_gateway_api(gateway: Object) -> bool:
+    return str(gateway.get("apiVersion") or "").startswith("gateway.networking.k8s.io/")

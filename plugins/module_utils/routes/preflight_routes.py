@@ -11,13 +11,14 @@ import typing as t
 from ..errors import Refused
 from ..findings import Finding
 from . import find
-from .hosts import MESH, covers, expand
+from .gateway_parents import parents, short
+from .hosts import MESH, in_force_order, scopes_meet
 from .keys import PROTOCOLS
 from .preflight_ports import ports
 from .snapshot import age_order, identity, label
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .hosts import ServiceRef
     from .snapshot import Object, Snapshot
@@ -26,26 +27,32 @@ if t.TYPE_CHECKING:
 
 
 def inspect(
-    snapshot: Snapshot, service: ServiceRef, description: Description | None, versions: Mapping[str, float]
+    snapshot: Snapshot,
+    service: ServiceRef,
+    description: Description | None,
+    versions: Mapping[str, float],
+    scope: find.Scope,
 ) -> Iterator[Finding]:
     """Yield what is wrong with the routing objects.
 
     description: what `plan.describe` says, None if it cannot. versions: version -> percent to be judged.
     """
-    yield from _claimed_twice(snapshot, service)
+    yield from _claimed_twice(snapshot, service, scope)
     yield from _two_apis(snapshot, service)
-    if snapshot.destination_rules is not None:
-        if (description or {}).get("route_api") != "gateway":
-            yield from _unknown_subsets(snapshot, service, versions)
-        yield from _shadowed(snapshot, service, versions)
+    if snapshot.destination_rules is not None and (description or {}).get("route_api") != "gateway":
+        yield from _unknown_subsets(snapshot, service, versions)
     yield from _single_zero(snapshot, service)
     yield from ports(snapshot, service)
     if description is not None:
         yield from _gateway_not_covered(snapshot, service, description)
 
 
-def _claimed_twice(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
+def _claimed_twice(snapshot: Snapshot, service: ServiceRef, scope: find.Scope) -> Iterator[Finding]:
     claimants = find.mesh_claimants(snapshot.virtual_services or (), service)
+    named = [one for one in claimants if scope.names(one, service)]
+    if named:
+        yield from _contested(named, claimants, service)
+        return
     try:
         find.refuse_two_claims(sorted(claimants, key=age_order), service)
     except Refused as refusal:
@@ -58,6 +65,20 @@ def _claimed_twice(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]
             yield Finding(finding.code, finding.object, finding.reason, remedy)
 
 
+def _contested(named: Sequence[Object], claimants: Sequence[Object], service: ServiceRef) -> Iterator[Finding]:
+    """Whoever names a claimant has chosen; whether callers obey it is still worth a word."""
+    for one in named:
+        for other in claimants:
+            if other in named or not scopes_meet(one, other):
+                continue
+            first = in_force_order((one, other), service.namespace)[:1] or [one]
+            yield Finding(
+                "HOST_CLAIM_CONTESTED",
+                label(one),
+                f"{label(other)} claims {service.fqdn} too; callers in {service.namespace} obey {label(first[0])}.",
+            )
+
+
 def _delete(named: str) -> str:
     kind, _space, name = named.partition(" ")
     namespace, _slash, short = name.partition("/")
@@ -68,22 +89,12 @@ def _two_apis(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
     """istiod sorts an HTTPRoute of the client's namespace before every VirtualService of its group."""
     claimants = find.mesh_claimants(snapshot.virtual_services or (), service)
     for route in snapshot.http_routes or ():
-        if claimants and _is_parent(route, service):
+        if claimants and short(service.fqdn) in parents(route):
             yield Finding(
                 "ROUTE_APIS_MIXED",
                 label(route),
                 f"It routes {service.fqdn} for the mesh, and so does {label(claimants[0])}; callers obey only one.",
             )
-
-
-def _is_parent(route: Object, service: ServiceRef) -> bool:
-    namespace, _name = identity(route)
-    return any(
-        parent.get("kind") == "Service"
-        and not parent.get("group")
-        and (parent.get("namespace") or namespace, parent.get("name")) == (service.namespace, service.name)
-        for parent in (route.get("spec") or {}).get("parentRefs") or ()
-    )
 
 
 def _unknown_subsets(snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float]) -> Iterator[Finding]:
@@ -101,31 +112,6 @@ def _unknown_subsets(snapshot: Snapshot, service: ServiceRef, versions: Mapping[
                 f"{version} is to get {percent:g}% of requests, but there is no such subset; there are: "
                 f"{', '.join(sorted(known)) or 'none'}.",
             )
-
-
-def _shadowed(snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float]) -> Iterator[Finding]:
-    """A rule in the client's namespace wins whole over the one in the service's namespace, for those clients."""
-    effective = find.destination_rules(snapshot, service)
-    if not effective:
-        return
-    home = identity(effective[0])[0]
-    for rule in snapshot.destination_rules or ():
-        namespace, _name = identity(rule)
-        host = expand(str((rule.get("spec") or {}).get("host") or ""), namespace, service.domain)
-        if namespace in (home, service.namespace, find.ROOT_NAMESPACE) or not covers(host, service.fqdn):
-            continue
-        own = {str(one.get("name")) for one in (rule.get("spec") or {}).get("subsets") or ()}
-        missing = sorted(set(versions) - own)
-        hidden = f"For callers in {namespace} it hides {label(effective[0])}"
-        if missing:
-            yield Finding(
-                "DESTINATION_RULE_SHADOWED",
-                label(rule),
-                f"{hidden} and has no subset {', '.join(missing)}: their requests to it would be answered 503.",
-                f"Remove it or give it these subsets: kubectl -n {namespace} edit destinationrule {identity(rule)[1]}.",
-            )
-        else:
-            yield Finding("DESTINATION_RULE_ELSEWHERE", label(rule), f"{hidden}, with its own policies and labels.")
 
 
 def _single_zero(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:

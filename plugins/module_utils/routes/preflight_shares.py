@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
 
 Shares = dict[str, dict[str, float]]
 """Route, cohort or mirror -> version -> percent."""
+COHORT: t.Final = "cohort "
 
 
 def described(snapshot: Snapshot, service: ServiceRef) -> dict[str, t.Any] | None:
@@ -29,10 +30,10 @@ def described(snapshot: Snapshot, service: ServiceRef) -> dict[str, t.Any] | Non
         return None
 
 
-def judged(
+def raised(
     before: dict[str, t.Any] | None, after: dict[str, t.Any] | None, weights: Mapping[str, float] | None
-) -> dict[str, float]:
-    """Return version -> the percent it would get, of the versions a change gives more; without a change, of all.
+) -> Shares:
+    """Return split -> version -> the percent it would get, where a change gives it more; without a change, of all.
 
     before, after: descriptions; after None: only `weights` are known of the change. A version that keeps or loses
     requests is not judged: a change must not be refused for what it does not make worse.
@@ -42,12 +43,31 @@ def judged(
         had, gets = {"weights": (before or {}).get("weights") or {}}, {"weights": dict(weights)}
     elif after is None:
         had, gets = {}, had
-    found: dict[str, float] = {}
-    for route, versions in gets.items():
+    found: Shares = {}
+    for split, versions in gets.items():
         for version, percent in versions.items():
-            if version and percent > had.get(route, {}).get(version, 0):
-                found[version] = max(percent, found.get(version, 0))
+            if version and percent > had.get(split, {}).get(version, 0):
+                found.setdefault(split, {})[version] = percent
     return found
+
+
+def largest(found: Shares) -> dict[str, float]:
+    """Return version -> the largest percent it gets of any split."""
+    most: dict[str, float] = {}
+    for versions in found.values():
+        for version, percent in versions.items():
+            most[version] = max(percent, most.get(version, 0))
+    return most
+
+
+def of_cohorts(found: Shares) -> Shares:
+    """Return the splits of cohorts, by the cohort's name: parts of nobody knows how many requests."""
+    return {split.removeprefix(COHORT): versions for split, versions in found.items() if split.startswith(COHORT)}
+
+
+def of_all(found: Shares) -> Shares:
+    """Return the splits of all requests."""
+    return {split: versions for split, versions in found.items() if not split.startswith(COHORT)}
 
 
 def shares(description: Mapping[str, t.Any] | None) -> Shares:
@@ -55,5 +75,5 @@ def shares(description: Mapping[str, t.Any] | None) -> Shares:
     if description is None:
         return {}
     found: Shares = {f"{one['object']} {one['route']}": one["weights"] for one in description["routes"]}
-    found |= {f"cohort {name}": one["weights"] for name, one in description["cohorts"].items()}
+    found |= {f"{COHORT}{name}": one["weights"] for name, one in description["cohorts"].items()}
     return {**found, "mirror": description["mirrors"]}

@@ -7,21 +7,24 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE, Finding
-from ansible_collections.meshops.canary.plugins.module_utils.routes import preflight
+from ansible_collections.meshops.canary.plugins.module_utils.errors import Refused
+from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE
+from ansible_collections.meshops.canary.plugins.module_utils.routes import plan, preflight
+from ansible_collections.meshops.canary.plugins.module_utils.routes.find import Scope
 from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight import Evidence
 from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight_access import Right
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
-from support import reviews
+from support import broken, reviews
 from support.broken import (
     FLUX,
     SERVICE,
     Lists,
-    ambient_with_waypoint,
     ambient_without_waypoint,
     chosen_to_be_outside,
+    codes,
     container_metric_needs_one_request,
     equal_rule_elsewhere,
     finished_job_without_sidecar,
@@ -30,6 +33,7 @@ from support.broken import (
     hpa_that_cannot_scale,
     http_route_for_the_mesh,
     http_route_of_a_gateway,
+    inspect,
     managed_by,
     missing_subset,
     native_sidecar,
@@ -53,14 +57,6 @@ from support.reviews import NAMESPACE, healthy, obj
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-
-def inspect(lists: Lists, **arguments: t.Any) -> list[Finding]:
-    return preflight.inspect(Snapshot(**lists), SERVICE, **arguments)
-
-
-def codes(findings: list[Finding]) -> list[str]:
-    return [finding.code for finding in findings]
 
 
 def test_a_healthy_service_has_no_findings() -> None:
@@ -88,7 +84,14 @@ TABLE: tuple[tuple[Callable[[Lists], None], list[str]], ...] = (
     (chosen_to_be_outside, ["PODS_OUTSIDE_MESH"]),
     (native_sidecar, []),
     (ambient_without_waypoint, ["AMBIENT_WITHOUT_WAYPOINT"]),
-    (ambient_with_waypoint, []),
+    (broken.ambient_with_waypoint, []),
+    (broken.ambient_with_a_waypoints_name, ["AMBIENT_WITHOUT_WAYPOINT"]),
+    (broken.ambient_with_a_waypoint_that_does_not_run, ["AMBIENT_WITHOUT_WAYPOINT"]),
+    (broken.ambient_with_a_waypoint_nobody_may_read, []),
+    (broken.private_rule_of_a_public_route, ["DESTINATION_RULE_PRIVATE"]),
+    (broken.private_rule_of_a_private_route, []),
+    (broken.routed_by_wildcard, ["HOST_BY_WILDCARD"]),
+    (broken.consumer_route, ["HTTP_ROUTE_ELSEWHERE"]),
     (owner("Canary", "flagger.app/v1beta1"), ["OWNED_BY_CONTROLLER"]),
     (owner("Rollout", "argoproj.io/v1alpha1"), ["OWNED_BY_CONTROLLER"]),
     (owner("Platform", "example.com/v1"), ["OWNED_BY_CONTROLLER"]),
@@ -150,6 +153,46 @@ def test_two_claimants_are_both_named_with_the_command_that_removes_one() -> Non
     assert "kubectl -n bookinfo delete virtualservice " in findings[0].remedy
 
 
+def test_a_wildcard_is_what_the_error_of_a_change_names() -> None:
+    lists = healthy()
+    broken.routed_by_wildcard(lists)
+    lists["virtual_services"][0]["spec"]["http"] = [{"route": [reviews.destination(None, host="front")]}]
+    with pytest.raises(Refused) as caught:
+        plan.plan_weights(Snapshot(**lists), SERVICE, {"v1": 100})
+    assert "VirtualService bookinfo/all does by the wildcard *.bookinfo.svc.cluster.local" in caught.value.msg
+
+
+def test_the_first_route_of_its_own_takes_the_place_of_the_wildcards() -> None:
+    lists = healthy()
+    broken.routed_by_wildcard(lists)
+    later = {**lists, "virtual_services": [*lists["virtual_services"], reviews.virtual_service()]}
+    assert "HOST_BY_WILDCARD" in codes(inspect(lists, planned=Snapshot(**later)))
+
+
+def test_the_root_namespace_is_where_istio_is() -> None:
+    lists = healthy()
+    lists["destination_rules"] = [reviews.destination_rule("mesh", host="*.local")]
+    service = replace(SERVICE, root="mesh")
+    assert codes(preflight.inspect(Snapshot(**lists), service)) == []
+    assert codes(inspect(lists))[:1] == ["SUBSET_UNKNOWN"]
+
+
+def test_who_names_one_of_two_claimants_has_chosen_and_hears_whom_callers_obey() -> None:
+    lists = healthy()
+    second_claim(lists)
+    (finding,) = inspect(lists, scope=Scope(objects=("reviews",)))
+    assert (finding.code, finding.object) == ("HOST_CLAIM_CONTESTED", "VirtualService bookinfo/reviews")
+    assert finding.reason.startswith("VirtualService bookinfo/revews claims reviews.bookinfo.svc.cluster.local too;")
+    assert finding.reason.endswith("callers in bookinfo obey VirtualService bookinfo/revews.")
+    assert inspect(lists, scope=Scope(objects=("reviews", "revews"))) == []
+
+
+def test_a_name_that_claims_nothing_chooses_nothing() -> None:
+    lists = healthy()
+    second_claim(lists)
+    assert codes(inspect(lists, scope=Scope(objects=("page",)))) == ["HOST_CLAIMED_TWICE", "HOST_CLAIMED_TWICE"]
+
+
 def test_a_tool_known_to_heal_itself_is_an_error() -> None:
     lists = healthy()
     of_virtual_service(annotations={"argocd.argoproj.io/tracking-id": "shop:..."})(lists)
@@ -183,28 +226,6 @@ def test_a_planned_cohort_is_judged_too() -> None:
     assert codes(findings) == ["SUBSET_NOT_READY"]
     assert "is to get 100% of requests" in findings[0].reason
     assert inspect(lists, planned=Snapshot(**lists)) == []
-
-
-def capacity(lists: Lists, cpu: int | None, maximum: int = 10) -> None:
-    lists["hpas"] = [reviews.hpa("reviews-v1", cpu=cpu), reviews.hpa("reviews-v2", cpu=cpu, maximum=maximum)]
-
-
-@pytest.mark.parametrize(
-    ("cpu", "maximum", "percent", "wanted"),
-    [
-        (20, 10, 50, []),  # 3 pods * 20/50 for 90 %: 0.67 pods for 50 %
-        (50, 10, 50, ["CAPACITY_NOT_YET"]),  # 1.67 pods, 1 is ready
-        (50, 1, 50, ["CAPACITY_BELOW_SHARE"]),
-        (None, 10, 50, []),  # 50 % on a pod, 30 % is proven
-        (None, 10, 100, ["CAPACITY_NOT_YET"]),  # 100 % on a pod
-        (None, 1, 100, ["CAPACITY_BELOW_SHARE"]),
-        (None, 1, 5, []),  # less than now
-    ],
-)
-def test_capacity(cpu: int | None, maximum: int, percent: int, wanted: list[str]) -> None:
-    lists = healthy()
-    capacity(lists, cpu, maximum)
-    assert codes(inspect(lists, weights={"v1": 100 - percent, "v2": percent})) == wanted
 
 
 def webhook(policy: str = "Fail") -> dict[str, t.Any]:
@@ -270,23 +291,3 @@ def test_the_catalogue_is_complete_prose() -> None:
         assert kind.title[0].isupper()
         assert not kind.title.endswith(".")
         assert kind.remedy.endswith(".")
-
-
-def gateway_description(weights: dict[str, float]) -> dict[str, t.Any]:
-    route = {"object": "HTTPRoute bookinfo/reviews", "route": "http/0", "weights": weights, "gateways": ["mesh"]}
-    return {"route_api": "gateway", "weights": weights, "routes": [route], "cohorts": {}, "mirrors": {}}
-
-
-def test_with_the_gateway_api_each_version_is_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    lists = healthy()
-    lists["virtual_services"] = []
-    v2 = reviews.changed(
-        reviews.service(), metadata={"name": "reviews-v2"}, spec={"selector": {"app": "reviews", "version": "v2"}}
-    )
-    lists["services"].append(v2)
-    told = gateway_description({"reviews-v2": 90.0, "reviews-v3": 10.0})
-    monkeypatch.setattr(preflight, "described", lambda _snapshot, _service: told)
-    (finding,) = inspect(lists)
-    assert (finding.code, finding.object) == ("SUBSET_UNKNOWN", "Service bookinfo/reviews-v3")
-    unready_version(lists)
-    assert codes(inspect(lists)) == ["SUBSET_NOT_READY", "SUBSET_UNKNOWN"]
