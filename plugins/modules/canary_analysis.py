@@ -100,9 +100,8 @@ extends_documentation_fragment:
 notes:
   - With O(route_api=replicas) there are no proxies to count at. O(metrics) of kind V(value) with queries of your own judge the
     canary then, in which C($version) is the Deployment's name; Istio's metrics are there only if the pods have sidecars.
-  - Failed requests are compared by a test martingale while watching and by Fisher's exact test (above 20000 requests the
-    score test) at the end, response times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) goes
-    to the alarms, half to the end.
+  - Failed requests are compared by a test martingale while watching and by Fisher's exact test at the end, response
+    times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) goes to the alarms, half to the end.
   - Retries count each attempt, and mirrored copies count like requests.
   - Envoy sums up its histograms every five seconds, so response times come that much later than counts.
 seealso:

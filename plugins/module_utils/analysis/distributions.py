@@ -10,6 +10,8 @@ import math
 import typing as t
 from functools import lru_cache
 
+from .binomial import log_pmf
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -54,12 +56,32 @@ def log_hypergeometric_weights(total: int, marked: int, drawn: int) -> tuple[flo
 def hypergeometric_tail(k: int, total: int, marked: int, drawn: int) -> float:
     """Return P(K >= k) for K hypergeometric: the one-sided p-value of Fisher's exact test.
 
-    Source: R. A. Fisher, Statistical Methods for Research Workers, section 21.02.
+    Exact at every size: each term is the one before times a quotient of whole numbers, and those that no longer count
+    are left out. Source: R. A. Fisher, Statistical Methods for Research Workers, section 21.02.
     """
     support = hypergeometric_support(total, marked, drawn)
-    weights = log_hypergeometric_weights(total, marked, drawn)
-    tail = log_sum(weight for value, weight in zip(support, weights, strict=True) if value >= k)
-    return min(1.0, math.exp(tail - log_sum(weights)))
+    if k <= support[0]:
+        return 1.0
+    if k > support[-1]:
+        return 0.0
+    if k * total > marked * drawn:
+        return min(1.0, _sum_upwards(k, total, marked, drawn))
+    # P(K <= k - 1), as the upper tail of the marked ones that were not drawn
+    return 1.0 - _sum_upwards(marked - k + 1, total, marked, total - drawn)
+
+
+def _sum_upwards(k: int, total: int, marked: int, drawn: int) -> float:
+    """Return P(K >= k) for a k about or above the mean, from where the terms only shrink."""
+    share = drawn / total
+    # By binomials, as Loader does (see there): no large numbers cancel.
+    both = log_pmf(k, marked, share) + log_pmf(drawn - k, total - marked, share)
+    term = math.exp(both - log_pmf(drawn, total, share))
+    tail, last = term, hypergeometric_support(total, marked, drawn)[-1]
+    while k < last and term > tail * 1e-18:
+        term *= (marked - k) * (drawn - k) / ((k + 1) * (total - marked - drawn + k + 1))
+        tail += term
+        k += 1
+    return tail
 
 
 def log_noncentral_ratio(k: int, total: int, marked: int, drawn: int, odds: float) -> float:
