@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reports of rollouts, from a record made by the state machine itself."""
+"""What tasks of a rollout return, and reports of rollouts from a record made by the state machine itself."""
 
 from __future__ import annotations
 
@@ -46,3 +46,24 @@ def told(*events: tuple[str, dict[str, t.Any] | None]) -> dict[str, t.Any]:
 TAKEN_BACK = (("ready", None), ("shifted", None), ("fail", judged("fail", 52.381, [BAD])), ("done", None))
 GOOD = judged("pass", 0.0, ["errors: 0 of 21 failed"])
 PROMOTED = (("ready", None), ("shifted", None), ("pass", GOOD)) * 2 + (("done", None),)
+
+ROLLOUT = {
+    "run": {
+        "id": "ab12", "service": "reviews", "stable": "v1", "canary": "v2", "at": 1, "phase": "observing",
+        "weight": 10.0, "weights_wanted": {"v1": 90.0, "v2": 10.0}, "seconds_left": 599.6, "reason": "", "over": False,
+    },
+    "steps": [{}, {}, {}, {}],
+}  # fmt: skip
+ANALYSIS = {
+    "service": "reviews", "canary": "v2", "stable": "v1", "verdict": "fail", "seconds": 3.2,
+    "reasons": ["errors: 11 of 21 canary requests failed"],
+    "numbers": {"canary": {"requests": 21, "errors": 11}, "stable": {"requests": 187, "errors": 0}},
+}  # fmt: skip
+WEIGHT = {
+    "service": "reviews", "changed": True, "weights": {"v1": 90, "v2": 10},
+    "convergence": {"method": "proxies", "checked": 6, "proxies": 6, "seconds": 0.31},
+}  # fmt: skip
+
+
+def rollout(**fields: t.Any) -> dict[str, t.Any]:
+    return {**ROLLOUT, "run": {**t.cast("dict[str, t.Any]", ROLLOUT["run"]), **fields}}
