@@ -18,13 +18,13 @@ description:
   - While an analysis watches, it says every ten seconds, and at each new failed request, what was counted so far. That
     needs the task to run inside the controller, which it does by default; as a module on another host it is silent
     until its end.
-  - Lines are plain text, so they suit a terminal as well as a log.
+  - On a terminal what is counted is drawn over itself in one line, cut to the width, until the verdict takes its place.
+    Without one every line is plain text of its own, which suits a log.
 requirements:
   - Enable it with C(callbacks_enabled = meshops.canary.canary_line) in C(ansible.cfg), or with
     E(ANSIBLE_CALLBACKS_ENABLED=meshops.canary.canary_line).
 notes:
-  - With E(ANSIBLE_DISPLAY_OK_HOSTS=false) and E(ANSIBLE_DISPLAY_SKIPPED_HOSTS=false) little more than these lines
-    remains.
+  - For one line a step and little else, take P(meshops.canary.canary_steps#callback) as Ansible's output instead.
 """
 
 EXAMPLES = r"""
@@ -35,11 +35,10 @@ example: |
   12:00:14 v2: 2 of 98 failed (2.04%) | v1: 0 of 902 failed (0%) | 10 s of 60 s
 """
 
-import time
 import typing as t
 
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.meshops.canary.plugins.plugin_utils import rollout_line
+from ansible_collections.meshops.canary.plugins.plugin_utils import rollout_line, rollout_live
 
 
 class CallbackModule(CallbackBase):
@@ -47,8 +46,18 @@ class CallbackModule(CallbackBase):
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
-    CALLBACK_NAME = rollout_line.CALLBACK
+    CALLBACK_NAME = "meshops.canary.canary_line"
     CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self, *args: t.Any, **options: t.Any) -> None:
+        super().__init__(*args, **options)
+        # Workers are forked from here, and know it: see in_process.
+        self._live = rollout_live.live = rollout_live.on(self._display)
+
+    def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:
+        """Look how wide the terminal is before a worker draws on it."""
+        del task, is_conditional
+        self._live.look()
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         """Tell a result."""
@@ -69,7 +78,9 @@ class CallbackModule(CallbackBase):
 
     def _tell(self, result: t.Any, *, failed: bool = False) -> None:
         # Ansible takes the mark of a failure off the result, for the event says it.
-        told = {**result._result, "failed": failed}
-        said = rollout_line.line(str(result._task.action), told)
+        action, told = str(result._task.action), {**result._result, "failed": failed}
+        said = rollout_line.line(action, told)
         if said:
-            self._display.display(f"{time.strftime('%H:%M:%S')} {said}")
+            self._display.display(rollout_live.stamped(said))
+        if told.get("run"):
+            self._live.head = rollout_line.parts(action, told)[0]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Filter that turns what canary_rollout returns into a report for people, as Markdown or as a page."""
+"""Filters of canary_rollout's report: for people, as Markdown or as a page, and whether it is as it was written."""
 
 from __future__ import annotations
 
@@ -10,23 +10,41 @@ import typing as t
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import seal
 from ansible_collections.meshops.canary.plugins.plugin_utils import rollout_page
 from ansible_collections.meshops.canary.plugins.plugin_utils import rollout_story as story
 
 Told = Mapping[str, t.Any]
 
 NEEDED: t.Final = ("service", "namespace", "stable", "canary", "id", "phase", "reason", "plan_text", "events", "intact")
+SEALED: t.Final = ("events", "plan", "plan_hash", "phase", "reason", "harmed")
 
 
 def rollout_report(report: Told, form: str = "markdown") -> str:
     """Return the report of a rollout. form: markdown or html."""
-    if not isinstance(report, Mapping) or (missing := [name for name in NEEDED if name not in report]):
-        lacks = f"it lacks {', '.join(missing)}" if isinstance(report, Mapping) else f"it is {type(report).__name__}"
-        raise AnsibleFilterError(f"rollout_report wants what canary_rollout returns as report; {lacks}.")
+    _check(report, NEEDED, "rollout_report")
     forms = {"markdown": _markdown, "html": rollout_page.page}
     if form not in forms:
         raise AnsibleFilterError(f"rollout_report makes {' or '.join(forms)}, not {form!r}.")
     return forms[form](report)
+
+
+def rollout_altered(report: Told, head: str = "") -> list[str]:
+    """Return what in a report is not as it was written, in words.
+
+    head: as the playbook printed it, or its beginning.
+    """
+    _check(report, SEALED, "rollout_altered")
+    try:
+        return seal.altered(report, str(head))
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        return [f"report: a part of it is no longer what it was: {error}"]
+
+
+def _check(report: t.Any, needed: t.Iterable[str], name: str) -> None:
+    if not isinstance(report, Mapping) or (missing := [one for one in needed if one not in report]):
+        lacks = f"it lacks {', '.join(missing)}" if isinstance(report, Mapping) else f"it is {type(report).__name__}"
+        raise AnsibleFilterError(f"{name} wants what canary_rollout returns as report; {lacks}.")
 
 
 def _markdown(report: Told) -> str:
@@ -51,8 +69,8 @@ def _row(cells: t.Iterable[str]) -> str:
 
 
 class FilterModule:
-    """Filter of canary_rollout's report."""
+    """Filters of canary_rollout's report."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        """Return the filter by name."""
-        return {"rollout_report": rollout_report}
+        """Return the filters by name."""
+        return {"rollout_report": rollout_report, "rollout_altered": rollout_altered}

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import email.utils
 import json
 import threading
@@ -28,7 +29,6 @@ except ImportError as error:
     Retry = object  # type: ignore[assignment, misc]
 
 if t.TYPE_CHECKING:
-    import datetime
     from collections.abc import Mapping
 
 CONNECT_TIMEOUT: t.Final = 5.0
@@ -166,7 +166,16 @@ class Transport:
         with self._lock:
             self.warnings += [text for text in dict.fromkeys(texts) if text and text not in self.warnings]
             if headers.get("Date"):
-                self.server_time = email.utils.parsedate_to_datetime(headers["Date"])
+                date = email.utils.parsedate_to_datetime(headers["Date"])
+                self.server_time = finely(date, datetime.datetime.now(datetime.timezone.utc))
+
+
+def finely(date: datetime.datetime, here: datetime.datetime) -> datetime.datetime:
+    """Return the server's time, of which it tells whole seconds, with the parts of a second that our clock has.
+
+    here: our clock. It is believed within the second that the server named and no further.
+    """
+    return min(max(here, date), date + datetime.timedelta(milliseconds=999))
 
 
 def _warning_text(value: str) -> str:

@@ -257,14 +257,16 @@ resumed:
   type: bool
 report:
   description:
-    - Everything for a report, with plan, trail and numbers. RV(report.intact) says whether no entry of the trail was
-      altered afterwards.
+    - Everything for a report, with plan, trail and numbers, as docs/rollout-report.schema.json describes it. Sealed, so that the filter
+      P(meshops.canary.rollout_altered#filter) finds later edits.
   returned: O(state=closed) and O(state=present) with a record
   type: dict
   contains:
     events: {description: "The trail, each entry with its hash.", type: list, elements: dict}
     weights: {description: "Percents that were last written, by version.", type: dict}
-    intact: {description: "Whether the chain of hashes holds.", type: bool}
+    intact: {description: "Whether the stored record is as it was written.", type: bool}
+    altered: {description: "What in the stored record is not, in words.", type: list, elements: str}
+    head: {description: "One hash over all of the report.", type: str}
     first_altered: {description: "Index of the first entry that does not follow from the ones before.", type: int}
     harmed: {description: "Requests the canary failed while it was watched.", type: int}
     began: {description: "When the rollout began.", type: str}

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 import typing as t
 
-from ansible import constants
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
@@ -27,7 +25,7 @@ from ansible.utils.display import Display
 from ..module_utils.cluster_http import IMPORT_ERROR
 from ..module_utils.commands.argspec import secrets
 from ..module_utils.commands.entry import Command, execute
-from . import rollout_line
+from . import rollout_live
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,10 +83,8 @@ class InProcessAction(ActionBase):
         if checked.error_messages:
             out: dict[str, t.Any] = {"failed": True, "msg": self._refusal(checked)}
         else:
-            with _process_environment(env):
-                out, warnings = execute(
-                    self.command, params, check_mode=bool(self._task.check_mode), env=env, log=_log()
-                )
+            with _process_environment(env), _log() as log:
+                out, warnings = execute(self.command, params, check_mode=bool(self._task.check_mode), env=env, log=log)
         warnings = [*(one["warning"] for one in checked._warnings), *warnings]
         if warnings:
             out["warnings"] = warnings
@@ -103,11 +99,17 @@ class InProcessAction(ActionBase):
         return message
 
 
-def _log() -> Callable[[str], None]:
-    """Return what shows a sentence of a command at work: at once where the live line is enabled, else with -v."""
-    if rollout_line.CALLBACK not in (constants.CALLBACKS_ENABLED or ()):
-        return t.cast("Callable[[str], None]", display.v)
-    return lambda sentence: display.display(f"{time.strftime('%H:%M:%S')} {sentence}")
+@contextlib.contextmanager
+def _log() -> Iterator[Callable[[str], None]]:
+    """Yield what shows a sentence of a command at work: in the live line where there is one, else with -v."""
+    live = rollout_live.live
+    if live is None:
+        yield t.cast("Callable[[str], None]", display.v)
+        return
+    try:
+        yield live.draw
+    finally:
+        live.clear()
 
 
 @contextlib.contextmanager

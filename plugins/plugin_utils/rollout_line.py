@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 Told = Mapping[str, t.Any]
 
-CALLBACK: t.Final = "meshops.canary.canary_line"
 BAR: t.Final = 20
 LONGEST_REASON: t.Final = 160
 
@@ -21,27 +20,34 @@ def line(action: str, result: Told) -> str:
 
     action: the task's module, with or without the collection's name. result: as the task returned it.
     """
+    return _joined(*parts(action, result))
+
+
+def parts(action: str, result: Told) -> tuple[str, str]:
+    """Return the line in two: what it is about, and what is said of that. Both are empty where nothing is."""
     tellers = {"canary_rollout": _rollout, "canary_analysis": _analysis, "canary_weight": _weight}
     name = action.rpartition(".")[2]
     if name not in tellers or action not in (name, f"meshops.canary.{name}"):
-        return ""
+        return "", ""
     if result.get("failed") and "verdict" not in result:
-        return _joined(f"{name} failed", _short(result.get("msg")))
+        return f"{name} failed", _short(result.get("msg"))
     return tellers[name](result)
 
 
-def _rollout(result: Told) -> str:
+def _rollout(result: Told) -> tuple[str, str]:
     run: Told | None = result.get("run")
     asked = (result.get("invocation") or {}).get("module_args") or {}
     if not run or asked.get("state") == "present":
-        return ""
+        return "", ""
     weights: Told = run["weights_wanted"] or {}
     share = float(weights.get(run["canary"], run["weight"]))
     left = run.get("seconds_left")
-    return _joined(
+    about = _joined(
         f"{run['service']} {run['stable']} -> {run['canary']}",
         f"step {run['at'] + 1}/{len(result['steps'])}",
         f"{_bar(share)} {share:g}%",
+    )
+    return about, _joined(
         str(run["phase"]).replace("_", " "),
         _shares(run["weights_wanted"]),
         "" if left is None else f"{left:.0f} s left",
@@ -49,26 +55,24 @@ def _rollout(result: Told) -> str:
     )
 
 
-def _analysis(result: Told) -> str:
+def _analysis(result: Told) -> tuple[str, str]:
     if "verdict" not in result:
-        return ""
+        return "", ""
     numbers: Told = result.get("numbers") or {}
     sides = [f"{result[side]} {_failed(numbers.get(side) or {})}" for side in ("canary", "stable")]
-    return _joined(
-        f"{result['service']} {result['canary']}",
+    return f"{result['service']} {result['canary']}", _joined(
         f"{result['verdict']} after {result['seconds']:.0f} s",
         *sides,
         _short("; ".join(map(str, result.get("reasons") or ()))),
     )
 
 
-def _weight(result: Told) -> str:
+def _weight(result: Told) -> tuple[str, str]:
     if "weights" not in result:
-        return ""
+        return "", ""
     proof: Told = result.get("convergence") or {}
     held = f"{proof.get('checked')} of {proof.get('proxies')} proxies hold them after {proof.get('seconds') or 0:.1f} s"
-    return _joined(
-        str(result["service"]),
+    return str(result["service"]), _joined(
         _shares(result["weights"]),
         "" if result.get("changed") else "as it was",
         held if proof.get("method") == "proxies" else "",

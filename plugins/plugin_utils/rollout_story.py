@@ -88,16 +88,20 @@ def why(event: Told) -> str:
 
 
 def trust(report: Told) -> str:
-    """Say whether the trail is as it was written."""
+    """Say whether the record was as it was written, and by which hash the report can be checked."""
+    head = f" Head of the report: {report['head']}." if report.get("head") else ""
     if report["intact"]:
         number = len(report["events"])
-        return f"The {number} entries of the trail are as they were written: each hash follows from the one before."
-    return f"Somebody altered the trail: from entry {int(report['first_altered']) + 1} on the hashes do not follow."
+        return (
+            f"The {number} entries of the trail are as they were written: each hash follows from the one before.{head}"
+        )
+    found = "; ".join(report.get("altered") or [f"events: from entry {int(report['first_altered']) + 1} on"])
+    return f"Somebody altered the record before the report was made. {found}.{head}"
 
 
 def where(report: Told) -> str:
     """Return which rollout it was, and when."""
-    times = " to ".join(str(report[name]) for name in ("began", "ended") if report.get(name))
+    times = " to ".join(_whole(str(report[name])) for name in ("began", "ended") if report.get(name))
     return f"{report['service']} in {report['namespace']}, run {report['id']}, {times or 'nothing happened yet'}"
 
 
@@ -148,6 +152,11 @@ def _look(event: Told) -> Look:
         requests={who: int(told.get("requests") or 0) for who, told in of.items()},
         harmed=int(event.get("harmed") or 0),
     )
+
+
+def _whole(text: str) -> str:
+    """Return a time without parts of a second."""
+    return text.partition(".")[0].rstrip("Z") + "Z"
 
 
 def _number(value: float | None, unit: str) -> str:

@@ -102,7 +102,7 @@ def _comparable(result: Result, namespace: str) -> Result:
     """Return the result without what differs between any two runs: names, versions, times, the interpreter."""
     text = json.dumps(result, sort_keys=True).replace(namespace, "NAMESPACE")
     text = re.sub(r"\d+ proxies hold it after \d+\.\d+ s", "N proxies hold it after N s", text)
-    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME", text)
     cleaned: Result = json.loads(text)
     cleaned.pop("ansible_facts", None)
     if cleaned.get("convergence", {}).get("method") == "proxies":  # others' pods come and go, and polls are not counted

@@ -5,12 +5,17 @@
 """Measure whole rollouts by the playbook under load: how long, how quickly back, what was lost; to out/rollout.json.
 
 The work is the one other tools were measured with: three pods of stable, 10, 25, 50 and 100 percent, no pauses, no
-analysis, 250 requests a second from inside the mesh.
+analysis, 250 requests a second from inside the mesh. Times are those of the trail (API server, milliseconds) and of the
+load; on the lab all clocks are one machine's.
 """
 
 from __future__ import annotations
 
+import argparse
+import datetime
 import json
+import os
+import platform
 import sys
 import tempfile
 import time
@@ -24,7 +29,7 @@ from support.collection import install_loader
 
 install_loader()
 
-from support.direct import Direct
+from support.direct import ISTIO, Direct
 from support.kube import Kube
 from support.lab import Lab
 from support.rollouts import Stage, kill, report
@@ -40,84 +45,229 @@ if t.TYPE_CHECKING:
 LOAD = Load(seconds=200, rate=250, connections=6, limit=200)
 STEPS = [{"weight": weight, "pause": 0, "analysis": False} for weight in (10, 25, 50, 100)]
 AWAY = 20  # seconds the playbook is gone
+HELD = 8  # seconds a share is kept where the share itself is measured
+EDGE = 0.5  # seconds around a change in which neither share is looked at
 
 Figures = dict[str, t.Any]
+Told = dict[str, t.Any]
+Later = t.Callable[["Measurement"], Figures]
 
 
-def under_load(stage: Stage, work: Callable[[], Figures]) -> Figures:
+def moment(told: Told, event: str, weight: float | None = None) -> float:
+    """Return the epoch seconds of the first such entry of the trail, at this weight if one is given."""
+    at = next(one["at"] for one in told["events"] if one["event"] == event and weight in (None, one.get("weight")))
+    return seconds_of(at)
+
+
+def seconds_of(text: str) -> float:
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def under_load(stage: Stage, work: Callable[[], tuple[Figures, Later | None]]) -> Figures:
     """Return what the work measured, and what the load saw of it."""
     with stage.shop.sidecar.background(LOAD) as running:
         time.sleep(3)
-        figures = work()
+        figures, later = work()
         time.sleep(1)
         running.stop()
         seen = running.result()
-    last = figures.pop("last answer", None)
-    return {**figures, **(last(seen) if last else {}), "failed": seen.failed, "requests": seen.requests}
+    return {**figures, **(later(seen) if later else {}), "failed": seen.failed, "requests": seen.requests}
 
 
-def whole(stage: Stage, **variables: t.Any) -> Figures:
+def whole(stage: Stage, **variables: t.Any) -> tuple[Figures, None]:
     """A good version from nothing to everything."""
     began = time.time()
     told = report(stage.rollout("v3", steps=STEPS, rollout_retire_after=0, **variables))
-    return {
-        "seconds": round(time.time() - began, 2),
-        "seconds from lock to promotion": round(told["ended"] - told["began"], 2),
-    }
+    took = time.time() - began
+    lock, end = seconds_of(told["began"]), seconds_of(told["ended"])
+    return {"seconds of the command": round(took, 2), "seconds from lock to promotion": round(end - lock, 2)}, None
 
 
-def started_from_nothing(stage: Stage) -> Figures:
-    stage.kube.patch("apps/v1", "Deployment", "reviews-v3", stage.shop.namespace, {"spec": {"replicas": 0}})
+def whole_from_nothing(stage: Stage) -> tuple[Figures, None]:
+    scaled(stage, "v3", 0)
     stage.kube.wait_until(lambda: not stage.pods("v3"), 60, "no pod of v3")
     return whole(stage, rollout_capacity=True)
 
 
-def taken_back(stage: Stage) -> Figures:
+def taken_back(stage: Stage) -> tuple[Figures, Later]:
     """A version that fails half of its requests, judged at 25 percent."""
     told = report(stage.rollout("v3", fails=True, steps=[{"weight": 25, "pause": 10}, 100]))
-    events = {entry["event"]: entry["at"] for entry in told["events"]}
+    decided, shifted = moment(told, "fail"), moment(told, "shifted")
+    looked = next(one for one in told["events"] if one["event"] == "fail")
 
     def last(seen: Measurement) -> Figures:
-        return {"seconds from decision to the canary's last answer": round(seen.last_sent["v3"] - events["fail"], 2)}
+        return {
+            "seconds from the verdict's record to the canary's last answer": round(seen.last_sent["v3"] - decided, 3)
+        }
 
-    return {"requests harmed by the canary": told["harmed"], "last answer": last}
+    return {
+        "seconds from the share to the verdict": round(decided - shifted, 2),
+        "seconds from the first error to the verdict": looked["reaction_seconds"],
+        "requests harmed by the canary": told["harmed"],
+    }, last
 
 
-def killed_and_resumed(stage: Stage) -> Figures:
-    process = stage.begin("v3", steps=STEPS)
-    stage.kube.wait_until(lambda: stage.run().get("at") == 1, 60, "the second step")
+def third_version(stage: Stage) -> tuple[Figures, Later]:
+    """v1 takes the place of v3, which has half; it must begin at its own first share."""
+    halves = [{"weight": 50, "gate": "manual", "analysis": False, "pause": 0}, 100]
+    process = stage.begin("v3", steps=halves, rollout_gate_seconds=60)
+    stage.kube.wait_until(lambda: stage.run().get("phase") == "gated", 90, "v3 waits at half")
+    began = time.time()
+    steps = [{"weight": 10, "pause": HELD, "analysis": False}, {"weight": 100, "pause": 0, "analysis": False}]
+    told = report(stage.rollout("v1", steps=steps, supersede=True, rollout_retire_after=0))
+    process.wait(timeout=120)
+    lock, shifted, next_step = seconds_of(told["began"]), moment(told, "shifted", 10), moment(told, "approved", 10)
+
+    def after(seen: Measurement) -> Figures:
+        share, requests = measured(seen, "v1", shifted + EDGE, next_step - EDGE)
+        early, _number = measured(seen, "v1", lock, shifted + EDGE)
+        return {
+            "seconds from the command to the old canary's last answer": round(seen.last_sent["v3"] - began, 2),
+            "seconds from the lock to the old canary's last answer": round(seen.last_sent["v3"] - lock, 2),
+            "seconds the third version served beside the old canary": round(
+                max(0.0, seen.last_sent["v3"] - seen.first_sent["v1"]), 3
+            ),
+            "percent of the third version until its first share was proven": early,
+            "percent of the third version at 10": share,
+            "of requests": requests,
+        }
+
+    return {}, after
+
+
+def share_while_promoting(stage: Stage) -> tuple[Figures, Later]:
+    """The share measured at half, and while the promotion goes on, beside what the routes say."""
+    steps = [{"weight": 50, "pause": HELD, "analysis": False}, {"weight": 100, "pause": 0, "analysis": False}]
+    told = report(stage.rollout("v3", steps=steps, rollout_retire_after=HELD))
+    half, over = moment(told, "shifted", 50), moment(told, "approved", 50)
+    all_of_it, end = moment(told, "shifted", 100), moment(told, "done")
+
+    def shares(seen: Measurement) -> Figures:
+        at_half, requests = measured(seen, "v3", half + EDGE, over - EDGE)
+        promoting, more = measured(seen, "v3", all_of_it + EDGE, end)
+        return {
+            "percent at 50": at_half,
+            "of requests": requests,
+            "percent while promoting, the routes say 100": promoting,
+            "of requests then": more,
+        }
+
+    return {}, shares
+
+
+def killed_and_resumed(stage: Stage) -> tuple[Figures, Later]:
+    """The playbook is killed at 25 percent, nobody is there, and it is run again."""
+    lasting = [{**one, "pause": HELD} if one["weight"] == 25 else one for one in STEPS]
+    process = stage.begin("v3", steps=lasting, rollout_retire_after=0)
+    stage.kube.wait_until(lambda: (now := stage.run()).get("at") == 1 and now["phase"] == "observing", 60, "25 percent")
     kill(process)
+    gone = time.time()
     time.sleep(AWAY)
     began = time.time()
-    told = report(stage.rollout("v3", steps=STEPS, rollout_retire_after=0))
-    return {"seconds after the restart": round(time.time() - began, 2), "phase": told["phase"]}
+    told = report(stage.rollout("v3", steps=lasting, rollout_retire_after=0))
+    took = time.time() - began
+
+    def alone(seen: Measurement) -> Figures:
+        share, requests = measured(seen, "v3", gone + EDGE, began)
+        return {"percent while nobody was there": share, "of requests": requests}
+
+    end = {"seconds from the restart to the end": round(took, 2), "of which the step's own pause": HELD}
+    return {**end, "phase": told["phase"]}, alone
 
 
-WORKS: dict[str, Callable[[Stage], Figures]] = {
-    "whole canary, pods up": whole,
-    "whole canary, pods starting": started_from_nothing,
-    "killed at the second step for 20 s": killed_and_resumed,
-    "taken back at 25 %": taken_back,
-}
+def taken_over(stage: Stage) -> tuple[Figures, Later]:
+    """A running service without routes is put under routing rules and given to one version."""
+    for kind in ("VirtualService", "DestinationRule"):
+        stage.kube.delete(ISTIO, kind, "reviews", stage.shop.namespace)
+    time.sleep(2)
+    began = time.time()
+    stage.shop.player(
+        [
+            {
+                "name": "Take the service over",
+                "meshops.canary.canary_routing": {
+                    "service": "reviews",
+                    "namespace": stage.shop.namespace,
+                    "versions": ["v1", "v2", "v3"],
+                    "stable": "v2",
+                },
+            }
+        ]
+    )
+    took = time.time() - began
+
+    def others(seen: Measurement) -> Figures:
+        last = max(seen.last_sent.get(version, began) for version in ("v1", "v3"))
+        return {"seconds from the command to the others' last answer": round(last - began, 2)}
+
+    return {"seconds of the command": round(took, 2)}, others
+
+
+def measured(seen: Measurement, version: str, begin: float, end: float) -> tuple[float | None, int]:
+    """Return the version's percent of the answers in the whole seconds between two moments, and their number."""
+    inside = [one["counts"] for one in seen.timeline if begin <= one["at"] and one["at"] + 1 <= end]
+    answers = sum(number for counts in inside for who, number in counts.items() if who != "failed")
+    mine = sum(counts.get(version, 0) for counts in inside)
+    return (round(100.0 * mine / answers, 2) if answers else None), answers
+
+
+def scaled(stage: Stage, version: str, pods: int) -> None:
+    stage.kube.patch("apps/v1", "Deployment", f"reviews-{version}", stage.shop.namespace, {"spec": {"replicas": pods}})
+
+
+class Work(t.NamedTuple):
+    """One thing that is measured. times: how often. broken: whether the new version fails half of its requests."""
+
+    name: str
+    do: Callable[[Stage], tuple[Figures, Later | None]]
+    times: int = 1
+    broken: bool = False
+
+
+WORKS = (
+    Work("whole canary, pods up", whole, times=3),
+    Work("whole canary, pods starting", whole_from_nothing, times=3),
+    Work("taken back at 25 %", taken_back, times=3, broken=True),
+    Work("third version at 50 %", third_version),
+    Work("share while promoting", share_while_promoting),
+    Work("killed at 25 % for 20 s", killed_and_resumed),
+    Work("take-over of a running service", taken_over),
+)
+
+
+def measure(stage: Stage, work: Work) -> list[Figures]:
+    """Return what was measured, each time."""
+    found: list[Figures] = []
+    if work.broken:
+        stage.break_version("v3", FAULT_ERROR_RATE=0.5)
+    for _again in range(work.times):
+        stage.reset()
+        found.append(under_load(stage, lambda: work.do(stage)))
+        print(f"{work.name}: {', '.join(f'{key} {value}' for key, value in found[-1].items())}", flush=True)
+    if work.broken:
+        stage.break_version("v3", FAULT_ERROR_RATE=None)
+    return found
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="measure only the works whose name has this in it")
+    wanted = [work for work in WORKS if parser.parse_args().only in work.name]
     lab = Lab.running()
     kube = Kube(lab.kubeconfig)
-    measured: dict[str, Figures] = {}
+    machine = {"cores": os.cpu_count(), "architecture": platform.machine(), "load before": os.getloadavg()[0]}
+    measured_on = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    works: dict[str, list[Figures]] = {}
     with tempfile.TemporaryDirectory() as folder, opened(lab, kube, Path(folder)) as shop:
-        kube.patch("apps/v1", "Deployment", "reviews-v2", shop.namespace, {"spec": {"replicas": 3}})
-        kube.wait_available(["reviews-v2"], shop.namespace)
         stage = Stage(shop, kube, Direct(lab.kubeconfig, shop.namespace))
-        for name, work in WORKS.items():
-            stage.reset()
-            if name.startswith("taken back"):
-                stage.break_version("v3", FAULT_ERROR_RATE=0.5)
-            measured[name] = under_load(stage, lambda work=work: work(stage))  # type: ignore[misc]
-            print(f"{name:<38}{', '.join(f'{key} {value}' for key, value in measured[name].items())}", flush=True)
+        scaled(stage, "v2", 3)
+        kube.wait_available(["reviews-v2"], shop.namespace)
+        for work in wanted:
+            works[work.name] = measure(stage, work)
     out = ROOT / "out" / "rollout.json"
     out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    told = {"measured": measured_on, "machine": machine, "works": works}
+    out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

@@ -126,7 +126,7 @@ class _Task:
         if drift:
             event, self._params = "drift", {**self._params, "note": f"{self._params['on_drift']}: {drift}"}
         entry = {"event": event, "from": "", "to": stored.run.phase, "step": stored.run.at, "reason": stored.run.reason}
-        self._trail(stored, [entry])
+        self._trail(stored, [{**entry, "plan": stored.run.plan_hash}])
         self._dead_man.order(stored)
         self._store.write(stored)
         self._dead_man.make(stored, last)
@@ -205,7 +205,7 @@ class _Task:
         return self._lease.now().timestamp()
 
     def _trail(self, stored: Stored, entries: list[dict[str, t.Any]]) -> None:
-        moment = self._lease.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        moment = self._lease.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         for entry in entries:
             note = {"note": self._params["note"]} if self._params["note"] else {}
             stored.add({"at": moment, "by": self._lease.identity, **note, "reason": "", **entry})

@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import asdict
 
 from ..cluster_resources import EVENT, SERVICE
-from ..rollout import record, steering
+from ..rollout import record, seal, steering
 from ..rollout.machine import WAITS, WAITS_BY_PODS
 from .run_store import plan_of
 
@@ -61,10 +61,9 @@ def told(
 
 
 def report(stored: Stored) -> dict[str, t.Any]:
-    """Return everything a report shows; intact says whether the trail's chain of hashes holds."""
-    altered = record.first_altered(stored.events)
+    """Return everything a report shows, sealed; altered says what in the stored record is not as it was written."""
     looked = [entry for entry in stored.events if "verdict" in entry]
-    return {
+    told = {
         "service": stored.run.service,
         "namespace": stored.run.namespace,
         "stable": stored.rollout.stable,
@@ -78,12 +77,13 @@ def report(stored: Stored) -> dict[str, t.Any]:
         "plan_text": steering.in_lines(stored.rollout),
         "weights": dict(stored.run.written),
         "events": stored.events,
-        "intact": altered is None,
-        "first_altered": altered,
         "harmed": sum(int(entry.get("harmed") or 0) for entry in looked),
         "began": stored.events[0]["at"] if stored.events else None,
         "ended": stored.events[-1]["at"] if stored.events and stored.run.over else None,
     }
+    altered = seal.of_record(told)
+    found = {"intact": not altered, "first_altered": record.first_altered(stored.events), "altered": altered}
+    return seal.sealed({**told, **found})
 
 
 def announce(

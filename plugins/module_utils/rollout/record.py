@@ -76,7 +76,12 @@ def load(text: str) -> Run:
 
 def plan_hash(plan: Mapping[str, t.Any]) -> str:
     """Return 12 hex digits that change when anything in the plan does."""
-    return hashlib.sha256(_canonical(plan).encode()).hexdigest()[:12]
+    return digest(plan)[:12]
+
+
+def digest(value: t.Any) -> str:
+    """Return the SHA-256 of a JSON value in its canonical text, as hex digits."""
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
 
 
 def chained(events: Sequence[Mapping[str, t.Any]], event: Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -11,31 +11,10 @@ import typing as t
 from types import SimpleNamespace
 
 import pytest
-from ansible import constants
 from ansible_collections.meshops.canary.plugins.callback.canary_line import CallbackModule
-from ansible_collections.meshops.canary.plugins.plugin_utils import in_process
-from ansible_collections.meshops.canary.plugins.plugin_utils.rollout_line import CALLBACK, line
-
-ROLLOUT = {
-    "run": {
-        "service": "reviews", "stable": "v1", "canary": "v2", "at": 1, "phase": "observing", "weight": 10.0,
-        "weights_wanted": {"v1": 90.0, "v2": 10.0}, "seconds_left": 599.6, "reason": "",
-    },
-    "steps": [{}, {}, {}, {}],
-}  # fmt: skip
-ANALYSIS = {
-    "service": "reviews", "canary": "v2", "stable": "v1", "verdict": "fail", "seconds": 3.2,
-    "reasons": ["errors: 11 of 21 canary requests failed"],
-    "numbers": {"canary": {"requests": 21, "errors": 11}, "stable": {"requests": 187, "errors": 0}},
-}  # fmt: skip
-WEIGHT = {
-    "service": "reviews", "changed": True, "weights": {"v1": 90, "v2": 10},
-    "convergence": {"method": "proxies", "checked": 6, "proxies": 6, "seconds": 0.31},
-}  # fmt: skip
-
-
-def rollout(**fields: t.Any) -> dict[str, t.Any]:
-    return {**ROLLOUT, "run": {**t.cast("dict[str, t.Any]", ROLLOUT["run"]), **fields}}
+from ansible_collections.meshops.canary.plugins.plugin_utils import in_process, rollout_live
+from ansible_collections.meshops.canary.plugins.plugin_utils.rollout_line import line
+from support.told import ANALYSIS, ROLLOUT, WEIGHT, rollout
 
 
 @pytest.mark.parametrize(
@@ -109,6 +88,11 @@ def test_a_long_reason_ends() -> None:
     assert line("canary_rollout", rollout(reason="very " * 99)).endswith("very ve...")
 
 
+@pytest.fixture(autouse=True)
+def no_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_live, "live", None)
+
+
 def test_the_callback_prints_each_result_with_its_time() -> None:
     printed: list[str] = []
     callback = CallbackModule(display=SimpleNamespace(display=printed.append, verbosity=0))  # type: ignore[arg-type]
@@ -123,17 +107,25 @@ def test_the_callback_prints_each_result_with_its_time() -> None:
     for index in (0, 2):
         assert re.fullmatch(r"\d\d:\d\d:\d\d reviews \| v1 90%, v2 10% \| .*", printed[index])
         assert re.fullmatch(r"\d\d:\d\d:\d\d canary_weight failed \| no", printed[index + 1])
-    assert CallbackModule.CALLBACK_NAME == CALLBACK
     assert CallbackModule.CALLBACK_NEEDS_ENABLED
 
 
-@pytest.mark.parametrize(("enabled", "shown"), [([], []), (["other"], []), ([CALLBACK], ["counted"])])
-def test_what_a_command_says_at_work_is_shown_where_the_line_is_enabled(
-    enabled: list[str], shown: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_line_knows_which_step_the_counts_are_of() -> None:
+    callback = CallbackModule(display=SimpleNamespace(display=lambda *_text, **_how: None, verbosity=0))  # type: ignore[arg-type]
+    task = SimpleNamespace(action="canary_rollout")
+    callback.v2_runner_on_ok(SimpleNamespace(_task=task, _result=ROLLOUT))
+    assert rollout_live.live is not None
+    assert rollout_live.live.head == "reviews v1 -> v2 | step 2/4 | [##------------------] 10%"
+
+
+def test_what_a_command_says_at_work_is_shown_where_a_line_is_live(monkeypatch: pytest.MonkeyPatch) -> None:
     printed: list[str] = []
-    monkeypatch.setattr(constants, "CALLBACKS_ENABLED", enabled, raising=False)
     monkeypatch.setattr(in_process.display, "display", printed.append)
     monkeypatch.setattr(in_process.display, "verbosity", 0)
-    in_process._log()("counted")
-    assert [text.partition(" ")[2] for text in printed] == shown
+    with in_process._log() as log:
+        log("counted")
+    assert printed == [], "without one, only with -v"
+    monkeypatch.setattr(rollout_live, "live", rollout_live.on(in_process.display))
+    with in_process._log() as log:
+        log("counted")
+    assert [text.partition(" ")[2] for text in printed] == ["counted"]

@@ -13,43 +13,12 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.meshops.canary.plugins.filter.rollout_report import rollout_report
-from ansible_collections.meshops.canary.plugins.module_utils.commands import run_result
-from ansible_collections.meshops.canary.plugins.module_utils.commands.run_store import Stored
-from ansible_collections.meshops.canary.plugins.module_utils.rollout import record, steering
-from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Rollout, Step
-
-BAD = "errors: 11 of 21 canary requests failed, more than stable's 0 of 187 <script>"
-
-
-def judged(verdict: str, errors: float, reasons: list[str]) -> dict[str, t.Any]:
-    numbers = {
-        "canary": {"requests": 21, "errors": 11, "error_percent": errors, "p95": 8.4},
-        "stable": {"requests": 187, "errors": 0, "error_percent": 0.0, "p95": 7.9},
-        "share": 10.096,
-    }
-    metric = {"metric": "errors", "verdict": verdict, "reason": reasons[0], "critical": True, "strength": 900.0}
-    seen = {"verdict": verdict, "reasons": reasons, "metrics": [metric], "numbers": numbers, "seconds": 4.0}
-    return {**seen, "harmed": 11 if errors else 0, "score": 0.0, "evidence": {}}
-
-
-def told(*events: tuple[str, dict[str, t.Any] | None]) -> dict[str, t.Any]:
-    """Return the report of reviews v1 -> v2 by 10 and 100 percent after `events`, ten seconds each."""
-    rollout = Rollout("reviews", "shop", "v1", "v2", (Step(10.0), Step(100.0)))
-    safe = steering.safe_weights(rollout)
-    run = record.Run("ab12", "reviews", "shop", "0" * 12, "preparing", 0, 0.0, safe, safe)
-    stored = Stored(rollout, run)
-    stored.add({"event": "opened", "from": "", "to": "preparing", "step": 0, "at": "2026-11-22T12:00:00Z", "by": "me"})
-    for number, (event, verdict) in enumerate(events, 1):
-        stored.run, trail = steering.advance(rollout, stored.run, t.cast(t.Any, event), number * 10.0, verdict=verdict)
-        for entry in trail:
-            stored.add({**entry, "at": f"2026-11-22T12:0{number // 6}:{number % 6}0Z", "by": "me@here/7"})
-    return run_result.report(stored)
-
-
-TAKEN_BACK = (("ready", None), ("shifted", None), ("fail", judged("fail", 52.381, [BAD])), ("done", None))
-GOOD = judged("pass", 0.0, ["errors: 0 of 21 failed"])
-PROMOTED = (("ready", None), ("shifted", None), ("pass", GOOD)) * 2 + (("done", None),)
+from ansible_collections.meshops.canary.plugins.filter.rollout_report import (
+    FilterModule,
+    rollout_altered,
+    rollout_report,
+)
+from support.told import BAD, PROMOTED, TAKEN_BACK, told
 
 
 class Page(html.parser.HTMLParser):
@@ -82,9 +51,11 @@ def test_markdown_of_a_rollback() -> None:
     assert text.startswith("# v2 was taken back, v1 serves\n\nreviews in shop, run ab12, 2026-11-22T12:00:00Z to ")
     assert "v2 failed 11 requests while it was judged." in text
     assert "| 10 % | 10.1 % | 208 | 52.38 % | 0 % | 8.4 ms | 7.9 ms | fail |" in text
-    assert re.search(r"\| 12:00:30 \| fail \| rolling back \|.*\| me@here/7 \| [0-9a-f]{12} \|", text)
+    assert re.search(r"\| 12:00:30\.000 \| fail \| rolling back \|.*\| me@here/7 \| [0-9a-f]{12} \|", text)
+    report = told(*TAKEN_BACK)
     assert text.endswith(
-        "The 5 entries of the trail are as they were written: each hash follows from the one before.\n"
+        "The 5 entries of the trail are as they were written: each hash follows from the one before. "
+        f"Head of the report: {report['head']}.\n"
     )
 
 
@@ -137,9 +108,10 @@ def test_the_wanted_share_rises_with_each_step_and_falls_with_the_rollback() -> 
 
 
 def test_an_altered_trail_is_said() -> None:
-    report = {**told(*TAKEN_BACK), "intact": False, "first_altered": 1}
-    assert "Somebody altered the trail: from entry 2 on" in rollout_report(report)
-    assert "Somebody altered the trail" in rollout_report(report, "html")
+    words = "Somebody altered the record before the report was made. events: from entry 2 on the hashes do not follow."
+    report = {**told(*TAKEN_BACK), "intact": False, "altered": [words.partition(". ")[2].rstrip(".")]}
+    assert words in rollout_report(report)
+    assert words in rollout_report(report, "html")
 
 
 def test_nothing_judged_yet() -> None:
@@ -162,3 +134,14 @@ def test_nothing_judged_yet() -> None:
 def test_what_is_no_report_is_refused(given: t.Any, form: str, says: str) -> None:
     with pytest.raises(AnsibleFilterError, match=re.escape(says)):
         rollout_report(given, form)
+
+
+def test_what_was_altered_is_said_and_a_report_that_is_mangled_is_no_traceback() -> None:
+    report = told(*TAKEN_BACK)
+    assert rollout_altered(report) == rollout_altered(report, report["head"]) == []
+    assert rollout_altered({**report, "service": "another"}) == ["service: it was edited"]
+    (said,) = rollout_altered({**report, "events": ["x"]})
+    assert said.startswith("report: a part of it is no longer what it was")
+    with pytest.raises(AnsibleFilterError, match=r"rollout_altered wants .*; it lacks plan, "):
+        rollout_altered({"events": []})
+    assert set(FilterModule().filters()) == {"rollout_report", "rollout_altered"}

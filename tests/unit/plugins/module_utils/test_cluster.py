@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import http.server
 import json
 import socket
@@ -13,6 +14,7 @@ import threading
 import typing as t
 
 import pytest
+from ansible_collections.meshops.canary.plugins.module_utils import cluster_http
 from ansible_collections.meshops.canary.plugins.module_utils import cluster_resources as kinds
 from ansible_collections.meshops.canary.plugins.module_utils.cluster import Cluster
 from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError, Conflict
@@ -221,6 +223,21 @@ def test_the_servers_clock_is_kept(server: Scripted, cluster: Cluster) -> None:
     cluster.list(kinds.POD, "ns")
     assert cluster.server_time is not None
     assert cluster.server_time.tzinfo is not None
+
+
+def test_parts_of_a_second_are_our_clocks_and_the_seconds_are_the_servers() -> None:
+    date = datetime.datetime(2026, 11, 25, 12, 0, 7, tzinfo=datetime.timezone.utc)
+    for ahead, told in (
+        (-3600.0, 0.0),
+        (-0.2, 0.0),
+        (0.0, 0.0),
+        (0.25, 0.25),
+        (0.9985, 0.9985),
+        (1.2, 0.999),
+        (3600.0, 0.999),
+    ):
+        here = date + datetime.timedelta(seconds=ahead)
+        assert (cluster_http.finely(date, here) - date).total_seconds() == told
 
 
 def test_names_cannot_leave_their_place_in_the_path(server: Scripted, cluster: Cluster) -> None:
