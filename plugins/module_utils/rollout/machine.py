@@ -72,7 +72,7 @@ _TABLE: t.Final[dict[Phase, dict[Event, Phase]]] = {
     },
     # Going back is tried until done; somebody's edit does not stop it, and whoever is in doubt gets stable.
     "rolling_back": {
-        "shifted": "rolling_back", "drained": "rolling_back", "done": "rolled_back", 
+        "shifted": "rolling_back", "drained": "rolling_back", "done": "rolled_back",
         "deadline": "rolling_back", "error": "rolling_back", "drift": "rolling_back",
         "abort": "rolling_back", "fail": "rolling_back", "pass": "rolling_back", "inconclusive": "rolling_back",
     },

@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from .plan import Rollout, Step
     from .record import Run
 
+Went = tuple["Run", list[dict[str, t.Any]]]
 EQUAL: t.Final = 0.0005
 """Half of the finest share routes are written in, in percent."""
 _BACK: t.Final[frozenset[Phase]] = frozenset(("rolling_back", "rolled_back"))
@@ -95,18 +96,27 @@ def about_to_write(after: Run) -> bool:
 
 
 def drifted(
-    rollout: Rollout, run: Run, event: Event, found: Mapping[str, float], now: float, *, policy: str, drift: str
-) -> tuple[Run, list[dict[str, t.Any]]] | None:
-    """Return the run after somebody's edit was found beside `event`, and the trail; None if `event` counts all the same.
+    rollout: Rollout,
+    run: Run,
+    event: Event,
+    went: Went,
+    found: Mapping[str, float],
+    now: float,
+    policy: str,
+    drift: str,
+) -> Went:
+    """Return the run, and the trail, after somebody's edit was found beside `event`.
 
-    policy: stop, adopt or restore. drift: the edit in words. A failure beside it is no step back but the end.
+    went: what `event` alone leads to. policy: stop, adopt or restore (that is done by the write that `event` leads to).
+    drift: the edit in words. A failure beside it is no step back but the end.
     """
     if event == "fail" or run.doubted or policy == "stop":
         doubted = replace(run, doubted=run.doubted or event == "fail")
         return advance(rollout, doubted, "drift", now, note=drift)
-    if policy == "restore":
-        return None
-    return adopted(rollout, run, found, now), []
+    after, trail = went if policy == "restore" else (adopted(rollout, run, found, now), [])
+    to = run.phase if policy == "restore" else after.phase
+    entry = {"event": "drift", "from": run.phase, "to": to, "step": run.at, "reason": f"{policy}: {drift}"}
+    return after, [{**entry, "weight": rollout.steps[run.at].weight}, *trail]
 
 
 def longest_wait(rollout: Rollout) -> float:

@@ -194,8 +194,9 @@ def every_way(plan: Rollout, now: Run, event: str, policy: str | None) -> Run | 
     after, trail = steering.advance(plan, now, told, 7.0, verdict=judged)
     if policy is None or not steering.about_to_write(after):
         return after
-    met = steering.drifted(plan, now, told, EDITED, 7.0, policy=policy, drift="v2 is edited")
-    return (met or (after, trail))[0]
+    after, trail = steering.drifted(plan, now, told, (after, trail), EDITED, 7.0, policy, "v2 is edited")
+    assert trail[0]["event"] == "drift", "an edit is always told"
+    return after
 
 
 @pytest.mark.parametrize("plan", [PLAN, ADAPTIVE, replace(ADAPTIVE, steps=(Step(10.0, gate="manual"), Step(100.0)))])
