@@ -165,6 +165,8 @@ def advance(
             run = _through_gate(rollout, run, judged, follow)
     elif run.phase == "gated" and (event in ("approved", "last_step") or _opens_by_default(event, step)):
         run = _through_gate(rollout, replace(run, evidence=evidence), judged, follow)
+    elif event == "drained":
+        run = follow(run, event, run.reason)
     elif event in ("shifted", "done"):
         why = because or run.reason  # that it is done is said by the phase; the reason stays why it came there
         run = follow(run, event, why, written=weights_wanted(rollout, run))

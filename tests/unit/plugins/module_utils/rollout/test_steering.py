@@ -113,7 +113,10 @@ def test_evidence_goes_from_step_to_step() -> None:
 def test_weights_that_were_written_are_known_as_our_own() -> None:
     after, _trail = steering.advance(PLAN, run("shifting", 2), "shifted", 7.0)
     assert after.written == {"v1": 90.0, "v2": 10.0}
-    back, _trail = steering.advance(PLAN, replace(after, phase="rolling_back", reason="too slow"), "done", 8.0)
+    drained, _trail = steering.advance(
+        PLAN, replace(after, phase="rolling_back", reason="too slow"), "drained", 8.0, note="no requests"
+    )
+    back, _trail = steering.advance(PLAN, drained, "done", 8.0)
     assert back.written == {"v1": 100.0, "v2": 0.0}
     assert back.reason == "too slow"
 
