@@ -13,54 +13,17 @@ import sys
 import typing as t
 
 import pytest
+from support.recorded import ADA, BOB, LEASES, PLAN, Rollout, phase
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
     from support.kube import Kube
     from support.play import Player
 
-LEASES = "coordination.k8s.io/v1"
-ADA, BOB = "ada@ops1/1", "bob@ops2/2"
-PLAN: dict[str, t.Any] = {"stable": "v1", "canary": "v2", "steps": [10, 50, 100], "holder": ADA}
-QUIET = {"preflight": False, "wait": False}
-
-
-class Rollout:
-    """One rollout's tasks, as a playbook would run them."""
-
-    def __init__(self, direct: Direct, holder: str = ADA) -> None:
-        self.direct, self.holder = direct, holder
-
-    def opened(self, **options: t.Any) -> dict[str, t.Any]:
-        return self.direct("rollout", state="opened", **{**PLAN, "holder": self.holder, **options})
-
-    def recorded(self, event: str, **options: t.Any) -> dict[str, t.Any]:
-        return self.direct("rollout", state="recorded", event=event, **{"holder": self.holder, **options})
-
-    def closed(self) -> dict[str, t.Any]:
-        return self.direct("rollout", state="closed", holder=self.holder)
-
-    def present(self) -> dict[str, t.Any]:
-        return self.direct("rollout", state="present")
-
-    def shift(self, weights: dict[str, float]) -> None:
-        self.direct("weight", weights=weights, **QUIET)
-
-    def step(self, verdict: str = "pass") -> dict[str, t.Any]:
-        """Take the step the rollout is at, from preparing to the verdict."""
-        self.shift(self.recorded("ready")["run"]["weights_wanted"])
-        self.recorded("shifted")
-        judged = {"verdict": verdict, "reasons": [f"judged as {verdict}"], "metrics": [], "harmed": 3, "evidence": {}}
-        return self.recorded(verdict, verdict=judged)
-
 
 @pytest.fixture
 def rollout(direct: Direct, routed: str) -> Rollout:
     return Rollout(direct)
-
-
-def phase(result: dict[str, t.Any]) -> tuple[str, int]:
-    return result["run"]["phase"], result["run"]["at"]
 
 
 def test_the_good_way_ends_promoted_with_a_trail_that_holds(rollout: Rollout, kube: Kube, routed: str) -> None:
@@ -174,45 +137,37 @@ def test_a_holder_that_was_killed_is_followed_at_once(
     assert direct("rollout", state="opened", **{**PLAN, "holder": BOB})["resumed"]
 
 
-def test_an_edit_in_mid_run_is_shown_before_anything_else(rollout: Rollout, direct: Direct) -> None:
-    rollout.opened()
+def test_the_lock_lasts_as_long_as_the_longest_wait(rollout: Rollout, kube: Kube, routed: str) -> None:
+    def seconds() -> int:
+        lease = kube.get(LEASES, "Lease", "canary-reviews", routed)
+        assert lease is not None
+        return int(lease["spec"]["leaseDurationSeconds"])
+
+    slow = [{"weight": 10, "gate": "manual", "gate_seconds": 7000}, 100]
+    rollout.opened(steps=slow)
+    assert seconds() == 7120
+    rollout.recorded("ready", lease_seconds=8000)
+    assert seconds() == 8000
+    rollout.recorded("shifted")
+    assert seconds() == 7120
+
+
+def test_somebody_else_takes_everything_back(rollout: Rollout, direct: Direct) -> None:
+    """The playbook rollback, while a rollout lives: that one is told at its next record."""
+    assert direct("rollout", state="aborted", holder=BOB)["run"] is None
+    run = rollout.opened()["run"]["id"]
     rollout.step()
-    rollout.closed()
-    rollout.shift({"v1": 70, "v2": 30})
-    stopped = direct("rollout", state="opened", fails=True, **PLAN)
-    assert stopped["error_code"] == "drift"
-    assert "v1 90% -> 70%, v2 10% -> 30%" in stopped["drift"]
-    assert stopped["drift"] in stopped["msg"]
-    assert rollout.present()["run"]["holder"] == "", "a refused task keeps no lock"
-    assert rollout.present()["drift"] == stopped["drift"]
-    restored = rollout.opened(on_drift="restore")
-    assert phase(restored) == ("preparing", 1)
-    assert restored["drift"] == stopped["drift"]
-    adopted = rollout.opened(on_drift="adopt")
-    assert phase(adopted) == ("preparing", 0)
-    assert adopted["run"]["written"] == {"v1": 70.0, "v2": 30.0}
-    assert rollout.opened()["drift"] == ""
-
-
-def test_an_edit_just_before_a_step_ends_the_rollout_where_it_is(rollout: Rollout) -> None:
-    rollout.opened()
-    rollout.step()
-    rollout.shift({"v1": 5, "v2": 95})
-    stopped = rollout.recorded("ready")
-    assert stopped["run"]["phase"] == "stopped"
-    assert "v2 10% -> 95%" in stopped["drift"]
-    assert phase(rollout.recorded("abort"))[0] == "rolling_back"
-
-
-def test_no_edit_keeps_requests_on_a_version_that_failed(rollout: Rollout) -> None:
-    rollout.opened()
-    rollout.step("fail")
-    rollout.closed()
-    rollout.shift({"v1": 40, "v2": 60})
-    again = rollout.opened()
-    assert phase(again) == ("rolling_back", 0)
-    assert "v2 10% -> 60%" in again["drift"]
-    assert again["run"]["weights_wanted"] == {"v1": 100.0, "v2": 0.0}
+    aborted = direct("rollout", state="aborted", holder=BOB, note="bob took it back")
+    assert aborted["changed"]
+    assert phase(aborted) == ("rolling_back", 1)
+    assert (aborted["run"]["holder"], aborted["run"]["reason"]) == (BOB, "bob took it back")
+    lost = direct("rollout", state="recorded", event="ready", run=run, holder=ADA, fails=True)
+    assert lost["error_code"] == "held"
+    rollout.shift(aborted["run"]["weights_wanted"])
+    assert direct("rollout", state="recorded", event="done", holder=BOB)["run"]["phase"] == "rolled_back"
+    assert direct("rollout", state="closed", holder=BOB)["report"]["intact"]
+    assert not direct("rollout", state="aborted", holder=BOB)["changed"], "there is nothing to abort any more"
+    assert rollout.present()["run"]["holder"] == ""
 
 
 def test_another_plan_is_refused_unless_it_supersedes(rollout: Rollout, direct: Direct) -> None:

@@ -45,3 +45,27 @@ def test_the_same_plan_is_never_taken_from_the_living(first: Direct) -> None:
     first("rollout", state="recorded", event="shifted", holder=FIRST["holder"])
     again = {**FIRST, "holder": "bob@ops2/2"}
     assert first("rollout", state="opened", supersede=True, **again, fails=True)["error_code"] == "held"
+
+
+def test_whoever_was_superseded_writes_nothing_into_the_record_of_the_next(first: Direct) -> None:
+    """Also when that one has given the lock back, or has died."""
+    run = first("rollout", state="recorded", event="shifted", holder=FIRST["holder"])["run"]["id"]
+    first("rollout", state="opened", supersede=True, **THIRD)
+    first("rollout", state="closed", holder=THIRD["holder"])
+    lost = first("rollout", state="recorded", event="error", run=run, holder=FIRST["holder"], fails=True)
+    assert lost["error_code"] == "superseded"
+    assert first("rollout", state="present")["run"]["phase"] == "preparing"
+    assert first("rollout", state="present")["run"]["holder"] == "", "a refused task keeps no lock"
+
+
+def test_the_trail_of_the_superseded_stays_beside_the_next(first: Direct) -> None:
+    run = first("rollout", state="recorded", event="shifted", holder=FIRST["holder"])["run"]["id"]
+    third = first("rollout", state="opened", supersede=True, **THIRD)["run"]["id"]
+    first("rollout", state="recorded", event="ready", holder=THIRD["holder"])
+    told = first("rollout", state="closed", run=run, holder=FIRST["holder"])
+    assert told["report"]["intact"]
+    assert (told["report"]["id"], told["report"]["canary"], told["report"]["phase"]) == (run, "v2", "stopped")
+    assert told["report"]["reason"] == f"superseded by {third}"
+    assert [one["event"] for one in told["report"]["events"]] == ["opened", "ready", "shifted", "superseded"]
+    now = first("rollout", state="present")
+    assert (now["run"]["id"], now["run"]["holder"]) == (third, THIRD["holder"]), "only the report was asked for"

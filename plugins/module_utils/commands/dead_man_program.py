@@ -124,6 +124,7 @@ class DeadMan:
         self._api, self._settings, self._clock, self._sleep, self._say = api, settings, clock, sleep, say
         self._pause = min(5.0, settings.after / 5)
         self._me = f"dead-man/{settings.job}"
+        self._moved = False
 
     def watch(self) -> str:
         """Return, in words, why there is nothing left to watch."""
@@ -182,8 +183,8 @@ class DeadMan:
         try:
             if not told.get("words"):
                 raise Refused(told.get("trouble") or f"a rollout that is {phase} is left as it is")
-            moved = self._put_back(told["ways"])
-            if not moved and phase == "preparing":
+            self._put_back(told["ways"])
+            if not self._moved and phase == "preparing":
                 raise Refused("the canary has no requests to take back; the next run goes on")
             self._write(record, told["words"])
             done = f"{who} was not heard of: the requests are back, the next run cleans up"
@@ -198,8 +199,8 @@ class DeadMan:
         spec = dict(lease["spec"])
         changes = int(spec.get("leaseTransitions") or 0) + (0 if _holder(lease) == self._me else 1)
         stamp = _moment(self._api.now).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        spec.update(holderIdentity=self._me, leaseDurationSeconds=HOLD_SECONDS, renewTime=stamp, acquireTime=stamp)
-        spec["leaseTransitions"] = changes
+        spec.update(holderIdentity=self._me, leaseDurationSeconds=HOLD_SECONDS, renewTime=stamp)
+        spec.update(acquireTime=stamp, leaseTransitions=changes)
         notes = lease["metadata"].get("annotations") or {}
         kept = {key: value for key, value in notes.items() if key not in (BEATS, PROCESS)}
         test = {"op": "test", "path": "/metadata/resourceVersion", "value": lease["metadata"]["resourceVersion"]}
@@ -207,21 +208,20 @@ class DeadMan:
         patch = [test, *({"op": "add", "path": path, "value": value} for path, value in ours.items())]
         return self._api.patch(self._settings.lease, patch)
 
-    def _put_back(self, ways: list[Object]) -> bool:
-        """Put every object back, or none; return whether any had to be. Raises Refused."""
+    def _put_back(self, ways: list[Object]) -> None:
+        """Put every object back, or none. Raises Refused."""
         chosen: list[tuple[Object, t.Any]] = []
         for way in ways:
             fitting = (one for one in (way["safe"], *way["patches"]) if self._api.patch(way["path"], one, dry_run=True))
-            patch = next(fitting, None)
-            if patch is None:
+            if (patch := next(fitting, None)) is None:
                 raise Refused(f"{way['object']} is not as the rollout wrote it; somebody edited or deleted it")
             chosen.append((way, patch))
-        moved = [(way, patch) for way, patch in chosen if patch is not way["safe"]]
-        for way, patch in moved:
+        moves = [(way, patch) for way, patch in chosen if patch is not way["safe"]]
+        self._moved |= bool(moves)  # before the first: its answer may be lost, and all is tried again
+        for way, patch in moves:
             if not self._api.patch(way["path"], patch):
                 raise Trouble(f"{way['object']} changed in between")
             self._say(f"{way['object']} is back")
-        return bool(moved)
 
     def _write(self, record: Object, words: Object) -> None:
         """Write into the record that the run goes back, and why, in the chain of its trail."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import datetime
 import getpass
+import math
 import os
 import secrets
 import socket
@@ -34,6 +35,7 @@ BEATS: t.Final = "canary.meshops.io/beats"
 MANAGED: t.Final = {"app.kubernetes.io/managed-by": "meshops.canary"}
 TRIES: t.Final = 3
 _FORMAT: t.Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+_PROC: t.Final = Path("/proc")
 _RUNNERS: t.Final = frozenset({"ansible", "ansible-playbook", "ansible-pull", "ansible-console"})
 
 
@@ -58,6 +60,10 @@ class Lease:
         self.until = ""
         self.took_over_from = ""
         self.newly_taken = False
+
+    def outlast(self, seconds: float) -> None:
+        """Let the lock last so long at least from its next renewal on."""
+        self._seconds = max(self._seconds, math.ceil(seconds))
 
     def take(self, *, by_force: bool = False) -> None:
         """Take or renew the lock. Raises Held if somebody else has it, Conflict if it cannot be settled.
@@ -189,11 +195,14 @@ def _runner() -> tuple[int, str]:
     """
     pid, found = os.getpid(), 0
     try:
-        while pid > 1:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        while pid > 0:  # in a container the playbook itself may be the first process
+            words = (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
             if {Path(word).name for word in words[:3]} & _RUNNERS:
                 found = pid
             pid = int(_stat(pid)[1])
+    except (OSError, ValueError, IndexError):
+        pass  # an ancestor of somebody else's, hidden from us: ours are below it
+    try:
         return (found, _mark(found)) if found else (0, "")
     except (OSError, ValueError, IndexError):
         return 0, ""
@@ -207,7 +216,7 @@ def _mark(pid: int) -> str:
 
 def _stat(pid: int) -> list[str]:
     """Return the fields of the process's status after its name, which may hold spaces: state, parent, ..."""
-    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def is_dead(mark: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import typing as t
+from dataclasses import replace
 
 from ..cluster import Cluster
 from ..errors import CanaryError, Conflict, InvalidInput
@@ -18,7 +19,7 @@ from .dead_man import OPTIONS, DeadMan
 from .lease import Lease
 from .reading import service_of
 from .run_open import Opening, state_now
-from .run_store import RunStore, missing
+from .run_store import RunStore, Superseded, missing
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,11 +29,12 @@ if t.TYPE_CHECKING:
 
     Log = Callable[[str], None]
 
+STATES: t.Final = ("opened", "recorded", "kept", "aborted", "closed", "present")
 SPEC: t.Final = ArgSpec(
     {
         **CONNECTION,
         **BY_PODS,
-        "state": {"type": "str", "default": "present", "choices": ["opened", "recorded", "kept", "closed", "present"]},
+        "state": {"type": "str", "default": "present", "choices": list(STATES)},
         "stable": {"type": "str"},
         "canary": {"type": "str"},
         "image": {"type": "str", "default": ""},
@@ -46,6 +48,7 @@ SPEC: t.Final = ArgSpec(
         "deadline": {"type": "float"},
         "gate": {"type": "str", "choices": ["none", "timed", "manual"]},
         "gate_seconds": {"type": "float"},
+        "gate_default": {"type": "str", "choices": ["rollback", "continue"]},
         "analysis": {"type": "bool"},
         "keep": {"type": "dict", "default": {}},
         "adapt": {"type": "bool", "default": False},
@@ -54,6 +57,7 @@ SPEC: t.Final = ArgSpec(
         "holder": {"type": "str"},
         "lease_seconds": {"type": "int", "default": 900},
         "dead_man": {"type": "dict", "options": OPTIONS},
+        "run": {"type": "str"},
         "event": {"type": "str", "choices": list(machine.EVENTS)},
         "verdict": {"type": "dict"},
         "note": {"type": "str", "default": ""},
@@ -112,6 +116,7 @@ class _Task:
             stored, resumed, drift = opening.decide(self._store.read(), self._now())
             return {**self._told(stored, drift=drift, resumed=resumed), "changed": True, "diff": opening.diff()}
         by_force = opening.may_dislodge(self._store.read())
+        self._lease.outlast(steering.longest_wait(opening.rollout))
         self._lease.take(by_force=by_force)
         if self._lease.took_over_from and self._lease.newly_taken:
             self._log(f"Taking the lock over from {self._lease.took_over_from}")
@@ -125,6 +130,8 @@ class _Task:
             return {**self._told(stored, drift=drift, resumed=resumed), "changed": False}
         if drift:
             event, self._params = "drift", {**self._params, "note": f"{self._params['on_drift']}: {drift}"}
+        if before is not None and not before.run.over and not resumed:
+            self._supersede(before, stored)
         entry = {"event": event, "from": "", "to": stored.run.phase, "step": stored.run.at, "reason": stored.run.reason}
         self._trail(stored, [{**entry, "plan": stored.run.plan_hash}])
         self._dead_man.order(stored)
@@ -136,21 +143,39 @@ class _Task:
     def recorded(self) -> dict[str, t.Any]:
         """Tell the record what happened, and be told what is next."""
         stored = self._needed()
+        self._lease.outlast(steering.longest_wait(stored.rollout))
         if not self._check_mode:
             self._lease.take()  # first of all: who has lost the lock is told that, not what his event means elsewhere
-        event, drift = self._params["event"], ""
-        if event == "ready":  # the next thing to happen is a write to the routes
-            drift = steering.drift(stored.rollout, stored.run, self._weights(stored))
-        now = self._now()
-        if drift and self._params["on_drift"] == "stop":
-            event, self._params = "drift", {**self._params, "note": drift}
+        if self._params["run"] not in (None, stored.run.id):
+            raise Superseded(self._params["run"], stored)
+        return self._after(stored, self._params["event"])
+
+    def aborted(self) -> dict[str, t.Any]:
+        """Take the lock, from a living holder too, and let the rollout go back; nothing if none is unfinished."""
+        if not _unfinished(self._store.read()):
+            return self.present()
+        if not self._check_mode:
+            self._lease.take(by_force=True)
+        stored = self._needed()
+        if not _unfinished(stored):  # it has come to its end in this moment
+            self._lease.release()
+            return self.present()
+        return self._after(stored, "abort")
+
+    def _after(self, stored: Stored, event: machine.Event) -> dict[str, t.Any]:
+        """Record `event`, unless somebody's edit stands in the way of what would be written next."""
+        rollout, before, now, drift = stored.rollout, stored.run, self._now(), ""
         try:
-            stored.run, trail = steering.advance(
-                stored.rollout, stored.run, event, now, verdict=self._params["verdict"], note=self._params["note"]
-            )
+            verdict, note = self._params["verdict"], self._params["note"]
+            stored.run, trail = steering.advance(rollout, before, event, now, verdict=verdict, note=note)
         except machine.Impossible as error:
-            possible = ", ".join(sorted(machine.possible(stored.run.phase))) or "none, it is over"
+            possible = ", ".join(sorted(machine.possible(before.phase))) or "none, it is over"
             raise InvalidInput(f"event: {error}; possible now: {possible}.") from error
+        if steering.about_to_write(stored.run):
+            drift = steering.drift(rollout, before, found := self._weights(stored))
+            if drift:
+                policy, went = self._params["on_drift"], (stored.run, trail)
+                stored.run, trail = steering.drifted(rollout, before, event, went, found, now, policy, drift)
         if self._check_mode:
             return {**self._told(stored, drift=drift), "changed": True}
         self._trail(stored, trail)
@@ -163,7 +188,7 @@ class _Task:
 
     def closed(self) -> dict[str, t.Any]:
         """Give the lock back and return everything for a report."""
-        stored = self._needed()
+        stored = self._asked_for(self._needed())
         released = False if self._check_mode else self._lease.release()
         if not self._check_mode:
             self._dead_man.dismiss(stored)
@@ -179,6 +204,7 @@ class _Task:
     def present(self) -> dict[str, t.Any]:
         """Tell where the rollout stands."""
         stored = self._store.read()
+        stored = stored and self._asked_for(stored)
         if stored is None:
             nothing: dict[str, t.Any] = {
                 "run": None,
@@ -201,6 +227,23 @@ class _Task:
             raise missing(self._store, self._service)
         return stored
 
+    def _asked_for(self, stored: Stored) -> Stored:
+        """Return the record of the run that is asked for, which may be the one that was superseded last."""
+        asked = self._params["run"]
+        if asked in (None, stored.run.id):
+            return stored
+        if stored.superseded and stored.superseded.run.id == asked:
+            return stored.superseded
+        raise Superseded(asked, stored)
+
+    def _supersede(self, last: Stored, by: Stored) -> None:
+        """Let the trail of a rollout say by whom it was ended, and the next one's trail where it is kept."""
+        reason = f"superseded by {by.run.id}"
+        entry = {"event": "superseded", "from": last.run.phase, "to": "stopped", "step": last.run.at, "reason": reason}
+        last.run = replace(last.run, phase="stopped", reason=reason)
+        self._trail(last, [entry])
+        by.superseded = last
+
     def _now(self) -> float:
         return self._lease.now().timestamp()
 
@@ -222,3 +265,8 @@ class _Task:
             sentence = f"No Event was written on Service {self._service.name}: {error.msg}"
             if sentence not in self.warnings:
                 self.warnings.append(sentence)
+
+
+def _unfinished(stored: Stored | None) -> bool:
+    """Say whether there is a rollout that can still go back."""
+    return stored is not None and "abort" in machine.possible(stored.run.phase)

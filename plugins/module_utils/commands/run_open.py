@@ -25,7 +25,19 @@ if t.TYPE_CHECKING:
     from ..cluster import Cluster
     from ..routes.hosts import ServiceRef
 
-_OF_STEPS: t.Final = ("steps", "shape", "start", "stop", "by", "pause", "deadline", "gate", "gate_seconds", "analysis")
+_OF_STEPS: t.Final = (
+    "steps",
+    "shape",
+    "start",
+    "stop",
+    "by",
+    "pause",
+    "deadline",
+    "gate",
+    "gate_seconds",
+    "gate_default",
+    "analysis",
+)
 _ROUTES: t.Final = ("virtual_services", "destination_rules", "http_routes")
 
 
@@ -68,15 +80,17 @@ class Opening:
     def decide(self, stored: Stored | None, now: float) -> tuple[Stored, bool, str]:
         """Return the record to go on with, whether it was begun before, and the drift that was found.
 
-        A rollout that is promoted, and still is, is not begun again. Raises Refused for another one under way, Drifted.
+        A rollout that is promoted, and still is, is not begun again; one that was stopped goes on. Raises Refused for
+        another one under way, and for a version that would lose its requests unasked; Drifted.
         """
         if stored is not None and self._is_done(stored):
             return stored, True, ""
-        if stored is None or stored.run.over:
-            return self._begun(stored, now), False, ""
-        if stored.run.plan_hash == self._hash:
+        if stored is not None and self._goes_on(stored):
+            stored.run = steering.unstopped(stored.run, now) if stored.run.over else stored.run
             drift = self._treat_drift(stored, now)
             return stored, True, drift
+        if stored is None or stored.run.over:
+            return self._begun(stored, now), False, ""
         if not self._params["supersede"]:
             raise self._another(stored)
         drift = steering.drift(stored.rollout, stored.run, self._found)
@@ -96,12 +110,39 @@ class Opening:
         promoted = stored.run.phase == "promoted" and stored.rollout.canary == self.rollout.canary
         return promoted and _equal(self._found, stored.run.written)
 
+    def _goes_on(self, stored: Stored) -> bool:
+        """Return whether this is the rollout that was left unfinished or stopped.
+
+        A promotion that was stopped is finished by whatever steps: the first of them would take it back.
+        """
+        same = stored.run.plan_hash == self._hash
+        if not stored.run.over:
+            return same
+        mine, theirs = self.rollout, stored.rollout
+        versions = (mine.stable, mine.canary, mine.image) == (theirs.stable, theirs.canary, theirs.image)
+        return bool(stored.run.stopped_in) and (same or (versions and stored.run.stopped_in == "promoting"))
+
+    def _refuse_to_take(self) -> None:
+        """Raise Refused if a version that the plan does not name would lose its requests unasked."""
+        named = (self.rollout.stable, self.rollout.canary, *self.rollout.keep)
+        others = {name: share for name, share in self._found.items() if name not in named and share > steering.EQUAL}
+        if not others or self.rollout.by_pods or self._params["supersede"]:
+            return
+        told = ", ".join(f"{name} {share:g}%" for name, share in others.items())
+        keep = ", ".join(f"{name}: {share:g}" for name, share in others.items())
+        raise Refused(
+            f"The routes of {self.rollout.service} give requests to versions that this rollout does not name: {told}. "
+            f"Its first step would take them. Let them be kept with keep: {{{keep}}}, or taken with supersede: true.",
+            weights_now=self._found,
+        )
+
     def _begun(self, last: Stored | None, now: float, superseded: Stored | None = None) -> Stored:
         if self.rollout.by_pods and self._image == self.rollout.image:
             raise InvalidInput(
                 f"image: Deployment {self.rollout.stable} in {self.rollout.namespace} runs {self._image} already, so "
                 "there is nothing to roll out."
             )
+        self._refuse_to_take()
         safe = steering.safe_weights(self.rollout)
         reason = f"supersedes {superseded.run.id}" if superseded else ""
         run = record.Run(
@@ -123,6 +164,9 @@ class Opening:
         drift = steering.drift(stored.rollout, stored.run, self._found)
         if not drift or stored.run.phase == "rolling_back":
             return drift  # nobody's edit keeps requests on a version that failed
+        if stored.run.doubted:
+            stored.run, _trail = steering.advance(stored.rollout, stored.run, "drift", now, note=drift)
+            return drift
         if self._params["on_drift"] == "stop":
             raise Drifted(
                 f"Somebody changed the weights while the rollout was under way. {drift}. Nothing was written. "

@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
     from ..routes.hosts import ServiceRef
     from .run_store import Stored
 
-_WARNINGS: t.Final = frozenset({"fail", "deadline", "error", "drift", "abort", "rejected", "step_back"})
+_WARNINGS: t.Final = frozenset({"fail", "deadline", "error", "drift", "abort", "rejected", "step_back", "superseded"})
 LONGEST_MESSAGE: t.Final = 1000
 
 
@@ -31,7 +31,7 @@ def told(
     """Return the keys every state returns. holder: who has the lock, and until when. now: epoch seconds."""
     rollout, run = stored.rollout, stored.run
     step = steering.step_of(rollout, run)
-    limit = step.gate_seconds if run.phase == "gated" else step.deadline
+    limit = step.gate_limit if run.phase == "gated" else step.deadline
     left = None if run.over else max(0.0, round(run.since + limit - now, 1))
     return {
         "msg": _sentence(stored, resumed=resumed),

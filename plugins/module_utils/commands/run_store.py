@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import typing as t
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from ..cluster_resources import CONFIG_MAP
 from ..errors import Conflict, InvalidInput, Refused
@@ -31,11 +31,26 @@ LARGEST: t.Final = 900_000
 """Bytes of the trail; a ConfigMap may have 1 MiB in all."""
 
 
+class Superseded(Refused):
+    """A task of a run whose place another one has taken."""
+
+    code = "superseded"
+
+    def __init__(self, run: str, stored: Stored) -> None:
+        now = stored.run
+        super().__init__(
+            f"This task belongs to the rollout {run} of {now.service}, and the record is of {now.id} now, which took "
+            "its place. Nothing was changed. Let this run end; how the rollout stands is told by the playbook status.",
+            run=now.id,
+        )
+
+
 @dataclass
 class Stored:
     """A record as it was read or is to be written. obj: the ConfigMap, None before the first writing.
 
     dead_man: what the dead man's Job needs to know, None without one; see commands/dead_man.py.
+    superseded: the run whose place this one has taken, for its report.
     """
 
     rollout: Rollout
@@ -43,11 +58,13 @@ class Stored:
     events: list[dict[str, t.Any]] = field(default_factory=list)
     obj: Object | None = None
     dead_man: dict[str, t.Any] | None = None
+    superseded: Stored | None = None
 
     def add(self, entry: Mapping[str, t.Any]) -> None:
         """Put an entry at the end of the trail; a look that decided nothing again is counted instead."""
         last = self.events[-1] if self.events else {}
-        if entry["event"] == "inconclusive" and all(last.get(key) == entry[key] for key in ("event", "step", "from")):
+        looked = entry["event"] in ("pass", "inconclusive") and entry["from"] == entry["to"]
+        if looked and all(last.get(key) == entry[key] for key in ("event", "step", "from")):
             entry = {**entry, "count": last.get("count", 1) + 1}
             self.events.pop()
         self.events.append(record.chained(self.events, entry))
@@ -72,11 +89,11 @@ class RunStore:
             return None
         data = obj.get("data") or {}
         try:
-            plan = json.loads(data["plan"])
-            steps = tuple(Step(**step) for step in plan.pop("steps"))
-            run = record.load(data["run"])
-            dead_man = json.loads(data["dead_man"]) if "dead_man" in data else None
-            return Stored(Rollout(**plan, steps=steps), run, list(json.loads(data["events"])), obj, dead_man)
+            stored = _stored(data)
+            stored.obj = obj
+            stored.dead_man = json.loads(data["dead_man"]) if "dead_man" in data else None
+            stored.superseded = _stored(json.loads(data["superseded"])) if "superseded" in data else None
+            return stored
         except (record.Broken, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Refused(
                 f"{self.object} holds the record of the last rollout of {self._service.name} but cannot be read: "
@@ -86,9 +103,12 @@ class RunStore:
 
     def write(self, stored: Stored) -> None:
         """Write the record. Raises Conflict if somebody else wrote it since it was read."""
-        while len(data := _data(stored)["events"]) > LARGEST and len(stored.events) > 1:
+        last = stored.superseded
+        while last and len(json.dumps(last.events)) > LARGEST // 4 and len(last.events) > 1:
+            last.events = _shortened(last.events)
+        room = LARGEST - len(_data(stored).get("superseded", ""))
+        while len(json.dumps(stored.events)) > room and len(stored.events) > 1:
             stored.events = _shortened(stored.events)
-        del data
         try:
             stored.obj = self._create(stored) if stored.obj is None else self._replace(stored, stored.obj)
         except Conflict as error:
@@ -124,7 +144,18 @@ def _data(stored: Stored) -> dict[str, str]:
         "plan": json.dumps(plan_of(stored.rollout), sort_keys=True),
         "events": json.dumps(stored.events),
         **({"dead_man": json.dumps(stored.dead_man)} if stored.dead_man else {}),
+        **(
+            {"superseded": json.dumps(_data(replace(stored.superseded, dead_man=None, superseded=None)))}
+            if stored.superseded
+            else {}
+        ),
     }
+
+
+def _stored(data: Mapping[str, str]) -> Stored:
+    plan = json.loads(data["plan"])
+    steps = tuple(Step(**step) for step in plan.pop("steps"))
+    return Stored(Rollout(**plan, steps=steps), record.load(data["run"]), list(json.loads(data["events"])))
 
 
 def _shortened(events: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:

@@ -32,7 +32,8 @@ def move(steps: Sequence[Step], at: int, verdict: Verdict, *, calm: int, back: i
 
     at: index of the step that was judged. calm: passes in a row so far, this one included. back: how often a step back
     was already taken. Without `adapt` a pass is one step up, a failure the end. With it, three calm steps skip one rung
-    (never the last), a weak failure that is not critical goes back one rung, at most twice a rollout.
+    (never the last), a weak failure that is not critical goes back one rung, at most twice a rollout. Good steps are
+    counted, not weighed: a verdict says how far beyond doubt a failure is, but not how good a pass.
     """
     if verdict.outcome == "inconclusive":
         return Move(at, f"hold at {steps[at].weight:g}%: {'; '.join(verdict.reasons)}")

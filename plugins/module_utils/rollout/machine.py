@@ -17,7 +17,7 @@ Phase = t.Literal[
 ]
 Event = t.Literal[
     "ready", "shifted", "pass", "fail", "inconclusive", "approved", "rejected", "last_step", "step_back",
-    "deadline", "drift", "abort", "error", "done",
+    "drained", "deadline", "drift", "abort", "error", "done",
 ]  # fmt: skip
 
 PHASES: t.Final[tuple[Phase, ...]] = t.get_args(Phase)
@@ -51,24 +51,29 @@ _TABLE: t.Final[dict[Phase, dict[Event, Phase]]] = {
     # A proxy that never confirms may still send to the canary: going back is written through the same routes.
     "shifting": {**_BACK, "shifted": "observing", "deadline": "rolling_back", "drift": "stopped"},
     # Without evidence the share stays; at the deadline, back: no evidence is never success. A weak bad sign may cost
-    # one step only (adapt); a verdict of `fail` always goes back.
+    # one step only (adapt), whose pods are there: the routes go first. A verdict of `fail` always goes back.
     "observing": {
         **_BACK,
-        "pass": "gated", "step_back": "preparing", "inconclusive": "observing",
+        "pass": "gated", "step_back": "shifting", "inconclusive": "observing",
         "deadline": "rolling_back", "drift": "stopped",
     },
-    # The analysis goes on while somebody decides, so a verdict of `fail` still counts here.
+    # Judging goes on while somebody decides, so a verdict of `fail` still counts here.
     "gated": {
         **_BACK,
         "approved": "preparing", "last_step": "promoting", "rejected": "rolling_back",
         "pass": "gated", "inconclusive": "gated", "deadline": "rolling_back", "drift": "stopped",
     },
     # Everything is on the new version and was judged good; a late old version is no reason to go back.
-    "promoting": {"done": "promoted", "fail": "rolling_back", "abort": "rolling_back", "error": "stopped",
-                  "pass": "promoting", "inconclusive": "promoting", "deadline": "stopped", "drift": "stopped"},
+    # Whoever has stopped here goes on here (steering.unstopped).
+    "promoting": {
+        **_BACK,
+        "shifted": "promoting", "drained": "promoting", "done": "promoted", "error": "stopped",
+        "pass": "promoting", "inconclusive": "promoting", "deadline": "stopped", "drift": "stopped",
+    },
     # Going back is tried until done; somebody's edit does not stop it, and whoever is in doubt gets stable.
     "rolling_back": {
-        "done": "rolled_back", "deadline": "rolling_back", "error": "rolling_back", "drift": "rolling_back",
+        "shifted": "rolling_back", "drained": "rolling_back", "done": "rolled_back",
+        "deadline": "rolling_back", "error": "rolling_back", "drift": "rolling_back",
         "abort": "rolling_back", "fail": "rolling_back", "pass": "rolling_back", "inconclusive": "rolling_back",
     },
     "promoted": {},

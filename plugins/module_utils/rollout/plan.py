@@ -15,6 +15,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Gate = t.Literal["none", "timed", "manual"]
+GateDefault = t.Literal["rollback", "continue"]
 MAX_STEPS: t.Final = 100
 
 
@@ -23,8 +24,9 @@ class Step:
     """One rung. weight: percent of requests for the canary, above 0 to 100. pause: least seconds to observe.
 
     deadline: seconds after which a step without a verdict goes back. replicas: least ready canary pods, None for what
-    capacity asks. gate: none, timed (opens by itself after `gate_seconds`) or manual (someone approves; at
-    `gate_seconds` the default holds, which is to go back). analysis: whether the step is judged at all.
+    capacity asks. gate: none, timed (opens after `gate_seconds` of good verdicts; without one it is held for `deadline`
+    more, then goes back) or manual (someone approves; at `gate_seconds` gate_default holds). analysis: whether the step
+    is judged at all.
     """
 
     weight: float
@@ -34,6 +36,12 @@ class Step:
     gate: Gate = "none"
     gate_seconds: float = 3600.0
     analysis: bool = True
+    gate_default: GateDefault = "rollback"
+
+    @property
+    def gate_limit(self) -> float:
+        """Return the seconds after which an unanswered gate is decided by its default."""
+        return self.gate_seconds + (self.deadline if self.gate == "timed" else 0.0)
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return the step as options, state and reports hold it."""
@@ -78,7 +86,9 @@ def steps_from(options: Mapping[str, t.Any]) -> tuple[Step, ...]:
     The last step is always 100. Raises InvalidInput naming the option and the step.
     """
     defaults = {
-        key: options[key] for key in ("pause", "deadline", "gate", "gate_seconds", "analysis") if key in options
+        key: options[key]
+        for key in ("pause", "deadline", "gate", "gate_seconds", "gate_default", "analysis")
+        if key in options
     }
     listed = options.get("steps")
     if listed is not None and options.get("shape") is not None:
@@ -167,8 +177,9 @@ def _checked(steps: Sequence[Step], defaults: Mapping[str, t.Any]) -> tuple[Step
             raise InvalidInput(
                 f"steps[{index}] waits {step.pause:g} s and ends at {step.deadline:g} s; deadline must be larger"
             )
-        if step.gate not in t.get_args(Gate):
-            raise InvalidInput(f"steps[{index}].gate is {step.gate!r}; it must be one of {', '.join(t.get_args(Gate))}")
+        for name, possible in (("gate", t.get_args(Gate)), ("gate_default", t.get_args(GateDefault))):
+            if (value := getattr(step, name)) not in possible:
+                raise InvalidInput(f"steps[{index}].{name} is {value!r}; it must be one of {', '.join(possible)}")
         before = step.weight
     if steps[-1].weight < 100.0:
         return (*steps, Step(**{**defaults, "weight": 100.0}))

@@ -30,6 +30,7 @@ class Run:
     safe: weights (version -> percent) to go back to when everything else is lost. written: the weights last
     written, to find edits by others. calm, back: counters of rollout.adapt. evidence: state of the sequential tests.
     image_before: stable's image at the beginning, to go back to; empty where shares are made by routes.
+    stopped_in: the phase in which it was stopped. doubted: the last verdict was a weak failure that cost one step.
     """
 
     id: str
@@ -46,11 +47,15 @@ class Run:
     evidence: Mapping[str, t.Sequence[float]] = field(default_factory=dict)
     reason: str = ""
     image_before: str = ""
+    stopped_in: str = ""
+    doubted: bool = False
 
     def after(self, event: Event, now: float, **fields: t.Any) -> Run:
         """Return the run after `event`; `since` moves only when the phase or the step does."""
         phase = follow(self.phase, event)
         moved = phase != self.phase or fields.get("at", self.at) != self.at
+        if phase == "stopped":
+            fields["stopped_in"] = self.phase
         return replace(self, phase=phase, since=now if moved else self.since, **fields)
 
     @property

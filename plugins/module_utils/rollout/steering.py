@@ -21,10 +21,14 @@ if t.TYPE_CHECKING:
     from .plan import Rollout, Step
     from .record import Run
 
+Went = tuple["Run", list[dict[str, t.Any]]]
 EQUAL: t.Final = 0.0005
 """Half of the finest share routes are written in, in percent."""
 _BACK: t.Final[frozenset[Phase]] = frozenset(("rolling_back", "rolled_back"))
 _ON: t.Final[frozenset[Phase]] = frozenset(("promoting", "promoted"))
+_DEFAULTS: t.Final = {"rollback": "back", "continue": "it goes on"}
+_SLACK: t.Final = 120.0
+"""Seconds on top of a wait: for requests, and for tasks between."""
 _NUMBERS: t.Final = ("numbers", "harmed", "reaction_seconds", "looks", "seconds", "source")
 
 
@@ -80,6 +84,47 @@ def restored(run: Run, now: float) -> Run:
     return replace(run, phase=phase, since=now, reason="an edit is put back")
 
 
+def unstopped(run: Run, now: float) -> Run:
+    """Return a run that was stopped as it goes on: a promotion is finished, else the step's pods come first."""
+    phase: Phase = "promoting" if run.stopped_in == "promoting" else "preparing"
+    return replace(run, phase=phase, stopped_in="", since=now)
+
+
+def about_to_write(after: Run) -> bool:
+    """Say whether the next thing to happen is a write that nobody's edit may be lost by: of routes, or of pods."""
+    return after.phase in ("preparing", "shifting", "promoting")
+
+
+def drifted(
+    rollout: Rollout,
+    run: Run,
+    event: Event,
+    went: Went,
+    found: Mapping[str, float],
+    now: float,
+    policy: str,
+    drift: str,
+) -> Went:
+    """Return the run, and the trail, after somebody's edit was found beside `event`.
+
+    went: what `event` alone leads to. policy: stop, adopt or restore (that is done by the write that `event` leads to).
+    drift: the edit in words. A failure beside it is no step back but the end.
+    """
+    if event == "fail" or run.doubted or policy == "stop":
+        doubted = replace(run, doubted=run.doubted or event == "fail")
+        return advance(rollout, doubted, "drift", now, note=drift)
+    after, trail = went if policy == "restore" else (adopted(rollout, run, found, now), [])
+    to = run.phase if policy == "restore" else after.phase
+    entry = {"event": "drift", "from": run.phase, "to": to, "step": run.at, "reason": f"{policy}: {drift}"}
+    return after, [{**entry, "weight": rollout.steps[run.at].weight}, *trail]
+
+
+def longest_wait(rollout: Rollout) -> float:
+    """Return the seconds that may pass between two records: the pods of both versions, proxies, a verdict, a gate."""
+    waits = ((2 * step.deadline, step.gate_limit if step.gate != "none" else 0.0) for step in rollout.steps)
+    return max(max(pair) for pair in waits) + _SLACK
+
+
 def advance(
     rollout: Rollout,
     run: Run,
@@ -92,7 +137,8 @@ def advance(
     """Return the run after `event`, and an entry of the trail for each phase it went through.
 
     verdict: what canary_analysis returned, or None. A step without gate is opened by its own pass; the last one leads
-    to promotion. With adapt a weak failure is one step back instead of the end. Raises machine.Impossible.
+    to promotion. With adapt a weak failure is one step back instead of the end. At the deadline of a manual gate its
+    default holds. Raises machine.Impossible.
     """
     judged = _verdict(event, verdict, note)
     evidence = dict((verdict or {}).get("evidence") or run.evidence)
@@ -111,14 +157,16 @@ def advance(
         if move.to is None:
             run = follow(run, "fail", move.reason, evidence=evidence, calm=0)
         else:
-            fields = {"at": move.to, "calm": 0, "back": run.back + 1, "evidence": fresh(evidence)}
+            fields = {"at": move.to, "calm": 0, "back": run.back + 1, "evidence": fresh(evidence), "doubted": True}
             run = follow(run, "step_back", move.reason, **fields)
     elif event == "pass" and run.phase == "observing":
-        run = follow(run, "pass", because, calm=run.calm + 1, evidence=evidence)
+        run = follow(run, "pass", because, calm=run.calm + 1, evidence=evidence, doubted=False)
         if step.gate == "none":
             run = _through_gate(rollout, run, judged, follow)
-    elif event in ("approved", "last_step") and run.phase == "gated":
-        run = _through_gate(rollout, run, judged, follow)
+    elif run.phase == "gated" and (event in ("approved", "last_step") or _opens_by_default(event, step)):
+        run = _through_gate(rollout, replace(run, evidence=evidence), judged, follow)
+    elif event == "drained":
+        run = follow(run, event, run.reason)
     elif event in ("shifted", "done"):
         why = because or run.reason  # that it is done is said by the phase; the reason stays why it came there
         run = follow(run, event, why, written=weights_wanted(rollout, run))
@@ -126,6 +174,8 @@ def advance(
         run = follow(run, event, because, evidence=evidence)
     else:
         run = follow(run, event, because)
+        if run.phase == "stopped" and run.doubted:  # nobody's edit keeps requests on a version that failed
+            run = follow(run, "abort", f"the last verdict was a failure; {because}")
     if trail and verdict:
         trail[0]["verdict"] = judged.outcome
         trail[0].update({name: verdict[name] for name in _NUMBERS if name in verdict})
@@ -142,9 +192,14 @@ def _through_gate(rollout: Rollout, run: Run, judged: Verdict, follow: t.Callabl
     return follow(run, "approved", move.reason, at=to, calm=calm)
 
 
+def _opens_by_default(event: Event, step: Step) -> bool:
+    return event == "deadline" and step.gate == "manual" and step.gate_default == "continue"
+
+
 def _verdict(event: Event, raw: Mapping[str, t.Any] | None, note: str) -> Verdict:
     """Return the verdict a task's result describes; without one, what the event itself says."""
-    outcome: t.Any = event if event in ("pass", "fail", "inconclusive") else "inconclusive"
+    said = (raw or {}).get("verdict", "inconclusive")
+    outcome: t.Any = event if event in ("pass", "fail", "inconclusive") else said
     if not raw:
         return Verdict(outcome, (note,) if note else (), (), None)
     judgements = tuple(
@@ -179,7 +234,7 @@ def in_lines(rollout: Rollout) -> list[str]:
         gate = {
             "none": "",
             "timed": f"; gate opens after {step.gate_seconds:g} s",
-            "manual": f"; needs an approval within {step.gate_seconds:g} s, else back",
+            "manual": f"; needs an approval within {step.gate_seconds:g} s, else {_DEFAULTS[step.gate_default]}",
         }[step.gate]
         pods = f"; at least {step.replicas} ready pods" if step.replicas else ""
         lines.append(f"{index}. {shares}: {look}, back if undecided after {step.deadline:g} s{pods}{gate}")

@@ -142,13 +142,14 @@ def test_who_could_not_look_has_not_heard_silence() -> None:
     assert "the requests are back" in done
 
 
+@pytest.mark.parametrize("phase", ["observing", "preparing"])
 @pytest.mark.parametrize("lost", range(1, 12))
-def test_whatever_request_is_lost_is_sent_again_until_all_is_done(lost: int) -> None:
+def test_whatever_request_is_lost_is_sent_again_until_all_is_done(lost: int, phase: str) -> None:
     """Requests after the silence: the look, the lock, dry runs, the patch, the record, the Event, giving back."""
     quiet = Fake()
     watch(quiet)
     first = quiet.number - 8
-    api = Fake()
+    api = Fake(phase)
     api.fails = {first + lost - 1}
     done, _seconds, _said = watch(api)
     assert "the requests are back" in done

@@ -90,7 +90,7 @@ def test_a_weak_failure_costs_one_step_twice_and_then_the_rollout() -> None:
     now = run("observing", 3, calm=2, evidence={"m.rate": [5.0]})
     for back in (1, 2):
         now, trail = steering.advance(ADAPTIVE, now, "fail", 7.0, verdict=verdict("fail"))
-        assert (now.phase, now.at, now.back, now.calm) == ("preparing", 3 - back, back, 0)
+        assert (now.phase, now.at, now.back, now.calm) == ("shifting", 3 - back, back, 0)
         assert now.evidence == {"m.stable": [9.0]}, "a lower share is judged anew, beside what stable did"
         assert trail[0]["event"] == "step_back"
         now = replace(now, phase="observing")
@@ -113,7 +113,10 @@ def test_evidence_goes_from_step_to_step() -> None:
 def test_weights_that_were_written_are_known_as_our_own() -> None:
     after, _trail = steering.advance(PLAN, run("shifting", 2), "shifted", 7.0)
     assert after.written == {"v1": 90.0, "v2": 10.0}
-    back, _trail = steering.advance(PLAN, replace(after, phase="rolling_back", reason="too slow"), "done", 8.0)
+    drained, _trail = steering.advance(
+        PLAN, replace(after, phase="rolling_back", reason="too slow"), "drained", 8.0, note="no requests"
+    )
+    back, _trail = steering.advance(PLAN, drained, "done", 8.0)
     assert back.written == {"v1": 100.0, "v2": 0.0}
     assert back.reason == "too slow"
 
@@ -173,3 +176,93 @@ def test_a_plan_by_pods_names_the_image_and_ends_with_a_rolling_update() -> None
     assert lines[2].startswith("2. shop 50%, shop-canary 50%")
     assert lines[-1].startswith("then shop takes the image by a rolling update and shop-canary goes")
     assert lines[-1].endswith("back to shop 100%")
+
+
+def test_a_step_back_writes_the_routes_before_it_waits_for_pods() -> None:
+    after, _trail = steering.advance(ADAPTIVE, run("observing", 3), "fail", 7.0, verdict=verdict("fail"))
+    assert (after.phase, after.at) == ("shifting", 2)
+    assert steering.weights_wanted(ADAPTIVE, after) == {"v1": 90.0, "v2": 10.0}
+
+
+EDITED = {"v1": 77.0, "v2": 23.0}
+POLICIES = ("stop", "adopt", "restore")
+
+
+def every_way(plan: Rollout, now: Run, event: str, policy: str | None) -> Run | None:
+    """Return the run after an event, with somebody's edit found beside it or without; None where it is impossible."""
+    if event not in possible(now.phase):
+        return None
+    told = t.cast("t.Any", event)
+    judged = verdict(event) if event in ("pass", "fail", "inconclusive") else None
+    after, trail = steering.advance(plan, now, told, 7.0, verdict=judged)
+    if policy is None or not steering.about_to_write(after):
+        return after
+    after, trail = steering.drifted(plan, now, told, (after, trail), EDITED, 7.0, policy, "v2 is edited")
+    assert trail[0]["event"] == "drift", "an edit is always told"
+    return after
+
+
+@pytest.mark.parametrize("plan", [PLAN, ADAPTIVE, replace(ADAPTIVE, steps=(Step(10.0, gate="manual"), Step(100.0)))])
+def test_no_path_ends_with_requests_on_a_version_whose_last_verdict_was_a_failure(plan: Rollout) -> None:
+    """All events and edits in any order, through what the module does with them."""
+    begun = (run(written={"v1": 99.0, "v2": 1.0}), False)
+    open_, seen = [begun], set()
+    while open_:
+        now, failed = open_.pop()
+        for event in EVENTS:
+            for policy in (None, *POLICIES):
+                after = every_way(plan, now, event, policy)
+                if after is None:
+                    continue
+                bad = event == "fail" or (failed and event != "pass")
+                assert not (bad and after.phase in ("promoted", "stopped")), (now, event, policy)
+                if event == "fail":
+                    assert after.phase in ("rolling_back", "shifting"), "routes first"
+                key = (after.phase, after.at, after.back, min(after.calm, 3), after.doubted, bad)
+                if key not in seen:
+                    seen.add(key)
+                    open_.append((after, bad))
+    assert {"promoted", "rolled_back", "stopped"} <= {key[0] for key in seen}
+
+
+@pytest.mark.parametrize(("stopped_in", "goes_on"), [("promoting", "promoting"), ("gated", "preparing")])
+def test_a_run_that_was_stopped_goes_on_where_it_was(stopped_in: str, goes_on: str) -> None:
+    stopped, _trail = steering.advance(PLAN, run(stopped_in, 5), "drift", 7.0)
+    assert (stopped.phase, stopped.stopped_in, stopped.over) == ("stopped", stopped_in, True)
+    again = steering.unstopped(stopped, 9.0)
+    assert (again.phase, again.at, again.since, again.over) == (goes_on, 5, 9.0, False)
+    assert steering.unstopped(replace(stopped, stopped_in=""), 9.0).phase == "preparing"
+
+
+def test_whoever_promotes_looks_whether_somebody_took_the_requests_back() -> None:
+    promoting, _trail = steering.advance(PLAN, run("observing", 5), "pass", 7.0, verdict=verdict("pass"))
+    assert steering.about_to_write(promoting)
+    drained, _trail = steering.advance(PLAN, promoting, "drained", 8.0)
+    assert drained.phase == "promoting"
+    assert steering.about_to_write(drained), "the old version's pods are next"
+    back, _trail = steering.advance(PLAN, promoting, "abort", 8.0)
+    assert not steering.about_to_write(back), "nobody's edit keeps it from going back"
+
+
+@pytest.mark.parametrize("default", ["rollback", "continue"])
+def test_a_gate_that_nobody_answers_follows_its_default(default: str) -> None:
+    asked = Step(10.0, gate="manual", gate_default=t.cast("t.Any", default))
+    plan = replace(PLAN, steps=(asked, Step(100.0)))
+    after, trail = steering.advance(plan, run("gated"), "deadline", 7.0, note="nobody answered")
+    assert after.phase == {"rollback": "rolling_back", "continue": "preparing"}[default]
+    assert {"rollback": "else back", "continue": "else it goes on"}[default] in steering.in_lines(plan)[1]
+    assert trail[-1]["event"] == {"rollback": "deadline", "continue": "approved"}[default]
+
+
+def test_what_a_gate_has_judged_is_kept() -> None:
+    timed = replace(PLAN, steps=(Step(10.0, gate="timed", gate_seconds=60.0, deadline=600.0), Step(100.0)))
+    after, trail = steering.advance(timed, run("gated"), "approved", 7.0, verdict=verdict("pass"))
+    assert trail[0]["verdict"] == "pass"
+    assert after.evidence == {"m.rate": [1.0], "m.stable": [9.0]}
+    assert timed.steps[0].gate_limit == 660.0, "without a verdict it is held, not opened"
+
+
+def test_the_lock_outlasts_every_wait_of_the_plan() -> None:
+    assert steering.longest_wait(PLAN) == 1320.0
+    assert steering.longest_wait(replace(PLAN, steps=(Step(50.0, gate="manual", gate_seconds=5000.0),))) == 5120.0
+    assert steering.longest_wait(replace(PLAN, steps=(Step(50.0, gate="timed", gate_seconds=5000.0),))) == 5720.0

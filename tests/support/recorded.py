@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A rollout's tasks as a playbook would run them, without one."""
+
+from __future__ import annotations
+
+import typing as t
+
+if t.TYPE_CHECKING:
+    from .direct import Direct
+
+LEASES = "coordination.k8s.io/v1"
+ADA, BOB = "ada@ops1/1", "bob@ops2/2"
+PLAN: dict[str, t.Any] = {"stable": "v1", "canary": "v2", "steps": [10, 50, 100], "holder": ADA}
+QUIET = {"preflight": False, "wait": False}
+
+
+class Rollout:
+    """One rollout's tasks, as a playbook would run them."""
+
+    def __init__(self, direct: Direct, holder: str = ADA) -> None:
+        self.direct, self.holder = direct, holder
+
+    def opened(self, **options: t.Any) -> dict[str, t.Any]:
+        return self.direct("rollout", state="opened", **{**PLAN, "holder": self.holder, **options})
+
+    def recorded(self, event: str, **options: t.Any) -> dict[str, t.Any]:
+        return self.direct("rollout", state="recorded", event=event, **{"holder": self.holder, **options})
+
+    def closed(self) -> dict[str, t.Any]:
+        return self.direct("rollout", state="closed", holder=self.holder)
+
+    def present(self) -> dict[str, t.Any]:
+        return self.direct("rollout", state="present")
+
+    def shift(self, weights: dict[str, float]) -> None:
+        self.direct("weight", weights=weights, **QUIET)
+
+    def step(self, verdict: str = "pass") -> dict[str, t.Any]:
+        """Take the step the rollout is at, from preparing to the verdict."""
+        self.shift(self.recorded("ready")["run"]["weights_wanted"])
+        self.recorded("shifted")
+        judged = {"verdict": verdict, "reasons": [f"judged as {verdict}"], "metrics": [], "harmed": 3, "evidence": {}}
+        return self.recorded(verdict, verdict=judged)
+
+
+def phase(result: dict[str, t.Any]) -> tuple[str, int]:
+    return result["run"]["phase"], result["run"]["at"]
