@@ -87,7 +87,7 @@ class InProcessAction(ActionBase):
         else:
             with _process_environment(env):
                 out, warnings = execute(
-                    self.command, params, check_mode=bool(self._task.check_mode), env=env, log=_log()
+                    self.command, params, check_mode=bool(self._task.check_mode), env=env, log=_log(self.command)
                 )
         warnings = [*(one["warning"] for one in checked._warnings), *warnings]
         if warnings:
@@ -103,9 +103,13 @@ class InProcessAction(ActionBase):
         return message
 
 
-def _log() -> Callable[[str], None]:
-    """Return what shows a sentence of a command at work: at once where the live line is enabled, else with -v."""
-    if rollout_line.CALLBACK not in (constants.CALLBACKS_ENABLED or ()):
+def _log(command: Command) -> Callable[[str], None]:
+    """Return what shows a sentence of a command at work.
+
+    At once where the live line is enabled, and for a command that waits for minutes (TELLS_AT_ONCE); else with -v.
+    """
+    live = rollout_line.CALLBACK in (constants.CALLBACKS_ENABLED or ())
+    if not (live or getattr(command, "TELLS_AT_ONCE", False)):
         return t.cast("Callable[[str], None]", display.v)
     return lambda sentence: display.display(f"{time.strftime('%H:%M:%S')} {sentence}")
 

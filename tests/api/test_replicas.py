@@ -12,50 +12,13 @@ import typing as t
 from collections import Counter
 
 import pytest
-from support.direct import Direct, essence, service
+from support.direct import Direct, service
+from support.unplaced import APPS, NEW, QUICK, autoscaler, deployment, stored
 
 if t.TYPE_CHECKING:
     from support.kube import Kube
 
 Object = dict[str, t.Any]
-APPS = "apps/v1"
-OLD, NEW = "shop.invalid/reviews:1.14.2", "shop.invalid/reviews:1.16.1"
-QUICK: Object = {"wait": False}
-
-
-def deployment(name: str = "reviews", *, pods: int = 3, **labels: str) -> Object:
-    own = {"app": "reviews", **(labels or {"track": "stable"})}
-    container = {"name": "reviews", "image": OLD, "env": [{"name": "COLOUR", "value": "red"}]}
-    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 2}}
-    template = {
-        "metadata": {"labels": own, "annotations": {"sidecar.istio.io/inject": "false"}},
-        "spec": {"nodeSelector": {"meshops.io/none": "such"}, "containers": [container], "hostname": "kept"},
-    }
-    spec = {"replicas": pods, "minReadySeconds": 1, "strategy": strategy, "selector": {"matchLabels": own}}
-    metadata = {"name": name, "annotations": {"team": "reading"}}
-    return {"apiVersion": APPS, "kind": "Deployment", "metadata": metadata, "spec": {**spec, "template": template}}
-
-
-def autoscaler(name: str) -> Object:
-    target = {"apiVersion": APPS, "kind": "Deployment", "name": name}
-    spec = {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 10}
-    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
-
-
-@pytest.fixture
-def shop(kube: Kube, namespace: str) -> str:
-    """The Service reviews and its stable Deployment of three pods."""
-    kube.apply(service(), deployment(), namespace=namespace)
-    return namespace
-
-
-def stored(kube: Kube, namespace: str, name: str = "reviews") -> Object | None:
-    """Return what the authors of a Deployment wrote; None if there is none."""
-    found = essence(kube.get(APPS, "Deployment", name, namespace))
-    if found:
-        found.pop("status", None)
-        found["metadata"]["annotations"].pop("deployment.kubernetes.io/revision", None)
-    return found
 
 
 def test_check_mode_says_share_and_cost_and_writes_nothing(direct: Direct, kube: Kube, shop: str) -> None:

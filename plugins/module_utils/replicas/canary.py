@@ -116,6 +116,17 @@ def plan_back(snapshot: Snapshot, service: ServiceRef, wanted: Wanted, change: C
     return _plan([_edit(current, after)], pair, _now(after) if current is pair.canary else _now(pair.canary))
 
 
+def plan_undone(snapshot: Snapshot, service: ServiceRef, wanted: Wanted, name: str, template: Object) -> Plan:
+    """Return the plan after which the Deployment `name`, stable or the canary, has an earlier template again."""
+    pair = find_pair(snapshot, service, wanted)
+    current = next((one for one in (pair.stable, pair.canary) if one and one["metadata"]["name"] == name), None)
+    if current is None:
+        raise Refused(f"Deployment {service.namespace}/{name} is gone, so there is nothing to take back.")
+    after = copy.deepcopy(current)
+    after["spec"]["template"] = template
+    return _plan([_edit(current, after)], pair, _now(pair.canary))
+
+
 def _canary_pods(pair: Pair, wanted: Wanted) -> int:
     if wanted.replicas is not None:
         if wanted.replicas < 0:

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from ansible import constants
 from ansible_collections.meshops.canary.plugins.callback.canary_line import CallbackModule
+from ansible_collections.meshops.canary.plugins.module_utils.commands import weight
 from ansible_collections.meshops.canary.plugins.plugin_utils import in_process
 from ansible_collections.meshops.canary.plugins.plugin_utils.rollout_line import CALLBACK, line
 
@@ -135,5 +136,5 @@ def test_what_a_command_says_at_work_is_shown_where_the_line_is_enabled(
     monkeypatch.setattr(constants, "CALLBACKS_ENABLED", enabled, raising=False)
     monkeypatch.setattr(in_process.display, "display", printed.append)
     monkeypatch.setattr(in_process.display, "verbosity", 0)
-    in_process._log()("counted")
+    in_process._log(weight)("counted")
     assert [text.partition(" ")[2] for text in printed] == shown
