@@ -12,13 +12,13 @@ import typing as t
 
 from ..cluster import Cluster
 from ..errors import CanaryError, RolloutFailed
-from ..replicas import canary
+from ..replicas import canary, preflight
 from ..replicas.pair import Pair, Wanted, find_pair
 from ..replicas.standing import record_of
 from ..routes.hosts import ServiceRef
 from ..routes.workloads import hpa_of
 from .apply import apply
-from .argspec import CONNECTION, ArgSpec
+from .argspec import CONNECTION, WRITE, ArgSpec
 from .deployments import Rollouts
 from .replicas_outcome import combined
 
@@ -47,6 +47,8 @@ SPEC: t.Final = ArgSpec(
         "max_error": {"type": "float"},
         "labels": {"type": "dict", "default": {}},
         "state": {"type": "str", "default": "present", "choices": ["present", "updated", "promoted", "absent"]},
+        "preflight": WRITE["preflight"],
+        "force": WRITE["force"],
         "wait": {"type": "bool", "default": True},
         "wait_timeout": {"type": "float", "default": 300.0},
     },
@@ -54,7 +56,7 @@ SPEC: t.Final = ArgSpec(
     required_by={"total": ["share"]},
     required_if=[("state", "present", ["share", "replicas"], True), ("state", "updated", ["image"])],
 )
-_NOTHING_ROUTED: t.Final = {"preflight": False, "wait": False, "force": [], "return_object": False}
+_NOTHING_ROUTED: t.Final = {"wait": False, "return_object": False}
 
 
 TELLS_AT_ONCE: t.Final = True
@@ -122,14 +124,14 @@ class _Task:
             self._share_pods()
 
     def _share_pods(self) -> None:
-        self._apply(canary.plan_present)
+        self._apply(canary.plan_present, looks=True)
         stable = self._known.stable["metadata"]["name"]
         scaled = any(change.name == stable for change in self._changes)
         self._roll_out(self._known.canary_name, *([stable] if scaled else []))
 
     def update_stable(self) -> None:
         """Let stable take the image, the canary's if none is named; go back if the pods do not become ready."""
-        self._apply(canary.plan_updated)
+        self._apply(canary.plan_updated, looks=True)
         self._roll_out(self._known.stable["metadata"]["name"])
 
     def remove_canary(self) -> None:
@@ -165,8 +167,8 @@ class _Task:
     def _changes(self) -> Sequence[Change]:
         return self._plan.changes if self._plan else ()
 
-    def _apply(self, planner: Planner) -> None:
-        """Write what `planner` plans."""
+    def _apply(self, planner: Planner, *, looks: bool = False) -> None:
+        """Write what `planner` plans. looks: after preflight, which would be in the way of going back."""
 
         def decide(snapshot: Snapshot) -> Plan:
             self._plan = planner(snapshot, self._service, self._wanted)
@@ -175,7 +177,7 @@ class _Task:
             self._hpa = hpa["metadata"]["name"] if hpa else ""
             return self._plan
 
-        given = {**self._params, **_NOTHING_ROUTED}
+        given = {**self._params, **_NOTHING_ROUTED, "preflight": looks and self._params["preflight"]}
         done = apply(
             self._cluster,
             self._service,
@@ -184,6 +186,7 @@ class _Task:
             check_mode=self._check_mode,
             log=self._log,
             reads=("services", "deployments", "hpas"),
+            inspect=lambda snapshot, plan: preflight.inspect(snapshot, self._service, self._wanted, plan),
         )
         self._done.append({**done, "summary": self._plan.summary if self._plan else ()})
 

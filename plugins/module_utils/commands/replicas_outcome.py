@@ -39,6 +39,7 @@ def combined(
         "canary": pair.canary_name,
         "hpa": hpa,
         "patch": [patch for one in done for patch in one["patch"]],
+        "findings": list({tuple(one.items()): one for plan in done for one in plan["findings"]}.values()),
         "progress": list(progress),
         "warnings": list(dict.fromkeys(warnings)),
         "diff": _diff(done),
