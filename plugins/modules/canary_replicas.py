@@ -16,7 +16,7 @@ description:
     pods, so the canary's share is its share of pods.
   - A wanted share becomes the nearest number of pods beside those of stable. What is reached, how far off it is and what it costs is said
     before anything is done. A small exact share takes many pods; M(meshops.canary.canary_weight) sets it with any number of them.
-  - Of stable nothing but the image is ever changed, and without O(total) never its number of pods, so an autoscaler and this module do not meet.
+  - Of stable nothing but the image is ever changed, and without O(total) or O(max_error) never its number of pods, so an autoscaler and this module do not meet.
   - The module waits as C(kubectl rollout status) does. Pods that do not become ready are named with their own reason, and what was written is
     taken back. Where an earlier run had written it and was killed, the Deployment goes back to the revision before, unless its pods were all ready once.
 options:
@@ -62,7 +62,10 @@ options:
         autoscaler owns stable's.
     type: int
   max_error:
-    description: Percentage points by which the reached share may be off. More is refused, with the number of pods it would take.
+    description:
+      - Percentage points by which the reached share may be off. Without O(total) it chooses one, where the pods that are there do not suffice, the fewest
+        that keep it, and stable is scaled up as with O(total). Check mode says what that costs.
+      - With O(total) a share that is further off is refused, as it is where an autoscaler owns stable's pods.
     type: float
   labels:
     description:

@@ -147,7 +147,7 @@ def test_pods_that_cannot_start_are_named_and_what_was_written_is_taken_back(
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ({"image": NEW, "share": 1, "max_error": 1}, "refused", "max_error: 1% wanted, 25.0% reached"),
+        ({"image": NEW, "share": 1, "total": 4, "max_error": 1}, "refused", "max_error: 1% wanted, 25.0% reached"),
         ({"image": NEW, "share": 100}, "invalid_input", "below 100"),
         ({"share": 25}, "invalid_input", "image: there is no canary"),
         ({"image": NEW, "share": 25, "deployment": "review"}, "invalid_input", "not among the Deployments"),
@@ -210,5 +210,19 @@ def test_a_total_scales_stable_up_and_the_end_gives_its_number_back(direct: Dire
     assert not direct("replicas", **asked)["changed"]
     refused = direct("replicas", share=50, total=4, fails=True, **QUICK)
     assert "give at least 6" in refused["msg"]
+    assert direct("replicas", state="absent", **QUICK)["changed"]
+    assert stored(kube, shop) == before
+
+
+def test_an_error_bound_chooses_the_fewest_pods_that_keep_it(direct: Direct, kube: Kube, shop: str) -> None:
+    before = stored(kube, shop)
+    asked = {"image": NEW, "share": 10, "max_error": 1, **QUICK}
+    planned = direct("replicas", check_mode=True, **asked)
+    assert stored(kube, shop) == before
+    assert planned["share"] == {"wanted": 10, "reached": 10.0, "error": 0.0, "pods": 1, "stable": 9, "beside": 9}
+    assert "reviews: 3 pods" in planned["msg"], "the cost is not said"
+    done = direct("replicas", **asked)
+    assert done["weights"] == planned["weights"] == {"reviews": 90.0, "reviews-canary": 10.0}
+    assert not direct("replicas", **asked)["changed"]
     assert direct("replicas", state="absent", **QUICK)["changed"]
     assert stored(kube, shop) == before

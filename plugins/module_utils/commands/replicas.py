@@ -86,12 +86,12 @@ class _Task:
     ) -> None:
         self._cluster, self._params, self._check_mode, self._log = cluster, params, check_mode, log
         self._service = ServiceRef(params["service"], params["namespace"])
+        names = ("deployment", "canary", "container", "image", "max_error", "total")
+        how_much = ("share", "replicas") if params["state"] == "present" else ()
         self._wanted = Wanted(
-            **{name: params[name] for name in ("deployment", "canary", "container", "image", "share", "replicas")},
-            max_error=params["max_error"],
+            **{name: params[name] for name in (*names, *how_much)},
             labels={str(key): str(value) for key, value in params["labels"].items()},
             promotes=params["state"] == "promoted",
-            total=params["total"],
         )
         self._rollouts = Rollouts(cluster, params["namespace"], log)
         self._done: list[dict[str, t.Any]] = []
@@ -117,10 +117,11 @@ class _Task:
     def present(self) -> None:
         """Give the canary its image and pods; take them back if they do not become ready.
 
-        What stable has too many of a total goes last, when the canary's pods are ready.
+        What stable has too many of a total, given or chosen, goes last, when the canary's pods are ready.
         """
         self._share_pods()
-        if self._params["total"] and self._params["wait"] and not self._check_mode:
+        by_total = self._wanted.total is not None or self._wanted.max_error is not None
+        if by_total and self._params["wait"] and not self._check_mode:
             self._share_pods()
 
     def _share_pods(self) -> None:
@@ -155,7 +156,7 @@ class _Task:
 
     def result(self) -> dict[str, t.Any]:
         """Return what the task did, all its plans together."""
-        return combined(self._done, self._known, self._hpa, self._params, self._rollouts.told)
+        return combined(self._done, self._known, self._wanted, self._hpa, self._rollouts.told)
 
     @property
     def _known(self) -> Pair:

@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import typing as t
 
-from ..replicas import ratio
+from ..replicas import ratio, total
 from ..routes.workloads import desired
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from ..replicas.pair import Pair
+    from ..replicas.pair import Pair, Wanted
 
     Result = dict[str, t.Any]
 
 _KEPT: t.Final = ("service", "namespace", "route_api", "weights", "weights_before", "objects", "api_requests")
 
 
-def combined(
-    done: Sequence[Result], pair: Pair, hpa: str, params: Mapping[str, t.Any], progress: Sequence[str]
-) -> Result:
+def combined(done: Sequence[Result], pair: Pair, wanted: Wanted, hpa: str, progress: Sequence[str]) -> Result:
     """Return the task's result. done: those of its plans, in order. hpa: the name of stable's autoscaler, or empty."""
     last = done[-1]
     summary = [line for one in done for line in one["summary"]]
     warnings = [line for one in done for line in one["warnings"]]
-    told = _advice(pair, hpa, params)
-    said = "; ".join(summary) or f"{params['service']}: nothing to change"
+    told = _advice(pair, wanted, hpa)
+    said = "; ".join(summary) or f"{last['service']}: nothing to change"
     return {
         **{key: last[key] for key in _KEPT},
         "changed": any(one["changed"] for one in done),
@@ -47,13 +45,12 @@ def combined(
     }
 
 
-def _advice(pair: Pair, hpa: str, params: Mapping[str, t.Any]) -> Result:
+def _advice(pair: Pair, wanted: Wanted, hpa: str) -> Result:
     """Return the wanted and the reachable share and what it costs; empty where no share was asked for."""
-    share = params["share"]
-    if share is None or params["state"] != "present":
+    share = wanted.share
+    if share is None:
         return {"advice": "", "share": {}}
-    total = params["total"]
-    got = ratio.for_stable(share, pair.beside) if total is None else ratio.for_total(share, total)
+    got = total.chosen(pair, wanted)
     numbers = {"wanted": share, "reached": round(got.share, 2), "error": round(got.error(share), 2)}
     follows = f"; the share moves with {hpa}, run again to follow it" if hpa else ""
     stable = got.stable - pair.beside + desired(pair.stable)
