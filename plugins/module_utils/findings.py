@@ -197,6 +197,45 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "A version could not carry a cohort's share if the cohort were large",
         "Nothing for a few testers; for a match that many requests fit, scale the version first.",
     ),
+    "UPDATE_ENDS_ALL_PODS": Kind(
+        "error",
+        "The Deployment's update ends all pods before it starts new ones",
+        "Set strategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 0}} as the role versions does; where two "
+        "versions must never run at once, force this code and expect an outage.",
+    ),
+    "UPDATE_SINKS_CAPACITY": Kind(
+        "warning",
+        "The Deployment's update ends pods before their successors are ready",
+        "Set maxUnavailable: 0 and maxSurge of at least 1 in strategy.rollingUpdate.",
+    ),
+    "READINESS_PROBE_MISSING": Kind(
+        "warning",
+        "Pods get requests as soon as their program is started",
+        "Give the container a readinessProbe that passes when it can serve.",
+    ),
+    "PRESTOP_MISSING": Kind(
+        "warning",
+        "Pods may end while requests are still sent to them",
+        "Give the container lifecycle.preStop with some seconds of sleep, so that it serves until all have heard of "
+        "its end.",
+    ),
+    "SESSION_AFFINITY": Kind(
+        "warning",
+        "The Service keeps each caller at one pod",
+        "Read the share as one of callers, not of connections; or set sessionAffinity: None while the canary runs.",
+    ),
+    "CANARY_TEMPLATE_DIFFERS": Kind(
+        "warning",
+        "The canary's pods differ from stable's in more than the image",
+        "Bring stable's template to the canary's before you promote, or make the canary anew (state: absent): only the "
+        "image is promoted.",
+    ),
+    "PROMOTES_UNTESTED": Kind(
+        "error",
+        "Stable would run the new image in another template than the one the canary has shown",
+        "Bring both Deployments to one template first, or make the canary anew from stable (state: absent, then "
+        "present) and watch it.",
+    ),
     "VALIDATION_WEBHOOK_OFF": Kind(
         "warning",
         "Istio's validation webhook does not guard the routes",

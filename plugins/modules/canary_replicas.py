@@ -16,9 +16,9 @@ description:
     pods, so the canary's share is its share of pods.
   - A wanted share becomes the nearest number of pods beside those of stable. What is reached, how far off it is and what it costs is said
     before anything is done. A small exact share takes many pods; M(meshops.canary.canary_weight) sets it with any number of them.
-  - Of stable nothing but the image is ever changed, and without O(total) never its number of pods, so an autoscaler and this module do not meet.
+  - Of stable nothing but the image is ever changed, and without O(total) or O(max_error) never its number of pods, so an autoscaler and this module do not meet.
   - The module waits as C(kubectl rollout status) does. Pods that do not become ready are named with their own reason, and what was written is
-    taken back.
+    taken back. Where an earlier run had written it and was killed, the Deployment goes back to the revision before, unless its pods were all ready once.
 options:
   service:
     description: Name of the Service that callers use. Its selector says which Deployments share its connections.
@@ -62,7 +62,10 @@ options:
         autoscaler owns stable's.
     type: int
   max_error:
-    description: Percentage points by which the reached share may be off. More is refused, with the number of pods it would take.
+    description:
+      - Percentage points by which the reached share may be off. Without O(total) it chooses one, where the pods that are there do not suffice, the fewest
+        that keep it, and stable is scaled up as with O(total). Check mode says what that costs.
+      - With O(total) a share that is further off is refused, as it is where an autoscaler owns stable's pods.
     type: float
   labels:
     description:
@@ -81,12 +84,25 @@ options:
     type: str
     choices: [present, updated, promoted, absent]
     default: present
+  preflight:
+    description:
+      - Whether to look before writing for what would harm traffic or be undone, such as another tool that writes the Deployment, a strategy that ends
+        all pods at once, or a missing readiness probe. Errors refuse the change, warnings are shown. Going back is never refused.
+    type: bool
+    default: true
+  force:
+    description: Codes of findings that shall not refuse the change, as RV(findings[].code) gives them.
+    type: list
+    elements: str
+    default: []
   wait:
     description: Whether to wait for the rollout, and for the canary's pods to end. Without it a failed rollout is not noticed, and not taken back.
     type: bool
     default: true
   wait_timeout:
-    description: Seconds after which a rollout counts as failed. It also does when Kubernetes gives it up (C(progressDeadlineSeconds)).
+    description:
+      - Seconds after which a rollout counts as failed. It also does when Kubernetes gives it up (C(progressDeadlineSeconds)), and as soon as a container can
+        only go on failing, with an image that cannot be pulled or a third crash.
     type: float
     default: 300.0
 extends_documentation_fragment:
@@ -96,7 +112,8 @@ extends_documentation_fragment:
 notes:
   - The share is one of connections. Callers that keep a connection open stay at one pod; a share of requests takes a mesh.
   - Rights in the namespace are C(list) on Services, Deployments, HorizontalPodAutoscalers and Pods, C(get), C(create), C(patch) and
-    C(delete) on Deployments, and to explain failures C(list) on Events and C(get) on C(pods/log).
+    C(delete) on Deployments, to explain failures C(list) on Events and C(get) on C(pods/log), and C(list) on ReplicaSets to go back from what a
+    killed run left.
   - No request is lost if pods drain before they end (C(preStop)), tell by a readiness probe when they serve, and the Deployment's
     strategy has C(maxUnavailable=0), as the role P(meshops.canary.versions#role) makes them.
 seealso:
@@ -210,6 +227,17 @@ weights_before:
   returned: success
   type: dict
   sample: {shop: 100.0}
+findings:
+  description: What preflight found on what was, or would be, changed. The codes are explained in C(docs/findings.md).
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    code: {description: Stable code., type: str, sample: READINESS_PROBE_MISSING}
+    severity: {description: "V(error) or V(warning).", type: str, sample: warning}
+    object: {description: Kind and name., type: str, sample: Deployment bookinfo/shop}
+    reason: {description: What was seen there., type: str}
+    remedy: {description: What to do., type: str}
 progress:
   description: How far the rollouts were, one line each time it changed.
   returned: success

@@ -83,7 +83,7 @@ class InProcessAction(ActionBase):
         if checked.error_messages:
             out: dict[str, t.Any] = {"failed": True, "msg": self._refusal(checked)}
         else:
-            with _process_environment(env), _log() as log:
+            with _process_environment(env), _log(self.command) as log:
                 out, warnings = execute(self.command, params, check_mode=bool(self._task.check_mode), env=env, log=log)
         warnings = [*(one["warning"] for one in checked._warnings), *warnings]
         if warnings:
@@ -100,9 +100,15 @@ class InProcessAction(ActionBase):
 
 
 @contextlib.contextmanager
-def _log() -> Iterator[Callable[[str], None]]:
-    """Yield what shows a sentence of a command at work: in the live line where there is one, else with -v."""
+def _log(command: Command) -> Iterator[Callable[[str], None]]:
+    """Yield what shows a sentence of a command at work: in the live line where there is one, else with -v.
+
+    A command that waits for minutes (TELLS_AT_ONCE) is heard without either.
+    """
     live = rollout_live.live
+    if live is None and getattr(command, "TELLS_AT_ONCE", False):
+        yield lambda sentence: display.display(rollout_live.stamped(sentence))
+        return
     if live is None:
         yield t.cast("Callable[[str], None]", display.v)
         return

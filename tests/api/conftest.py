@@ -11,6 +11,7 @@ import typing as t
 import pytest
 from support.direct import ISTIO, Direct, destination_rule, service, virtual_service
 from support.scene import Scene
+from support.unplaced import deployment
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,13 @@ def direct(lab: Lab, namespace: str) -> Direct:
 def routed(kube: Kube, namespace: str) -> str:
     """The test's namespace with the service reviews, three subsets and a VirtualService: all requests on v1."""
     kube.apply(service(), destination_rule(), virtual_service(), namespace=namespace)
+    return namespace
+
+
+@pytest.fixture
+def shop(kube: Kube, namespace: str) -> str:
+    """The Service reviews and its stable Deployment of three pods."""
+    kube.apply(service(), deployment(), namespace=namespace)
     return namespace
 
 

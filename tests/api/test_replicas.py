@@ -12,50 +12,13 @@ import typing as t
 from collections import Counter
 
 import pytest
-from support.direct import Direct, essence, service
+from support.direct import Direct, service
+from support.unplaced import APPS, NEW, QUICK, autoscaler, deployment, stored
 
 if t.TYPE_CHECKING:
     from support.kube import Kube
 
 Object = dict[str, t.Any]
-APPS = "apps/v1"
-OLD, NEW = "shop.invalid/reviews:1.14.2", "shop.invalid/reviews:1.16.1"
-QUICK: Object = {"wait": False}
-
-
-def deployment(name: str = "reviews", *, pods: int = 3, **labels: str) -> Object:
-    own = {"app": "reviews", **(labels or {"track": "stable"})}
-    container = {"name": "reviews", "image": OLD, "env": [{"name": "COLOUR", "value": "red"}]}
-    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 2}}
-    template = {
-        "metadata": {"labels": own, "annotations": {"sidecar.istio.io/inject": "false"}},
-        "spec": {"nodeSelector": {"meshops.io/none": "such"}, "containers": [container], "hostname": "kept"},
-    }
-    spec = {"replicas": pods, "minReadySeconds": 1, "strategy": strategy, "selector": {"matchLabels": own}}
-    metadata = {"name": name, "annotations": {"team": "reading"}}
-    return {"apiVersion": APPS, "kind": "Deployment", "metadata": metadata, "spec": {**spec, "template": template}}
-
-
-def autoscaler(name: str) -> Object:
-    target = {"apiVersion": APPS, "kind": "Deployment", "name": name}
-    spec = {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 10}
-    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
-
-
-@pytest.fixture
-def shop(kube: Kube, namespace: str) -> str:
-    """The Service reviews and its stable Deployment of three pods."""
-    kube.apply(service(), deployment(), namespace=namespace)
-    return namespace
-
-
-def stored(kube: Kube, namespace: str, name: str = "reviews") -> Object | None:
-    """Return what the authors of a Deployment wrote; None if there is none."""
-    found = essence(kube.get(APPS, "Deployment", name, namespace))
-    if found:
-        found.pop("status", None)
-        found["metadata"]["annotations"].pop("deployment.kubernetes.io/revision", None)
-    return found
 
 
 def test_check_mode_says_share_and_cost_and_writes_nothing(direct: Direct, kube: Kube, shop: str) -> None:
@@ -184,7 +147,7 @@ def test_pods_that_cannot_start_are_named_and_what_was_written_is_taken_back(
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ({"image": NEW, "share": 1, "max_error": 1}, "refused", "max_error: 1% wanted, 25.0% reached"),
+        ({"image": NEW, "share": 1, "total": 4, "max_error": 1}, "refused", "max_error: 1% wanted, 25.0% reached"),
         ({"image": NEW, "share": 100}, "invalid_input", "below 100"),
         ({"share": 25}, "invalid_input", "image: there is no canary"),
         ({"image": NEW, "share": 25, "deployment": "review"}, "invalid_input", "not among the Deployments"),
@@ -248,5 +211,19 @@ def test_a_total_scales_stable_up_and_the_end_gives_its_number_back(direct: Dire
     assert not direct("replicas", **asked)["changed"]
     refused = direct("replicas", share=50, total=4, fails=True, **QUICK)
     assert "give at least 6" in refused["msg"]
+    assert direct("replicas", state="absent", **QUICK)["changed"]
+    assert stored(kube, shop) == before
+
+
+def test_an_error_bound_chooses_the_fewest_pods_that_keep_it(direct: Direct, kube: Kube, shop: str) -> None:
+    before = stored(kube, shop)
+    asked = {"image": NEW, "share": 10, "max_error": 1, **QUICK}
+    planned = direct("replicas", check_mode=True, **asked)
+    assert stored(kube, shop) == before
+    assert planned["share"] == {"wanted": 10, "reached": 10.0, "error": 0.0, "pods": 1, "stable": 9, "beside": 9}
+    assert "reviews: 3 pods" in planned["msg"], "the cost is not said"
+    done = direct("replicas", **asked)
+    assert done["weights"] == planned["weights"] == {"reviews": 90.0, "reviews-canary": 10.0}
+    assert not direct("replicas", **asked)["changed"]
     assert direct("replicas", state="absent", **QUICK)["changed"]
     assert stored(kube, shop) == before

@@ -34,6 +34,7 @@ if t.TYPE_CHECKING:
     from ..routes.snapshot import Object, Snapshot
 
     Decide = Callable[[Snapshot], Plan]
+    Inspect = Callable[[Snapshot, Plan], list[Finding]]
     Log = Callable[[str], None]
 
 SETTLED: t.Final = datetime.timedelta(seconds=60)
@@ -51,9 +52,10 @@ class Application:
         params: Mapping[str, t.Any],
         log: Log,
         reads: Collection[str],
+        inspect: Inspect | None,
     ) -> None:
         self._cluster, self._service, self._decide, self._params, self._log = cluster, service, decide, params, log
-        self._reads = reads
+        self._reads, self._inspect = reads, inspect
         self._writer = Writer(cluster, log)
         self._outcome = Outcome(service, params)
         self._name = f"{service.name} in {service.namespace}"
@@ -95,9 +97,12 @@ class Application:
             raise InvalidInput(f"route_api: {self._name} can only be changed by {plan.route_api} here, not by {asked}.")
         self._outcome.planned(plan)
         if looks and plan.changed:
-            snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
-            later, scope = snapshot.after(plan.changes), scope_of(self._params)
-            self._refuse(preflight.inspect(snapshot, self._service, planned=later, scope=scope))
+            if self._inspect:
+                self._refuse(self._inspect(snapshot, plan))
+            else:
+                snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
+                later, scope = snapshot.after(plan.changes), scope_of(self._params)
+                self._refuse(preflight.inspect(snapshot, self._service, planned=later, scope=scope))
             self._outcome.warn(reader.notes)
         return snapshot, plan
 
@@ -115,7 +120,8 @@ class Application:
         way = (
             f"{', '.join(never)} cannot be forced." if never else f"To do it nevertheless: force: [{', '.join(codes)}]"
         )
-        raise Refused(f"Refused to change the routes of {self._name}, nothing was written: {shown} {way}", errors)
+        what = "pods" if self._inspect else "routes"
+        raise Refused(f"Refused to change the {what} of {self._name}, nothing was written: {shown} {way}", errors)
 
     def _write(self, snapshot: Snapshot, plan: Plan) -> None:
         """Write and wait. What was written before a failure is put back; a proxy that lags is no reason to."""
@@ -195,12 +201,14 @@ def apply(
     check_mode: bool,
     log: Log,
     reads: Collection[str] = (),
+    inspect: Inspect | None = None,
 ) -> dict[str, t.Any]:
     """Return the result of making what `decide` plans true.
 
     decide: Snapshot -> Plan, called again on a conflict. reads: lists it wants beside those it cannot do without.
+    inspect: what preflight looks for where no routes are concerned, in the lists that were read.
     """
-    return Application(cluster, service, decide, params, log, reads).run(check_mode=check_mode)
+    return Application(cluster, service, decide, params, log, reads, inspect).run(check_mode=check_mode)
 
 
 def _check_force(codes: list[str]) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ..cluster_resources import DEPLOYMENT, EVENT, POD
+from ..cluster_resources import DEPLOYMENT, EVENT, POD, REPLICA_SET
 from ..errors import ApiError
+from ..replicas import revisions
 from ..replicas.labels import selects
-from ..replicas.rollout import progress, rollout_state, rollout_troubles
+from ..replicas.rollout import patience, progress, rollout_state, rollout_troubles
 from ..replicas.tracks import owner_of
 from ..routes.pods import is_ready, labels_of
 
@@ -24,6 +25,8 @@ if t.TYPE_CHECKING:
     Object = dict[str, t.Any]
 
 PAUSE: t.Final = 1.0
+LOOK_EVERY: t.Final = 3
+"""Rounds of waiting between two looks at the pods."""
 LOG_LINES: t.Final = 5
 
 
@@ -35,41 +38,93 @@ class Rollouts:
         self.told: list[str] = []
 
     def wait(self, name: str, seconds: float) -> bool:
-        """Return whether the Deployment was rolled out within so many seconds; False as soon as Kubernetes gives up."""
-        deadline = time.monotonic() + seconds
+        """Return whether the Deployment was rolled out within so many seconds.
+
+        False as soon as Kubernetes gives up, or a pod can only go on failing. Raises ApiError if it cannot be read: at
+        once where asking again is no use, else at the deadline.
+        """
+        deadline, rounds = time.monotonic() + seconds, 0
+        since: dict[str, float] = {}
         while True:
-            found = self._cluster.get(DEPLOYMENT, self._namespace, name)
-            deployments = [found] if found else []
-            if found:
-                self._tell(progress(found))
-            state = rollout_state(deployments, [name])
+            state, rounds = "waiting", rounds + 1
+            try:
+                found = self._cluster.get(DEPLOYMENT, self._namespace, name)
+                if found:
+                    self._tell(progress(found))
+                    state = rollout_state([found], [name])
+                if found and state == "waiting" and rounds % LOOK_EVERY == 0 and self._is_hopeless(found, since):
+                    state = "failed"
+            except ApiError as error:
+                self._bear(error, deadline)
             if state != "waiting" or time.monotonic() >= deadline:
                 return state == "done"
             time.sleep(PAUSE)
 
     def wait_gone(self, selector: Object, seconds: float) -> int:
-        """Return how many pods are left of those the selector selects; 0 as soon as all have ended."""
+        """Return how many pods of the selector are left, 0 as soon as all have ended. Raises as `wait`."""
         deadline = time.monotonic() + seconds
         while True:
-            left = len(self._pods(selector))
-            if left:
+            left = -1
+            try:
+                left = len(self._pods(selector))
+            except ApiError as error:
+                self._bear(error, deadline)
+            if left > 0:
                 self._tell(f"{left} of the canary's pods still to end")
             if not left or time.monotonic() >= deadline:
                 return left
             time.sleep(PAUSE)
 
-    def troubles(self, name: str) -> list[str]:
-        """Return why the Deployment is not rolled out: each pod's own reason, and what it last wrote."""
+    def template_before(self, name: str) -> tuple[bool, Object | None]:
+        """Return whether the newest template's rollout never ended well, and the template of the revision before."""
         found = self._cluster.get(DEPLOYMENT, self._namespace, name)
+        if found is None or not revisions.never_ended(found):
+            return False, None
+        try:
+            sets = self._cluster.list(REPLICA_SET, self._namespace)
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            return False, None
+        return True, revisions.template_before(found, sets)
+
+    def _is_hopeless(self, deployment: Object, since: dict[str, float]) -> bool:
+        """Return whether a container has failed for longer than it may. since: container -> when first seen so."""
+        failing = patience(deployment, self._pods_of(deployment))
+        now = time.monotonic()
+        for key in set(since) - set(failing):
+            del since[key]
+        return any(now - since.setdefault(key, now) >= bearable for key, bearable in failing.items())
+
+    def _bear(self, error: ApiError, deadline: float) -> None:
+        """Raise `error` if it will not pass, or there is no more time for it to."""
+        passes = error.status is None or error.status == 429 or error.status >= 500
+        if not passes or time.monotonic() >= deadline:
+            raise error
+        self._tell(f"not readable just now, asking again: {error.msg}")
+
+    def troubles(self, name: str) -> list[str]:
+        """Return why the Deployment is not rolled out: each pod's own reason, and what it last wrote.
+
+        What cannot be read is said in its place, for what comes after a failure must not end with this.
+        """
+        try:
+            found = self._cluster.get(DEPLOYMENT, self._namespace, name)
+            pods = self._pods_of(found) if found else []
+        except ApiError as error:
+            return [f"why is not known: {error.msg}"]
         if found is None:
             return rollout_troubles([], [name])
-        # A plain selector also selects the pods of a canary.
-        pods = [pod for pod in self._pods(found["spec"]["selector"]) if owner_of(pod) == name]
         try:
             events = self._cluster.list(EVENT, self._namespace, field_selector="type=Warning")
         except ApiError:
             events = []  # an optional right; the pods' own status says most of it
         return [*rollout_troubles([found], [name], pods, events), *self._last_words(pods)]
+
+    def _pods_of(self, deployment: Object) -> list[Object]:
+        """Return the Deployment's own pods; a plain selector also selects those of a canary."""
+        found = self._pods(deployment["spec"]["selector"])
+        return [pod for pod in found if owner_of(pod) == deployment["metadata"]["name"]]
 
     def _pods(self, selector: Object) -> list[Object]:
         wanted = ",".join(f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items())

@@ -12,13 +12,15 @@ import typing as t
 
 from ..cluster import Cluster
 from ..errors import CanaryError, RolloutFailed
-from ..replicas import canary, ratio
+from ..replicas import canary, preflight
 from ..replicas.pair import Pair, Wanted, find_pair
+from ..replicas.standing import record_of
 from ..routes.hosts import ServiceRef
-from ..routes.workloads import desired, hpa_of
+from ..routes.workloads import hpa_of
 from .apply import apply
-from .argspec import CONNECTION, ArgSpec
+from .argspec import CONNECTION, WRITE, ArgSpec
 from .deployments import Rollouts
+from .replicas_outcome import combined
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +29,8 @@ if t.TYPE_CHECKING:
     from ..routes.snapshot import Snapshot
 
     Planner = Callable[[Snapshot, ServiceRef, Wanted], Plan]
+
+E = t.TypeVar("E", bound=CanaryError)
 
 SPEC: t.Final = ArgSpec(
     {
@@ -43,6 +47,8 @@ SPEC: t.Final = ArgSpec(
         "max_error": {"type": "float"},
         "labels": {"type": "dict", "default": {}},
         "state": {"type": "str", "default": "present", "choices": ["present", "updated", "promoted", "absent"]},
+        "preflight": WRITE["preflight"],
+        "force": WRITE["force"],
         "wait": {"type": "bool", "default": True},
         "wait_timeout": {"type": "float", "default": 300.0},
     },
@@ -50,8 +56,11 @@ SPEC: t.Final = ArgSpec(
     required_by={"total": ["share"]},
     required_if=[("state", "present", ["share", "replicas"], True), ("state", "updated", ["image"])],
 )
-_NOTHING_ROUTED: t.Final = {"preflight": False, "wait": False, "force": [], "return_object": False}
-_KEPT: t.Final = ("service", "namespace", "route_api", "weights", "weights_before", "objects", "api_requests")
+_NOTHING_ROUTED: t.Final = {"wait": False, "return_object": False}
+
+
+TELLS_AT_ONCE: t.Final = True
+"""Pods take minutes: who waits sees how far they are, as with `kubectl rollout status`."""
 
 
 def run(
@@ -59,14 +68,13 @@ def run(
 ) -> dict[str, t.Any]:
     """Bring canary and stable to the state asked for. Raises CanaryError."""
     task = _Task(Cluster.connect(params, env), params, check_mode, log)
-    if params["state"] == "present":
-        task.present()
-    elif params["state"] == "absent":
-        task.remove_canary()
-    else:
-        task.update_stable()
-        if params["state"] == "promoted":
-            task.remove_canary()
+    try:
+        task.run()
+    except CanaryError as error:
+        raise task.with_what_stays(error) from error
+    except Exception as defect:
+        defect.changed = task.has_written  # type: ignore[attr-defined]  # read by entry.execute
+        raise
     return task.result()
 
 
@@ -78,12 +86,12 @@ class _Task:
     ) -> None:
         self._cluster, self._params, self._check_mode, self._log = cluster, params, check_mode, log
         self._service = ServiceRef(params["service"], params["namespace"])
+        names = ("deployment", "canary", "container", "image", "max_error", "total")
+        how_much = ("share", "replicas") if params["state"] == "present" else ()
         self._wanted = Wanted(
-            **{name: params[name] for name in ("deployment", "canary", "container", "image", "share", "replicas")},
-            max_error=params["max_error"],
+            **{name: params[name] for name in (*names, *how_much)},
             labels={str(key): str(value) for key, value in params["labels"].items()},
             promotes=params["state"] == "promoted",
-            total=params["total"],
         )
         self._rollouts = Rollouts(cluster, params["namespace"], log)
         self._done: list[dict[str, t.Any]] = []
@@ -91,24 +99,40 @@ class _Task:
         self._hpa = ""
         self._plan: Plan | None = None
 
+    @property
+    def has_written(self) -> bool:
+        """Return whether something was written, be it taken back since."""
+        return not self._check_mode and any(one["changed"] for one in self._done)
+
+    def run(self) -> None:
+        """Do what the state asks for."""
+        state = self._params["state"]
+        if state == "present":
+            self.present()
+        if state in ("updated", "promoted"):
+            self.update_stable()
+        if state in ("absent", "promoted"):
+            self.remove_canary()
+
     def present(self) -> None:
         """Give the canary its image and pods; take them back if they do not become ready.
 
-        What stable has too many of a total goes last, when the canary's pods are ready.
+        What stable has too many of a total, given or chosen, goes last, when the canary's pods are ready.
         """
         self._share_pods()
-        if self._params["total"] and self._params["wait"] and not self._check_mode:
+        by_total = self._wanted.total is not None or self._wanted.max_error is not None
+        if by_total and self._params["wait"] and not self._check_mode:
             self._share_pods()
 
     def _share_pods(self) -> None:
-        self._apply(canary.plan_present)
+        self._apply(canary.plan_present, looks=True)
         stable = self._known.stable["metadata"]["name"]
         scaled = any(change.name == stable for change in self._changes)
         self._roll_out(self._known.canary_name, *([stable] if scaled else []))
 
     def update_stable(self) -> None:
         """Let stable take the image, the canary's if none is named; go back if the pods do not become ready."""
-        self._apply(canary.plan_updated)
+        self._apply(canary.plan_updated, looks=True)
         self._roll_out(self._known.stable["metadata"]["name"])
 
     def remove_canary(self) -> None:
@@ -132,25 +156,7 @@ class _Task:
 
     def result(self) -> dict[str, t.Any]:
         """Return what the task did, all its plans together."""
-        last, pair = self._done[-1], self._known
-        summary = [line for one in self._done for line in one["summary"]]
-        warnings = [line for one in self._done for line in one["warnings"]]
-        told = self._advice(pair)
-        said = "; ".join(summary) or f"{self._service.name}: nothing to change"
-        return {
-            **{key: last[key] for key in _KEPT},
-            "changed": any(one["changed"] for one in self._done),
-            "msg": f"{said}. {told['advice']}." if told["advice"] else f"{said}.",
-            "weights_before": self._done[0]["weights_before"],
-            "deployment": pair.stable["metadata"]["name"],
-            "canary": pair.canary_name,
-            "hpa": self._hpa,
-            "patch": [patch for one in self._done for patch in one["patch"]],
-            "progress": list(self._rollouts.told),
-            "warnings": list(dict.fromkeys(warnings)),
-            "diff": self._diff(),
-            **told,
-        }
+        return combined(self._done, self._known, self._wanted, self._hpa, self._rollouts.told)
 
     @property
     def _known(self) -> Pair:
@@ -162,8 +168,8 @@ class _Task:
     def _changes(self) -> Sequence[Change]:
         return self._plan.changes if self._plan else ()
 
-    def _apply(self, planner: Planner) -> None:
-        """Write what `planner` plans."""
+    def _apply(self, planner: Planner, *, looks: bool = False) -> None:
+        """Write what `planner` plans. looks: after preflight, which would be in the way of going back."""
 
         def decide(snapshot: Snapshot) -> Plan:
             self._plan = planner(snapshot, self._service, self._wanted)
@@ -172,7 +178,7 @@ class _Task:
             self._hpa = hpa["metadata"]["name"] if hpa else ""
             return self._plan
 
-        given = {**self._params, **_NOTHING_ROUTED}
+        given = {**self._params, **_NOTHING_ROUTED, "preflight": looks and self._params["preflight"]}
         done = apply(
             self._cluster,
             self._service,
@@ -181,6 +187,7 @@ class _Task:
             check_mode=self._check_mode,
             log=self._log,
             reads=("services", "deployments", "hpas"),
+            inspect=lambda snapshot, plan: preflight.inspect(snapshot, self._service, self._wanted, plan),
         )
         self._done.append({**done, "summary": self._plan.summary if self._plan else ()})
 
@@ -188,24 +195,50 @@ class _Task:
         """Wait for Deployments; what this task wrote is taken back if their pods do not become ready."""
         if self._check_mode or not self._params["wait"]:
             return
-        seconds = self._params["wait_timeout"]
-        until = time.monotonic() + seconds
+        seconds, began = self._params["wait_timeout"], time.monotonic()
         for name in names:
-            if self._rollouts.wait(name, max(0.0, until - time.monotonic())):
+            if self._rollouts.wait(name, max(0.0, began + seconds - time.monotonic())):
                 continue
+            took = time.monotonic() - began
             why = "; ".join(self._rollouts.troubles(name))
-            told = f"{name} in {self._service.namespace} was not rolled out after {seconds:g} s: {why}."
-            raise self._with_details(RolloutFailed(f"{told} {self._taken_back(seconds)}"))
+            told = f"{name} in {self._service.namespace} was not rolled out after {took:.0f} s: {why}."
+            raise self._with_details(RolloutFailed(f"{told} {self._taken_back(name, seconds)}"))
 
-    def _taken_back(self, seconds: float) -> str:
+    def _taken_back(self, name: str, seconds: float) -> str:
         """Undo the changes of the last plan, the last one first, and return what came of it."""
         changes = self._changes
         if not changes:
-            return "This task changed nothing, so there was nothing to take back."
+            return self._undone(name, seconds)
         told = [self._one_taken_back(change, seconds) for change in reversed(changes)]
         if len(changes) == 1 and changes[0].before is None:
             told.append("Stable was not touched.")
         return " ".join(told)
+
+    def _undone(self, name: str, seconds: float) -> str:
+        """Go back from what an earlier run has written, which was killed before it could, and return what came of it.
+
+        Only from a template whose pods have never all been ready; what was once rolled out fails for another reason.
+        """
+        by_hand = (
+            f"Mend what fails, or go back by hand: kubectl -n {self._service.namespace} rollout undo deployment/{name}"
+        )
+        try:
+            never_ended, template = self._rollouts.template_before(name)
+            if template is not None:
+                self._apply(lambda *given: canary.plan_undone(*given, name, template))
+            elif (
+                never_ended
+                and name == self._known.canary_name
+                and (record_of(self._known.canary or {}) or {}).get("created")
+            ):
+                self._apply(canary.plan_absent)
+                return f"An earlier run had made {name}; it was removed again."
+        except CanaryError as error:
+            return f"Going back to the revision before failed, {name} stays as it is: {error.msg} {by_hand}"
+        if template is None:
+            said = "no earlier revision is kept" if never_ended else "as far as is known its pods were all ready once"
+            return f"This task changed nothing, and {said}, so nothing was taken back. {by_hand}"
+        return self._waited(name, seconds, f"An earlier run had changed {name}; it was put back to the revision before")
 
     def _one_taken_back(self, change: Change, seconds: float) -> str:
         try:
@@ -214,33 +247,30 @@ class _Task:
             return f"Taking it back failed too, {change.object} stays as written: {error.msg}"
         if change.before is None:
             return f"{change.object} was removed again."
-        back = f"{change.object} was put back to what it was"
-        if self._rollouts.wait(change.name, seconds):
-            return f"{back} and is rolled out again."
-        return f"{back}, but not all of its pods are ready yet: {'; '.join(self._rollouts.troubles(change.name))}."
+        return self._waited(change.name, seconds, f"{change.object} was put back to what it was")
 
-    def _with_details(self, error: RolloutFailed) -> RolloutFailed:
-        known = {**self.result(), "progress": list(self._rollouts.told)}
-        error.details.update({key: value for key, value in known.items() if key != "msg"})
+    def _waited(self, name: str, seconds: float, back: str) -> str:
+        """Wait for what was put back, and return `back` with what came of it."""
+        try:
+            if self._rollouts.wait(name, seconds):
+                return f"{back} and is rolled out again."
+        except CanaryError as error:
+            return f"{back}; whether its pods are ready is not known: {error.msg}"
+        return f"{back}, but not all of its pods are ready yet: {'; '.join(self._rollouts.troubles(name))}."
+
+    def with_what_stays(self, error: CanaryError) -> CanaryError:
+        """Return the error with what this task had written before it, and what to do."""
+        if not self.has_written or isinstance(error, RolloutFailed):
+            return error
+        written = "; ".join(line for one in self._done if one["changed"] for line in one["summary"])
+        error.msg = (
+            f"{error.msg} Written before that, and it stays: {written}. Run the task again: it goes on from there, and "
+            "goes back if pods do not become ready."
+        )
+        return self._with_details(error)
+
+    def _with_details(self, error: E) -> E:
+        """Return the error with all that the task did in its details; the error's own come first."""
+        known = {key: value for key, value in self.result().items() if key != "msg"}
+        error.details = {**known, **error.details, "changed": known["changed"]}
         return error
-
-    def _advice(self, pair: Pair) -> dict[str, t.Any]:
-        """Return the wanted and the reachable share and what it costs; empty where no share was asked for."""
-        share = self._params["share"]
-        if share is None or self._params["state"] != "present":
-            return {"advice": "", "share": {}}
-        total = self._params["total"]
-        got = ratio.for_stable(share, pair.beside) if total is None else ratio.for_total(share, total)
-        numbers = {"wanted": share, "reached": round(got.share, 2), "error": round(got.error(share), 2)}
-        follows = f"; the share moves with {self._hpa}, run again to follow it" if self._hpa else ""
-        stable = got.stable - pair.beside + desired(pair.stable)
-        pods = {"pods": got.canary, "beside": got.stable, "stable": stable}
-        return {"advice": ratio.advice(share, got) + follows, "share": {**numbers, **pods}}
-
-    def _diff(self) -> dict[str, str]:
-        both = {side: "".join(one["diff"][side] for one in self._done) for side in ("before", "after")}
-        header = ", ".join(dict.fromkeys(f"{one['kind']} {one['namespace']}/{one['name']}" for one in self._changed()))
-        return {**both, "before_header": header, "after_header": header}
-
-    def _changed(self) -> list[dict[str, t.Any]]:
-        return [patch for one in self._done for patch in one["patch"]]

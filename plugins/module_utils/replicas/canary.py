@@ -36,8 +36,8 @@ if t.TYPE_CHECKING:
 def plan_present(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Plan:
     """Return the plan after which the canary runs `wanted.image` with the pods its share takes.
 
-    Raises InvalidInput for what can never work, Refused where pods would be mixed up, an autoscaler owns the canary's
-    pods, or the nearest reachable share is further off than `wanted.max_error`.
+    Raises InvalidInput for what can never work, Refused where pods would be mixed up, an autoscaler owns pods that
+    would have to be set, or the nearest share of a total is further off than `wanted.max_error`.
     """
     pair = find_pair(snapshot, service, wanted)
     snapshot.need("hpas")
@@ -116,6 +116,17 @@ def plan_back(snapshot: Snapshot, service: ServiceRef, wanted: Wanted, change: C
     return _plan([_edit(current, after)], pair, _now(after) if current is pair.canary else _now(pair.canary))
 
 
+def plan_undone(snapshot: Snapshot, service: ServiceRef, wanted: Wanted, name: str, template: Object) -> Plan:
+    """Return the plan after which the Deployment `name`, stable or the canary, has an earlier template again."""
+    pair = find_pair(snapshot, service, wanted)
+    current = next((one for one in (pair.stable, pair.canary) if one and one["metadata"]["name"] == name), None)
+    if current is None:
+        raise Refused(f"Deployment {service.namespace}/{name} is gone, so there is nothing to take back.")
+    after = copy.deepcopy(current)
+    after["spec"]["template"] = template
+    return _plan([_edit(current, after)], pair, _now(pair.canary))
+
+
 def _canary_pods(pair: Pair, wanted: Wanted) -> int:
     if wanted.replicas is not None:
         if wanted.replicas < 0:
@@ -128,15 +139,12 @@ def _canary_pods(pair: Pair, wanted: Wanted) -> int:
             f"{label(pair.stable)} has no pods, so the canary would get all requests. Scale it up first, or let it "
             "take the image at once with state=updated."
         )
-    if wanted.total is None:
-        got = ratio.for_stable(wanted.share, pair.beside)
-    else:
-        got = ratio.for_total(wanted.share, wanted.total)
+    got = total.chosen(pair, wanted)
     if wanted.max_error is not None and abs(got.error(wanted.share)) > wanted.max_error:
         enough = ratio.within(wanted.share, wanted.max_error, pair.beside)
         raise Refused(
-            f"max_error: {ratio.advice(wanted.share, got)}. Within {wanted.max_error:g} points it takes "
-            f"{enough.stable} pods beside {enough.canary} of the canary: scale {label(pair.stable)} first."
+            f"max_error: {ratio.advice(wanted.share, got)}. Within {wanted.max_error:g} points it takes a total of "
+            f"{enough.stable + enough.canary} pods; leave total out to have as many as it takes."
         )
     return got.canary
 

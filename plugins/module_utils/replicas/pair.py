@@ -26,8 +26,9 @@ if t.TYPE_CHECKING:
 class Wanted:
     """What a task asks for. Empty names are found; share: percent of new connections; replicas: pods of the canary.
 
-    max_error: percentage points by which the share may be off. promotes: whether stable takes the canary's image.
     total: pods of everything behind the Service that the share is made of; stable is scaled up to its part.
+    max_error: percentage points by which the share may be off; without a total it chooses one.
+    promotes: whether stable takes the canary's image.
     """
 
     deployment: str = ""

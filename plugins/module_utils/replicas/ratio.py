@@ -87,11 +87,12 @@ def advice(wanted: float, ratio: Ratio) -> str:
     pods = "1 pod" if ratio.canary == 1 else f"{ratio.canary} pods"
     reached = f"{ratio.share:.1f}% reached: {pods} beside {ratio.stable} stable"
     told = f"{wanted:g}% wanted, {reached} ({ratio.error(wanted):+.1f} points)"
-    exact = within(wanted, 0.5) if wanted else ratio
     if abs(ratio.error(wanted)) <= 0.5 or not wanted:
         return told
+    exact, near = _share(wanted).denominator, within(wanted, 0.5)
+    nearly = f" ({near.stable + near.canary} within half a point)" if near.stable + near.canary < exact else ""
     return (
-        f"{told}. {wanted:g}% within half a point takes {exact.stable + exact.canary} pods; "
+        f"{told}. {wanted:g}% takes {exact} pods{nearly}; "
         "with Istio, meshops.canary.canary_weight sets the share itself, whatever the number of pods"
     )
 

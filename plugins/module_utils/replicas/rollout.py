@@ -18,6 +18,20 @@ ON_ITS_WAY = frozenset({"ContainerCreating", "PodInitializing"})
 SAY_LITTLE = ("Error: ", "Back-off ")
 
 
+# Seconds for which a container may wait for a reason before it counts as one that only goes on waiting: the kubelet
+# tries to pull again after 10, 20 and 40 s (source: Kubernetes documentation, Images, ImagePullBackOff).
+BEARABLE = {
+    "InvalidImageName": 0.0,
+    "ErrImageNeverPull": 0.0,
+    "ErrImagePull": 45.0,
+    "ImagePullBackOff": 45.0,
+    "CreateContainerConfigError": 45.0,
+    "CreateContainerError": 45.0,
+    "RunContainerError": 45.0,
+}
+CRASHES = 3
+
+
 def _name(thing: Object) -> str:
     return str(thing.get("metadata", {}).get("name", ""))
 
@@ -64,6 +78,35 @@ def rollout_state(deployments: Iterable[Object], names: Iterable[str]) -> str:
     return "waiting"
 
 
+def patience(deployment: Object, pods: Iterable[Object]) -> dict[str, float]:
+    """Return `pod/container` -> seconds it may go on so, for the containers that fail again and again.
+
+    pods: the Deployment's own; only those of its newest template count. A container that crashes gets 0 with its third
+    restart, an image that cannot be pulled the time for some more attempts.
+    """
+    wanted, failing = _images(deployment["spec"]["template"]["spec"]), {}
+    for pod in pods:
+        if not wanted <= _images(pod["spec"]) or pod["metadata"].get("deletionTimestamp"):
+            continue
+        for one in _container_statuses(pod):
+            reason = str(((one.get("state") or {}).get("waiting") or {}).get("reason"))
+            if reason in BEARABLE:
+                failing[f"{_name(pod)}/{one['name']}"] = BEARABLE[reason]
+            elif reason == "CrashLoopBackOff" and one.get("restartCount", 0) >= CRASHES:
+                failing[f"{_name(pod)}/{one['name']}"] = 0.0
+    return failing
+
+
+def _images(spec: Object) -> set[tuple[str, str]]:
+    """Return name and image of the containers."""
+    return {(one["name"], one.get("image", "")) for one in spec["containers"]}
+
+
+def _container_statuses(pod: Object) -> list[Object]:
+    status = pod.get("status", {})
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
 def _container_trouble(status: Object, event: str) -> str:
     """Return why one container is not ready, or an empty string when it is, or nothing can be said."""
     state = status.get("state") or {}
@@ -93,10 +136,9 @@ def _pod_trouble(pod: Object, event: str) -> list[str]:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         return [f"{prefix} cannot be placed: {scheduled.get('message', scheduled.get('reason', ''))}"]
-    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     told = [
         f"{prefix}, container {container['name']}: {trouble}"
-        for container in containers
+        for container in _container_statuses(pod)
         if not container.get("ready") and (trouble := _container_trouble(container, event))
     ]
     return told or [f"{prefix} is {status.get('phase', 'Unknown')} and not ready{': ' + event if event else ''}"]

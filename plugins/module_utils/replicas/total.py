@@ -24,24 +24,37 @@ if t.TYPE_CHECKING:
 PODS_BEFORE: t.Final = "canary.meshops.io/pods-before"
 
 
-def scaled(pair: Pair, wanted: Wanted, count: int, hpa: Object | None) -> Object:
-    """Return stable with its part of `wanted.total` pods; as it is if no total is wanted, or it has them.
+def chosen(pair: Pair, wanted: Wanted) -> ratio.Ratio:
+    """Return the pods of all but the canary, and the canary's, for `wanted.share`.
 
-    The total counts all Deployments behind the Service. What an earlier share has scaled up may come down again once
+    They are those of the total; without one stable keeps its pods, unless `max_error` is given and takes more: then
+    the fewest that stay within it. Raises InvalidInput for a share or a total that cannot be.
+    """
+    share = wanted.share or 0.0
+    if wanted.total is not None:
+        return ratio.for_total(share, wanted.total)
+    if wanted.max_error is None:
+        return ratio.for_stable(share, pair.beside)
+    least = pair.beside - desired(pair.stable) + _before(pair.stable)
+    got = ratio.for_stable(share, least)
+    return got if abs(got.error(share)) <= wanted.max_error else ratio.within(share, wanted.max_error, least)
+
+
+def scaled(pair: Pair, wanted: Wanted, count: int, hpa: Object | None) -> Object:
+    """Return stable with its part of the pods that are `chosen`; as it is if it has them, or no number was asked for.
+
+    A total counts all Deployments behind the Service. What an earlier share has scaled up may come down again once
     the canary has its `count` of pods, so that there are never fewer together. Raises Refused where stable would have
     less than in the beginning or an autoscaler owns its pods, InvalidInput for a total that cannot be.
     """
-    if wanted.total is None or wanted.share is None:
+    if wanted.share is None or (wanted.total is None and wanted.max_error is None):
         return pair.stable
-    others = pair.beside - desired(pair.stable)
-    pods = ratio.for_total(wanted.share, wanted.total).stable - others
+    others, got = pair.beside - desired(pair.stable), chosen(pair, wanted)
+    pods = got.stable - others
     if pods == desired(pair.stable):
         return pair.stable
     if hpa is not None:
-        raise Refused(
-            f"total: {label(hpa)} owns the number of pods of {label(pair.stable)}, so a total cannot be set. Leave "
-            "total out: the canary's pods then follow the autoscaler's."
-        )
+        raise Refused(_owned(label(hpa), pair, wanted, got))
     least = _before(pair.stable)
     if pods < least:
         enough = ratio.for_stable(wanted.share, others + least)
@@ -57,6 +70,20 @@ def scaled(pair: Pair, wanted: Wanted, count: int, hpa: Object | None) -> Object
     after["metadata"]["annotations"] = {**annotations, PODS_BEFORE: str(least)}
     after["spec"]["replicas"] = pods
     return after
+
+
+def _owned(hpa: str, pair: Pair, wanted: Wanted, got: ratio.Ratio) -> str:
+    """Return why stable's pods cannot be set, and what to do."""
+    if wanted.total is not None:
+        return (
+            f"total: {hpa} owns the number of pods of {label(pair.stable)}, so a total cannot be set. Leave total out: "
+            "the canary's pods then follow the autoscaler's."
+        )
+    return (
+        f"max_error: {wanted.share:g}% within {wanted.max_error:g} points takes {got.stable} pods beside {got.canary} "
+        f"of the canary, and {hpa} owns the number of pods of {label(pair.stable)}. Raise its minReplicas, or allow "
+        "a larger max_error."
+    )
 
 
 def given_back(stable: Object) -> Object:

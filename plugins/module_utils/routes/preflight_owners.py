@@ -18,7 +18,7 @@ from .pods import annotations_of, labels_of
 from .snapshot import label
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .hosts import ServiceRef
     from .snapshot import Object, Snapshot
@@ -28,7 +28,12 @@ ROLLOUTS_HASH: t.Final = "rollouts-pod-template-hash"
 
 def inspect(snapshot: Snapshot, service: ServiceRef, self_healing: frozenset[str]) -> Iterator[Finding]:
     """Yield a finding for each routing object of the service that somebody else writes."""
-    for obj in routing_objects(snapshot, service):
+    yield from of_objects(routing_objects(snapshot, service), self_healing)
+
+
+def of_objects(objects: Iterable[Object], self_healing: frozenset[str] = frozenset()) -> Iterator[Finding]:
+    """Yield a finding for each object that somebody else writes."""
+    for obj in objects:
         owner = controller_of(obj)
         if owner:
             yield Finding(

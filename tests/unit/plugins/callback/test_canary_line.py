@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.meshops.canary.plugins.callback.canary_line import CallbackModule
+from ansible_collections.meshops.canary.plugins.module_utils.commands import replicas, weight
 from ansible_collections.meshops.canary.plugins.plugin_utils import in_process, rollout_live
 from ansible_collections.meshops.canary.plugins.plugin_utils.rollout_line import line
 from support.told import ANALYSIS, ROLLOUT, WEIGHT, rollout
@@ -122,10 +123,14 @@ def test_what_a_command_says_at_work_is_shown_where_a_line_is_live(monkeypatch: 
     printed: list[str] = []
     monkeypatch.setattr(in_process.display, "display", printed.append)
     monkeypatch.setattr(in_process.display, "verbosity", 0)
-    with in_process._log() as log:
+    with in_process._log(weight) as log:
         log("counted")
     assert printed == [], "without one, only with -v"
+    with in_process._log(replicas) as log:
+        log("5 of 6 pods")
+    assert [text.partition(" ")[2] for text in printed] == ["5 of 6 pods"], "what waits for minutes is heard anyway"
+    printed.clear()
     monkeypatch.setattr(rollout_live, "live", rollout_live.on(in_process.display))
-    with in_process._log() as log:
+    with in_process._log(weight) as log:
         log("counted")
     assert [text.partition(" ")[2] for text in printed] == ["counted"]

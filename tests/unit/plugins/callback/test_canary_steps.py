@@ -21,6 +21,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.meshops.canary.plugins.callback.canary_steps import CallbackModule
+from ansible_collections.meshops.canary.plugins.module_utils.commands import weight
 from ansible_collections.meshops.canary.plugins.plugin_utils import in_process, rollout_live
 from support.collection import tree
 from support.told import ANALYSIS, ROLLOUT, WEIGHT, rollout
@@ -95,7 +96,7 @@ def tell(callback: CallbackModule, action: str, result: dict[str, t.Any]) -> Non
 
 def watch(*sentences: str) -> None:
     """Do what a worker does while a command counts."""
-    with in_process._log() as log:
+    with in_process._log(weight) as log:
         for sentence in sentences:
             log(sentence)
 

@@ -30,14 +30,21 @@ def test_for_total_is_the_nearest(total: int) -> None:
 
 @pytest.mark.parametrize("stable", range(1, 201))
 def test_for_stable_is_the_nearest_and_keeps_capacity(stable: int) -> None:
+    """Beyond the first canary that has more than its share each further pod only takes it further off."""
     for share in SHARES:
+        enough = stable * share // (100 - share) + 2
+        best = min(_distance(canary, stable + canary, share) for canary in range(1, enough + 1))
+        assert 100 * enough > share * (stable + enough), "the search ended too early"
         got = ratio.for_stable(share, stable)
-        around = range(max(1, got.canary - 3), got.canary + 4)
-        if stable <= 20:
-            around = range(1, 2_100)
-        best = min(_distance(canary, stable + canary, share) for canary in around)
         assert got.stable == stable
         assert _distance(got.canary, stable + got.canary, share) == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_pods_named_for_a_share_are_the_fewest_that_reach_it(share: int) -> None:
+    told = ratio.advice(share, ratio.for_stable(0, 1))
+    exact = next(total for total in range(2, 101) if share * total % 100 == 0)
+    assert f"{share}% takes {exact} pods" in told
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -60,7 +67,7 @@ def test_the_story() -> None:
 def test_one_percent_is_dear_and_says_so() -> None:
     told = ratio.advice(1, ratio.for_stable(1, 3))
     assert "25.0% reached" in told
-    assert "takes 67 pods" in told
+    assert "1% takes 100 pods (67 within half a point)" in told
     assert "meshops.canary.canary_weight" in told
 
 

@@ -117,3 +117,32 @@ def test_other_deployments_behind_the_service_count_in_the_total() -> None:
     others = (STABLE, deployment("shop-old", 2, track="old"))
     there, _changed = after(others, asked(10, 10, deployment="shop"))
     assert pods(there) == {"shop": 7, "shop-old": 2, "shop-canary": 1}
+
+
+@pytest.mark.parametrize("share", [1, 10, 25, 33, 50, 80])
+@pytest.mark.parametrize("bound", [0.5, 2, 10])
+def test_an_error_bound_takes_the_fewest_pods_whatever_the_step_before(share: float, bound: float) -> None:
+    got = {}
+    for before in (1, share, 60):
+        there, _changed = after((STABLE,), asked(before, None, max_error=bound))
+        there, (fewest, _writes) = after(there, asked(share, None, max_error=bound))
+        got[before] = pods(there)
+        assert fewest >= 3 or before == share
+    stable, own = got[share]["shop"], got[share]["shop-canary"]
+    assert list(got.values()) == [got[share]] * len(got)
+    assert abs(100 * own / (stable + own) - share) <= bound
+    assert stable == 3 or all(
+        abs(100 * one / total - share) > bound for total in range(4, stable + own) for one in range(1, total - 2)
+    )
+
+
+def test_an_error_bound_that_the_pods_keep_leaves_stable_alone() -> None:
+    there, _changed = after((STABLE,), asked(25, None, max_error=20))
+    assert pods(there) == {"shop": 3, "shop-canary": 1}
+    assert there[0] == STABLE
+
+
+def test_beside_an_autoscaler_an_error_bound_is_kept_or_refused() -> None:
+    assert canary.plan_present(snapshot(STABLE, hpas=(SCALER,)), SHOP, asked(25, None, max_error=1)).changed
+    with pytest.raises(Refused, match=r"1% within 1 points takes 49 pods beside 1 of the canary, and .* minReplicas"):
+        canary.plan_present(snapshot(STABLE, hpas=(SCALER,)), SHOP, asked(1, None, max_error=1))

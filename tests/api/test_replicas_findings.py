@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""canary_replicas refuses, warns and is forced by the codes of findings, as every other writing module."""
+
+from __future__ import annotations
+
+import typing as t
+
+from support.unplaced import APPS, NEW, QUICK, stored
+
+if t.TYPE_CHECKING:
+    from support.direct import Direct
+    from support.kube import Kube
+
+
+def test_an_update_that_would_end_all_pods_is_refused_unless_forced(direct: Direct, kube: Kube, shop: str) -> None:
+    recreate = {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}
+    kube.patch(APPS, "Deployment", "reviews", shop, recreate)
+    before = stored(kube, shop)
+    refused = direct("replicas", state="updated", image=NEW, fails=True, **QUICK)
+    assert refused["error_code"] == "refused"
+    assert [one["code"] for one in refused["findings"]] == ["UPDATE_ENDS_ALL_PODS"]
+    assert "force: [UPDATE_ENDS_ALL_PODS]" in refused["msg"]
+    assert stored(kube, shop) == before
+    done = direct("replicas", state="updated", image=NEW, force=["UPDATE_ENDS_ALL_PODS"], **QUICK)
+    assert done["changed"]
+    assert "UPDATE_ENDS_ALL_PODS" in {one["code"] for one in done["findings"]}
+
+
+def test_what_loses_requests_is_warned_of_and_preflight_can_be_left_out(direct: Direct, shop: str) -> None:
+    planned = direct("replicas", image=NEW, share=25, check_mode=True, **QUICK)
+    assert [one["code"] for one in planned["findings"]] == ["READINESS_PROBE_MISSING", "PRESTOP_MISSING"]
+    assert any(
+        one.startswith(f"PRESTOP_MISSING: Deployment {shop}/reviews-canary: Container reviews")
+        for one in planned["warnings"]
+    )
+    assert direct("replicas", image=NEW, share=25, preflight=False, **QUICK)["findings"] == []
+
+
+def test_a_canary_with_another_template_is_not_promoted_silently(direct: Direct, kube: Kube, shop: str) -> None:
+    direct("replicas", image=NEW, share=25, **QUICK)
+    container = {"name": "reviews", "image": NEW, "env": [{"name": "COLOUR", "value": "black"}]}
+    body = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    kube.patch(APPS, "Deployment", "reviews-canary", shop, body)
+    before = stored(kube, shop)
+    refused = direct("replicas", state="promoted", fails=True, **QUICK)
+    assert "[PROMOTES_UNTESTED]" in refused["msg"]
+    assert "containers/0/env/0" in refused["msg"]
+    assert stored(kube, shop) == before
+    assert direct("replicas", state="promoted", force=["PROMOTES_UNTESTED"], **QUICK)["changed"]
