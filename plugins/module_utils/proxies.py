@@ -32,6 +32,7 @@ ENVOY_STATS_PORT: t.Final = 15090
 THREADS: t.Final = 8
 ROUTES: t.Final = "dynamic_route_configs"
 CLUSTERS: t.Final = "dynamic_active_clusters"
+ENDPOINTS: t.Final = "dynamic_endpoint_configs"
 LISTENERS: t.Final = "dynamic_listeners"
 
 T = t.TypeVar("T")
@@ -110,12 +111,14 @@ class Proxies:
     def config_dump(self, proxy: Proxy, kinds: Sequence[str] = (ROUTES,), name_pattern: str = "") -> Object:
         """Return `{"configs": [...]}`: Envoy's dump of the given kinds, in one dictionary.
 
-        kinds: ROUTES, CLUSTERS, LISTENERS. name_pattern: regular expression on the resource's name; with it a big
-        mesh's dump stays small. A kind of which the proxy holds nothing adds nothing.
+        kinds: ROUTES, CLUSTERS, LISTENERS, ENDPOINTS. name_pattern: regular expression on the resource's name; with it
+        a big mesh's dump stays small. A kind of which the proxy holds nothing adds nothing.
         """
         configs: list[Object] = []
         for kind in kinds:
             query = {"resource": kind, **({"name_regex": name_pattern} if name_pattern else {})}
+            if kind == ENDPOINTS:
+                query["include_eds"] = ""
             try:
                 body = self._cluster.port_forward(
                     proxy.namespace, proxy.name, ENVOY_ADMIN_PORT, f"/config_dump?{urlencode(query)}"

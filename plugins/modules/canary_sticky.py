@@ -15,17 +15,18 @@ description:
   - Without it every request is dealt anew, and one user sees the versions change. With it the answer sets a cookie, and the
     bearer of the cookie stays with its version while that has a weight.
   - Works with any weights, set before or after. A version at weight V(0) keeps nobody.
+  - Without O(routes) it concerns every HTTP route that deals between versions, also those made for certain callers.
   - Callers must keep cookies. Browsers do; a service that calls another must pass them on.
 options:
   cookie:
     description: Name of the cookie. Without it C(canary-) and the name of the service.
     type: str
   max_age:
-    description: Seconds a user keeps the version.
+    description: Seconds a user keeps the version, at least 1.
     type: int
     default: 86400
   path:
-    description: Path below which browsers send the cookie.
+    description: Path below which browsers send the cookie. It begins with C(/) and has no semicolon, space or control character.
     type: str
     default: /
   state:
@@ -39,6 +40,7 @@ extends_documentation_fragment:
   - meshops.canary.attributes.writes
   - meshops.canary.service
   - meshops.canary.service.route_api
+  - meshops.canary.scope
   - meshops.canary.write
   - meshops.canary.wait
 notes:

@@ -32,7 +32,7 @@ def first_match(spec: Json, request: Request) -> Json | None:
     for route in spec.get("http") or ():
         blocks = route.get("match") or [{}]
         if any(block_matches(block, request) for block in blocks):
-            return t.cast(Json, route)
+            return t.cast("Json", route)
     return None
 
 
@@ -66,7 +66,7 @@ def block_matches(block: Json, request: Request) -> bool:
         not block.get("gateways") or "mesh" in block["gateways"],
         block.get("gateways") or _labels(block.get("sourceLabels") or {}, request.labels),
         block.get("gateways") or block.get("sourceNamespace", request.namespace) == request.namespace,
-        *(_present(headers, name, condition) for name, condition in (block.get("headers") or {}).items()),
+        *(_present(headers, name.lower(), condition) for name, condition in (block.get("headers") or {}).items()),
         *(not _header_is(headers, name, condition) for name, condition in (block.get("withoutHeaders") or {}).items()),
         *(_present(request.query, name, condition) for name, condition in (block.get("queryParams") or {}).items()),
     ]
@@ -91,8 +91,7 @@ def _string(condition: Json, value: str) -> bool:
 
 
 def _present(values: t.Mapping[str, str], name: str, condition: Json) -> bool:
-    lower = name.lower()
-    return lower in values and (not condition or _string(condition, values[lower]))
+    return name in values and (not condition or _string(condition, values[name]))
 
 
 def _header_is(headers: t.Mapping[str, str], name: str, condition: Json) -> bool:

@@ -7,7 +7,8 @@
 With `preflight: false` and `wait: false` nothing to do costs one GET and a change one GET and one PATCH; a plan that
 needs further lists reads those too. Several objects are all dry-run before the first is written, written in the
 plan's order, and undone if one fails. Between writes that depend on each other (a subset, then the weight on it) the
-proxies are waited for, whatever `wait` says: a weight must not arrive before its subset.
+proxies are waited for, whatever `wait` says: a weight must not arrive before its subset. With `wait` the proxies are
+also asked, before a version first gets requests, whether they know a healthy endpoint of it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import typing as t
 from ..errors import CanaryError, Conflict, InvalidInput, NotConverged, Refused
 from ..findings import CATALOGUE
 from ..routes import preflight
+from ..routes.reach import newly_reached
 from ..routes.snapshot import PLURALS
-from .convergence import Convergence, wait_for_proxies
+from .convergence import Convergence, wait_for_endpoints, wait_for_proxies
 from .outcome import Outcome
 from .reading import Reader, scope_of
 from .writing import Writer
@@ -149,11 +151,32 @@ class Application:
         changes = plan.changes
         if len(changes) > 1:
             self._writer.dry_run(changes)
+        self._must_be_reachable(snapshot, plan)
         for index, change in enumerate(changes):
             self._writer.write(change)
             following = changes[index + 1 :]
             if following and following[0].kind != change.kind:
                 self._must_converge(snapshot, changes[: index + 1], f"before {following[0].object} is written")
+
+    def _must_be_reachable(self, snapshot: Snapshot, plan: Plan) -> None:
+        """Raise NotConverged, before anything is written, if a proxy would send requests where it knows no endpoint."""
+        places = newly_reached(plan.changes, self._service.domain) if self._params["wait"] else ()
+        if not places or "SUBSET_NOT_READY" in self._params["force"]:
+            return
+        later = snapshot.after(plan.changes)
+        http_routes = later.those(plan.objects, "HTTPRoute")
+        seen = wait_for_endpoints(
+            self._cluster, self._service, (snapshot, later), self._params, self._log, places, http_routes
+        )
+        if not seen.pending:
+            return
+        self._outcome.converged(seen)
+        raise NotConverged(
+            f"{len(seen.pending)} of {seen.proxies} proxies cannot send requests of {self._name} where they are to go, "
+            f"after {self._params['wait_timeout']:g} s: {' | '.join(seen.pending[:3])}. Nothing was written. Look "
+            "whether the version's pods are ready and its subset is visible to these callers; if requests may fail, "
+            "force: [SUBSET_NOT_READY]."
+        )
 
     def _finish(self, snapshot: Snapshot, plan: Plan) -> None:
         self._outcome.warn(self._writer.surprises)

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ..errors import ApiError
-from ..proxies import CLUSTERS, ROUTES, Proxies, Proxy, in_parallel
+from ..proxies import CLUSTERS, ENDPOINTS, ROUTES, Proxies, Proxy, in_parallel
 from ..routes import envoy, envoy_gateway
 from ..routes.gateway_parents import gateways, parents
 from ..routes.snapshot import identity
@@ -82,17 +82,57 @@ def wait_for_proxies(
     """
     started = time.monotonic()
     door = Proxies(cluster, params["istio_namespace"])
+    found = _find(cluster, door, service, snapshots, http_routes)
+    question = _Question(door, service, snapshots[1], frozenset(subsets), found.proxies, http_routes)
+    return _watched(question, found, params, log, started)
+
+
+def wait_for_endpoints(
+    cluster: Cluster,
+    service: ServiceRef,
+    snapshots: tuple[Snapshot, Snapshot],
+    params: Mapping[str, t.Any],
+    log: Log,
+    places: Collection[tuple[str, str]],
+    http_routes: Sequence[Object] = (),
+) -> Convergence:
+    """Read proxies until all know a healthy endpoint of every place (host, subset), at most `wait_timeout` seconds.
+
+    The rest as in `wait_for_proxies`; nothing is waited for where proxies cannot be read, for nothing was written.
+    """
+    started = time.monotonic()
+    door = Proxies(cluster, params["istio_namespace"])
+    found = _find(cluster, door, service, snapshots, http_routes)
+    question = _Endpoints(door, service, frozenset(places))
+    return _watched(question, found, {**params, "wait_settle": 0.0}, log, started)
+
+
+def _find(
+    cluster: Cluster,
+    door: Proxies,
+    service: ServiceRef,
+    snapshots: tuple[Snapshot, Snapshot],
+    http_routes: Sequence[Object],
+) -> concerned.Concerned:
     if http_routes:
-        found = concerned.find_for_http_routes(cluster, door, service, http_routes)
-    else:
-        found = concerned.find(cluster, door, service, snapshots)
+        return concerned.find_for_http_routes(cluster, door, service, http_routes)
+    return concerned.find(cluster, door, service, snapshots)
+
+
+def _watched(
+    question: _Question | _Endpoints,
+    found: concerned.Concerned,
+    params: Mapping[str, t.Any],
+    log: Log,
+    started: float,
+) -> Convergence:
     complete, notes = not found.notes, list(found.notes)
     if complete and not found.proxies:
         return Convergence("none", note="No proxy of the mesh obeys these routes, so none was read.")
     chosen = _sample(list(found.proxies), params["wait_sample"])
     if len(chosen) < len(found.proxies):
         notes.append(f"{len(chosen)} of {len(found.proxies)} proxies were read, chosen at random (wait_sample).")
-    watch = _Watch(_Question(door, service, snapshots[1], frozenset(subsets), found.proxies, http_routes), log)
+    watch = _Watch(question, log)
     watch.run(chosen, started + params["wait_timeout"])
     if watch.unreadable:
         complete = False
@@ -159,10 +199,37 @@ class _Question:
         return f"^(.*:)?({'|'.join(ports)})$" if ports and self._resources() == [ROUTES] else ""
 
 
+@dataclass
+class _Endpoints:
+    """What every proxy is asked before it is to send requests to places it did not send to."""
+
+    door: Proxies
+    service: ServiceRef
+    places: frozenset[tuple[str, str]]
+
+    def missing(self, proxy: Proxy) -> list[str]:
+        """Return which places the proxy cannot reach yet.
+
+        A proxy without any cluster of a host does not call it; a gateway may be given clusters only with the routes.
+        """
+        hosts = {host for host, _subset in self.places}
+        pattern = rf"^outbound\|.*\|({'|'.join(re.escape(host) for host in sorted(hosts))})$"
+        known = envoy.healthy_endpoints(self.door.config_dump(proxy, (CLUSTERS, ENDPOINTS), pattern))
+        seen = {host for host, _subset in known}
+        lacking = []
+        for host, subset in sorted(self.places):
+            name = subset or host.split(".")[0]
+            if (host, subset) in known:
+                lacking += [f"no healthy endpoint of {name} yet"] if known[host, subset] == 0 else []
+            elif host in seen and not proxy.is_gateway:
+                lacking.append(f"no cluster of {name} yet")
+        return lacking
+
+
 class _Watch:
     """Reads the chosen proxies again and again until none is behind."""
 
-    def __init__(self, question: _Question, log: Log) -> None:
+    def __init__(self, question: _Question | _Endpoints, log: Log) -> None:
         self._question, self._log = question, log
         self._failures: Counter[Proxy] = Counter()
         self.pending: dict[Proxy, list[str]] = {}

@@ -11,7 +11,7 @@ import typing as t
 from ..cluster import Cluster
 from ..routes import plan
 from .apply import apply
-from .argspec import CONNECTION, SERVICE, STATE, WAIT, WRITE, ArgSpec
+from .argspec import CONNECTION, SCOPE, SERVICE, STATE, WAIT, WRITE, ArgSpec
 from .reading import scope_of, service_of
 
 if t.TYPE_CHECKING:
@@ -24,6 +24,7 @@ SPEC: t.Final = ArgSpec(
     {
         **CONNECTION,
         **SERVICE,
+        **SCOPE,
         **WRITE,
         **WAIT,
         **STATE,

@@ -152,9 +152,9 @@ def _rename(book: State, found: Mapping[str, str]) -> None:
         for what in _PER_ROUTE:
             if what in wanted:
                 wanted[what] = {found.get(key, key): wish for key, wish in wanted[what].items()}
-        for cohort in wanted.get("cohorts", {}).values():
-            if "routes" in cohort:
-                cohort["routes"] = sorted({names.get(name, name) for name in cohort["routes"]})
+        for wish in (*wanted.get("cohorts", {}).values(), wanted.get("sticky", {})):
+            if "routes" in wish:
+                wish["routes"] = sorted({names.get(name, name) for name in wish["routes"]})
 
 
 def _take_off(route: Route, record: Record, key: str, book: State, namespace: str) -> None:

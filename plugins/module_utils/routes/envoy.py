@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
 __all__ = ["Held", "Proxy", "healthy_endpoints", "holds", "resources_needed", "route_names", "routes_of"]
 
 Dump = t.Mapping[str, t.Any]
+_HEALTHY: t.Final = ("HEALTHY", "DEGRADED", "UNKNOWN")
 _OWNER: t.Final = re.compile(r"/namespaces/([^/]+)/virtual-service/([^/]+)$")
 
 
@@ -234,21 +235,22 @@ def _tcp_proxies(dump: Dump) -> Iterator[Shares]:
                         yield _shares(typed)
 
 
-def healthy_endpoints(clusters: Dump, service: ServiceRef) -> dict[str, int]:
-    """Return subset -> healthy endpoints the proxy knows, from /clusters?format=json.
+def healthy_endpoints(dump: Dump) -> dict[tuple[str, str], int | None]:
+    """Return (host, subset) -> healthy endpoints the proxy knows; None where it finds them by other ways than istiod's.
 
-    A subset without cluster is not in it; the service itself stands under ''.
+    dump: /config_dump of dynamic_active_clusters and dynamic_endpoint_configs. A place without cluster is not in it.
     """
-    found: dict[str, int] = {}
-    for cluster in clusters.get("cluster_statuses") or ():
-        parts = str(cluster.get("name")).split("|")
-        if len(parts) != 4 or parts[0] != "outbound" or parts[3] != service.fqdn:
-            continue
-        healthy = sum(1 for host in cluster.get("host_statuses") or () if _is_healthy(host.get("health_status") or {}))
-        found[parts[2]] = max(found.get(parts[2], 0), healthy)
+    found: dict[tuple[str, str], int | None] = {}
+    for config in dump.get("configs") or ():
+        cluster = config.get("cluster") or {}
+        if str(cluster.get("name")).startswith("outbound|"):
+            found.setdefault(_destination(cluster["name"]), 0 if cluster.get("type") == "EDS" else None)
+    for config in dump.get("configs") or ():
+        assigned = config.get("endpoint_config") or {}
+        place = _destination(str(assigned.get("cluster_name")))
+        endpoints = [one for group in assigned.get("endpoints") or () for one in group.get("lb_endpoints") or ()]
+        healthy = sum(one.get("health_status", "UNKNOWN") in _HEALTHY for one in endpoints)
+        known = found.get(place)
+        if known is not None:
+            found[place] = max(known, healthy)
     return found
-
-
-def _is_healthy(status: Mapping[str, t.Any]) -> bool:
-    failing = any(value for key, value in status.items() if key.startswith("failed_"))
-    return status.get("eds_health_status", "HEALTHY") in ("HEALTHY", "DEGRADED") and not failing

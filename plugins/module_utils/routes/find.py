@@ -13,7 +13,7 @@ from ..errors import InvalidInput, Refused, UnknownSubset
 from ..findings import Finding
 from . import state
 from .destinations import sends_to
-from .hosts import covers, expand, is_for_mesh, scopes_meet, visible_in
+from .hosts import covers, expand, exports, is_for_mesh, scopes_meet
 from .keys import PROTOCOLS, route_keys
 from .snapshot import age_order, identity, label
 
@@ -81,7 +81,7 @@ def targets(snapshot: Snapshot, service: ServiceRef, scope: Scope, *, strict: bo
     mesh = mesh_claimants(everything, service)
     if strict:
         refuse_two_claims(mesh, service)
-    roots = [one for one in everything if one in mesh or (_is_on_gateway(one) and visible_in(one, identity(one)[0]))]
+    roots = [one for one in everything if one in mesh or (_is_on_gateway(one) and exports(one))]
     delegated = set().union(*(delegates_of(one) for one in roots)) if roots else set()
     chosen = [
         one

@@ -146,9 +146,12 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
 
 def is_about(http_route: Object, service: ServiceRef, versions: Iterable[str] = ()) -> bool:
     """Return whether the HTTPRoute is attached to the service, or has a rule that sends to it or to a version of it."""
+    return short(service.fqdn) in parents(http_route) or _has_rules_for(http_route, service, versions)
+
+
+def _has_rules_for(http_route: Object, service: ServiceRef, versions: Iterable[str]) -> bool:
+    """Return whether there is anything to plan: an attached route that only redirects has nothing."""
     if service.fqdn in state.read(http_route)["services"]:
-        return True
-    if short(service.fqdn) in parents(http_route):
         return True
     lens = lenses.Lens.on(http_route, service, frozenset(versions))
     return has_routes_to(lenses.read(http_route, lens, service.domain), service)
@@ -161,7 +164,9 @@ def _view(snapshot: Snapshot, service: ServiceRef, scope: Scope, versions: Itera
         chosen = [one for one in everything if scope.names(one, service)]
         _require_named(chosen, service, scope, named)
     else:
-        chosen = [one for one in everything if identity(one)[0] == service.namespace and is_about(one, service, named)]
+        chosen = [
+            one for one in everything if identity(one)[0] == service.namespace and _has_rules_for(one, service, named)
+        ]
     routes = {identity(one): (one, lenses.Lens.on(one, service, named)) for one in chosen}
     read = tuple(lenses.read(one, lens, service.domain) for one, lens in routes.values())
     names = tuple("/".join(key) for key in routes)
@@ -193,7 +198,7 @@ def _require_named(chosen: Sequence[Object], service: ServiceRef, scope: Scope, 
         if full not in known:
             raise InvalidInput(f"http_routes: there is no HTTPRoute {full}.", http_route=full)
     for one in chosen:
-        if not is_about(one, service, named):
+        if not _has_rules_for(one, service, named):
             raise InvalidInput(
                 f"http_routes: {label(one)} has no rule for {service.fqdn}: none of its backends is the service or "
                 "one of the versions named."

@@ -8,19 +8,19 @@ Both have rules with matches, destinations and weights, so one planner serves bo
 that is a version of a service becomes a destination with the version as its subset, matches become match blocks,
 RequestMirror filters become mirrors, the book's records likewise. Everything else travels along unread.
 
-Not every release of the API keeps names of rules, so inserted ones are known by fingerprints that stand in the book.
+Not every release of the API keeps names of rules, so inserted ones are known by marks that stand in the book.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import typing as t
 from dataclasses import dataclass
 
 from ..errors import ForeignDestination
 from . import state
-from .gateway_matches import complete, to_blocks, to_matches
+from .gateway_marks import marks, with_cohorts
+from .gateway_matches import to_blocks, to_matches
 from .gateway_mirror import filters_with, mirrors_in, to_filter, to_mirror
 from .gateway_parents import gateways, parents, short
 from .keys import COHORT_PREFIX, cohort_of, is_managed
@@ -36,6 +36,7 @@ if t.TYPE_CHECKING:
     from .state import State
 
 Ref = dict[str, t.Any]
+Rule = dict[str, t.Any]
 
 HEAVIEST: t.Final = 1_000_000
 _PLACE: t.Final = ("group", "kind", "namespace", "port")
@@ -109,11 +110,6 @@ def versions_in(wanted: State) -> frozenset[str]:
 def read(http_route: Object, lens: Lens, domain: str) -> Object:
     """Return the HTTPRoute as a VirtualService (of kind HTTPRoute, for messages)."""
     book = state.read(http_route)
-    inserted: dict[str, list[str]] = {}
-    for wanted in book["services"].values():
-        for name, cohort in wanted.get("cohorts", {}).items():
-            for mark in cohort.get("rules", ()):
-                inserted.setdefault(mark, []).append(name)
     spec = http_route.get("spec") or {}
     attached = sorted(parents(http_route))
     hosts = [f"{one}.svc.{domain}" for one in attached] + list(spec.get("hostnames") or ())
@@ -124,7 +120,7 @@ def read(http_route: Object, lens: Lens, domain: str) -> Object:
         "spec": {
             "hosts": hosts or ["*"],
             "gateways": [*(["mesh"] if attached else []), *gateways(http_route)] or ["mesh"],
-            "http": [_read_rule(rule, lens, inserted) for rule in spec.get("rules") or ()],
+            "http": [_read_rule(rule, lens, cohort) for rule, cohort in with_cohorts(spec.get("rules") or (), book)],
         },
     }
     if state.ANNOTATION in (metadata.get("annotations") or {}):
@@ -135,15 +131,13 @@ def read(http_route: Object, lens: Lens, domain: str) -> Object:
     return result
 
 
-def _read_rule(rule: dict[str, t.Any], lens: Lens, inserted: Mapping[str, list[str]]) -> Route:
+def _read_rule(rule: Rule, lens: Lens, cohort: str | None) -> Route:
     rest = {key: copy.deepcopy(value) for key, value in rule.items() if key != "backendRefs"}
     route: Route = {"rule": rest, "match": to_blocks(rule.get("matches")), "mirrors": mirrors_in(rule, lens)}
     if rule.get("name"):
         route["name"] = rule["name"]
-    cohorts = inserted.get(fingerprint(rule))
-    if cohorts:
-        # Each mark stands for one rule; a rule of somebody's that looks the same comes after ours.
-        route["name"] = f"{COHORT_PREFIX}{cohorts.pop(0)}"
+    if cohort is not None:
+        route["name"] = f"{COHORT_PREFIX}{cohort}"
     if "backendRefs" in rule:
         route["route"] = [lens.entry(ref) for ref in rule["backendRefs"] or ()]
     if any(_replaces_prefix(one) for one in rule.get("filters") or ()):
@@ -157,16 +151,6 @@ def matches_of(route: Route) -> list[dict[str, t.Any]]:
     return list(matches or [{}])
 
 
-def fingerprint(rule: dict[str, t.Any]) -> str:
-    """Return what an inserted rule is known by: whom it selects and where it sends them.
-
-    A cohort's matches alone can be those of the rule it goes with, when that lies within the cohort.
-    """
-    matches = [complete(match) for match in rule.get("matches") or ()]
-    shares = [(ref.get("name"), ref.get("weight", 1)) for ref in rule.get("backendRefs") or ()]
-    return hashlib.sha256(canonical([matches, shares]).encode()).hexdigest()[:10]
-
-
 def _replaces_prefix(one: dict[str, t.Any]) -> bool:
     change = one.get("urlRewrite") or one.get("requestRedirect") or {}
     return (change.get("path") or {}).get("type") == "ReplacePrefixMatch"
@@ -177,14 +161,8 @@ def write(http_route: Object, seen: Object, lens: Lens) -> Object:
 
     Raises ForeignDestination for weights above the API's limit.
     """
-    stands: dict[str, list[str]] = {}
-    rules = []
-    for route in seen["spec"]["http"]:
-        rule = _write_rule(route, label(http_route))
-        rules.append(rule)
-        cohort = cohort_of(route)
-        if cohort is not None:
-            stands.setdefault(cohort, []).append(fingerprint(rule))
+    rules = [_write_rule(route, label(http_route)) for route in seen["spec"]["http"]]
+    stands = marks([(rule, cohort_of(route)) for rule, route in zip(rules, seen["spec"]["http"], strict=True)])
     after = {**copy.deepcopy(http_route), "metadata": copy.deepcopy(seen["metadata"])}
     if "rules" in after["spec"]:
         after["spec"]["rules"] = rules

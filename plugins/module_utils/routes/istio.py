@@ -10,6 +10,7 @@ import re
 import typing as t
 
 from ..errors import InvalidInput, Refused
+from . import sticky
 from .bare import bare
 from .delegation import refuse_conflicts
 from .describe import describe as describe_routes
@@ -175,10 +176,10 @@ def plan_mirror_absent(snapshot: Snapshot, service: ServiceRef, scope: Scope) ->
 
 def plan_sticky(snapshot: Snapshot, service: ServiceRef, scope: Scope, *, cookie: str, max_age: int, path: str) -> Plan:
     """Plan a sticky cohort; see `plan.plan_sticky`."""
-    wish = {"cookie": cookie, "max_age": max_age, "path": path}
+    wish = sticky.wish(cookie, max_age, path, scope.routes)
 
     def operation(obj: Object, book: State) -> bool:
-        routes = [one for one in selected(obj, service, ()) if one[1] == "http"]
+        routes = [one for one in selected(obj, service, scope.routes) if one[1] == "http"]
         if routes:
             book["services"].setdefault(service.fqdn, {})["sticky"] = wish
         return bool(routes)

@@ -15,6 +15,7 @@ import typing as t
 
 from ..errors import Refused
 from ..findings import Finding
+from .matches import RE2_ONLY
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ def _both(outer: Block, inner: Block) -> Block:
                 del block["ignoreUriCase"]
     for field in _MAPS:
         for name, condition in (inner.get(field) or {}).items():
-            there = _find(outer.get(field), name)
+            there = _find(outer.get(field), name) if field == "headers" else name
             both = _string_both((outer.get(field) or {}).get(there, None), condition, name)
             block.setdefault(field, {})[there] = both
     for name, condition in (inner.get("withoutHeaders") or {}).items():
@@ -94,11 +95,25 @@ def _find(conditions: t.Mapping[str, t.Any] | None, name: str) -> str:
 
 
 def _check_presence(block: Block) -> None:
-    absent = {
-        name.lower() for name, condition in (block.get("withoutHeaders") or {}).items() if _is_presence(condition)
-    }
-    if absent & {name.lower() for name in block.get("headers") or {}}:
-        raise Never
+    """Raise Never if a header must have a value that it must not have."""
+    for name, excluded in (block.get("withoutHeaders") or {}).items():
+        there = _find(block.get("headers"), name)
+        if there not in (block.get("headers") or {}):
+            continue
+        wanted = block["headers"][there]
+        if _is_presence(excluded) or wanted == excluded or _always(wanted, excluded):
+            raise Never
+
+
+def _always(wanted: Block | None, excluded: Block) -> bool:
+    """Return whether every value that is wanted is excluded, as far as that can be told."""
+    try:
+        if "exact" in (wanted or {}):
+            return _matches((wanted or {})["exact"], excluded, ignore_case=False)
+        prefixes = (wanted or {}).get("prefix"), excluded.get("prefix")
+        return None not in prefixes and str(prefixes[0]).startswith(str(prefixes[1]))
+    except Unanswerable:
+        return False
 
 
 def _is_presence(condition: Block | None) -> bool:
@@ -129,9 +144,11 @@ def _matches(text: str, condition: Block, *, ignore_case: bool) -> bool:
     if "prefix" in condition:
         return _fold(text, ignore_case).startswith(_fold(condition["prefix"], ignore_case))
     try:
-        return re.fullmatch(condition["regex"], text) is not None
+        if not RE2_ONLY.search(condition["regex"]):
+            return re.fullmatch(condition["regex"], text, re.ASCII) is not None
     except (re.error, KeyError):
-        raise Unanswerable(f"whether {text} matches {_shown(condition)} is not known here") from None
+        pass
+    raise Unanswerable(f"whether {text} matches {_shown(condition)} is not known here")
 
 
 def _fold(text: str, ignore_case: bool) -> str:

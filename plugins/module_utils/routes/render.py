@@ -46,7 +46,7 @@ def dressed(obj: Object, book: State) -> Object:
         where = f"{label(obj)} route {key}"
         for service, wanted in services:
             _put_on(route, service, namespace, wanted, key, where)
-            if protocol == "http" and "sticky" in wanted and sends_to(route, service, namespace):
+            if protocol == "http" and _is_meant(wanted.get("sticky"), key) and sends_to(route, service, namespace):
                 route["route"] = sticky.with_cookies(route["route"], service, namespace, wanted["sticky"], where)
         if protocol == "http":
             copies = [
@@ -91,11 +91,18 @@ def _inserts(
             continue
         cohorts = wanted.get("cohorts", {})
         for name in sorted(cohorts, key=lambda one: (cohorts[one]["order"], one)):
-            if not cohorts[name].get("routes") or {str(route.get("name") or ""), key} & set(cohorts[name]["routes"]):
+            if _is_meant(cohorts[name], key):
                 inserts += _cohort_route(name, cohorts[name], original, route, service, namespace, where)
-        if "sticky" in wanted:
+        if _is_meant(wanted.get("sticky"), key):
             inserts += sticky.routes(original, route, service, namespace, wanted["sticky"], where)
     return inserts
+
+
+def _is_meant(wish: State | None, key: str) -> bool:
+    """Return whether what is wanted is wanted of this route, where it may be limited to some by name or key."""
+    if wish is None:
+        return False
+    return not wish.get("routes") or bool({key, key.split("/", 1)[1]} & set(wish["routes"]))
 
 
 def _cohort_route(

@@ -10,12 +10,13 @@ import re
 import typing as t
 
 from ..errors import InvalidInput, Refused
-from .change import Change, Plan, creation, deletion
+from .change import Change, Plan, creation
+from .created import is_ours, new_object, taken_down
 from .describe import describe, text
 from .find import Scope, destination_rules, has_routes_to, mesh_claimants, refuse_two_claims
 from .hosts import is_for_mesh
 from .keys import PROTOCOLS
-from .rules import is_ours, new_object, rules_text, with_subsets, without_subsets
+from .rules import rules_text, with_subsets, without_subsets
 from .snapshot import age_order, identity, label
 
 if t.TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _first_virtual_service(
             spec.setdefault(protocol, []).append(
                 {"match": [{"port": one["port"]}], "route": [_to(service, stable, one["port"])]}
             )
-    return new_object(api_version, "VirtualService", service.namespace, service.name, spec)
+    return new_object(api_version, "VirtualService", service, service.name, spec)
 
 
 def _to(service: ServiceRef, version: str, port: int | None) -> dict[str, t.Any]:
@@ -144,15 +145,14 @@ def _ingress_change(
     if paths:
         route = {"match": paths, **route}
     spec = {"hosts": hosts, "gateways": [gateway], "http": [route]}
-    return creation(
-        new_object(api_version, "VirtualService", service.namespace, f"{service.name}-{full.split('/')[1]}", spec)
-    )
+    return creation(new_object(api_version, "VirtualService", service, f"{service.name}-{full.split('/')[1]}", spec))
 
 
 def plan_routing_absent(snapshot: Snapshot, service: ServiceRef, versions: Sequence[str] = ()) -> Plan:
     """Plan to take away what `plan_routing` created, routes first.
 
-    versions: only these subsets; empty for everything. Objects and subsets of others stay.
+    versions: only these subsets; empty for everything. Objects and subsets of others stay, and of what we created
+    whatever others added to.
     Raises Refused (SUBSET_IN_USE) if a route that stays names a subset that would go.
     """
     changes: list[Change] = []
@@ -160,7 +160,7 @@ def plan_routing_absent(snapshot: Snapshot, service: ServiceRef, versions: Seque
         for one in sorted(snapshot.need("virtual_services"), key=age_order):
             if is_ours(one) and identity(one)[0] == service.namespace and has_routes_to(one, service):
                 _refuse_shared(one, service)
-                changes.append(deletion(one))
+                changes.append(taken_down(one, service))
     later = snapshot.after(changes)
     for rule in destination_rules(snapshot, service):
         change = without_subsets(later, service, rule, versions)

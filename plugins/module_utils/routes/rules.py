@@ -14,6 +14,7 @@ from ..errors import Refused
 from ..findings import Finding
 from . import state
 from .change import Change, creation, deletion, edit
+from .created import is_as_created, is_ours, new_object, unmarked
 from .find import destination_rules
 from .hosts import expand
 from .keys import PROTOCOLS
@@ -26,9 +27,6 @@ if t.TYPE_CHECKING:
 
     from .hosts import ServiceRef
     from .snapshot import Object, Snapshot
-
-MANAGED_BY: t.Final = "app.kubernetes.io/managed-by"
-OURS: t.Final = "meshops.canary"
 
 
 def with_subsets(
@@ -48,8 +46,7 @@ def with_subsets(
     before = next((rule for rule in own if not rule["spec"].get("workloadSelector")), own[0])
     after = copy.deepcopy(before)
     after["spec"]["subsets"] = [*(after["spec"].get("subsets") or ()), *missing]
-    if not is_ours(before):
-        _note_subsets(after, sorted({*noted_subsets(before), *(subset["name"] for subset in missing)}))
+    _note_subsets(after, sorted({*noted_subsets(before), *(subset["name"] for subset in missing)}))
     return edit(before, after, [f"{label(before)}: add subset {', '.join(subset['name'] for subset in missing)}"])
 
 
@@ -83,21 +80,13 @@ def _first_rule(
         # The new rule hides the wildcard's for this host, so what that said must be said here too.
         spec["trafficPolicy"] = copy.deepcopy(policy)
     spec["subsets"] = subsets
-    return new_object(api_version, "DestinationRule", service.namespace, service.name, spec)
-
-
-def new_object(api_version: str, kind: str, namespace: str, name: str, spec: Object) -> Object:
-    metadata = {"name": name, "namespace": namespace, "labels": {MANAGED_BY: OURS}}
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
-
-
-def is_ours(obj: Object) -> bool:
-    """Return whether the object was created by this collection."""
-    return ((obj.get("metadata") or {}).get("labels") or {}).get(MANAGED_BY) == OURS
+    rule = new_object(api_version, "DestinationRule", service, service.name, spec)
+    _note_subsets(rule, [subset["name"] for subset in subsets])
+    return rule
 
 
 def noted_subsets(rule: Object) -> list[str]:
-    """Return the subsets we added to somebody's DestinationRule."""
+    """Return the subsets that are ours."""
     text_ = ((rule.get("metadata") or {}).get("annotations") or {}).get(state.ANNOTATION)
     try:
         return [str(name) for name in json.loads(text_)["subsets"]] if text_ else []
@@ -118,8 +107,9 @@ def _note_subsets(rule: Object, names: Sequence[str]) -> None:
 
 
 def without_subsets(snapshot: Snapshot, service: ServiceRef, rule: Object, versions: Sequence[str]) -> Change | None:
+    """Return the change that takes our subsets away, and the rule with the last one if nothing in it is another's."""
     there = [subset["name"] for subset in rule["spec"].get("subsets") or ()]
-    ours = there if is_ours(rule) else [name for name in noted_subsets(rule) if name in there]
+    ours = [name for name in noted_subsets(rule) if name in there]
     going = [name for name in ours if not versions or name in versions]
     if not going:
         return None
@@ -128,15 +118,19 @@ def without_subsets(snapshot: Snapshot, service: ServiceRef, rule: Object, versi
         if users:
             reason = f"Subset {name} is still a destination in {', '.join(users)}."
             raise Refused(f"{label(rule)}: {reason}", [Finding("SUBSET_IN_USE", label(rule), reason)])
-    if is_ours(rule) and len(going) == len(there):
+    if len(going) == len(there) and is_as_created(rule, service):
         return deletion(rule)
     after = copy.deepcopy(rule)
     after["spec"]["subsets"] = [subset for subset in after["spec"]["subsets"] if subset["name"] not in going]
     if not after["spec"]["subsets"]:
         del after["spec"]["subsets"]
-    if not is_ours(rule):
-        _note_subsets(after, [name for name in noted_subsets(rule) if name not in going])
-    return edit(rule, after, [f"{label(rule)}: remove subset {', '.join(going)}"])
+    left = [name for name in ours if name not in going]
+    _note_subsets(after, left)
+    return edit(
+        rule,
+        after if left or not is_ours(rule) else unmarked(after),
+        [f"{label(rule)}: remove subset {', '.join(going)}"],
+    )
 
 
 def _named_subsets(virtual_service: Object, service: ServiceRef) -> set[str]:

@@ -18,7 +18,7 @@ import hashlib
 import re
 import typing as t
 
-from ..errors import ForeignDestination, Refused
+from ..errors import ForeignDestination, InvalidInput, Refused
 from .destinations import cohort_entries, shares_of
 from .keys import STICKY_PREFIX, shadow
 from .matches import cookie_regex
@@ -27,11 +27,30 @@ from .product import product
 from .weights import HUNDRED, natural
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .destinations import Entry
     from .hosts import ServiceRef
     from .keys import Route
 
+_PATH: t.Final = re.compile(r"/[!-:<-~]*")
 _OUR_COOKIE: t.Final = re.compile(r"^[^=;]+=[^;]+\.[0-9a-f]{8}; Path=[^;]*; Max-Age=\d+; HttpOnly; SameSite=Lax$")
+
+
+def wish(cookie: str, max_age: int, path: str, routes: Sequence[str]) -> dict[str, t.Any]:
+    """Return what the book says of a sticky cohort. Raises InvalidInput for what would not be one well-formed cookie.
+
+    routes: names or keys of the routes it is limited to.
+    """
+    cookie_regex(cookie, "exact", "")
+    if not _PATH.fullmatch(path):
+        raise InvalidInput(
+            f"path must begin with / and have no semicolon, space or control character, but is {path!r}."
+        )
+    if max_age < 1:
+        raise InvalidInput(f"max_age is {max_age}, but a browser keeps a cookie for 1 second at least.")
+    limit = {"routes": sorted(routes)} if routes else {}
+    return {"cookie": cookie, "max_age": max_age, "path": path, **limit}
 
 
 def dealt(entries: list[Entry], service: ServiceRef, namespace: str, where: str) -> dict[str, str]:
@@ -50,7 +69,7 @@ def dealt(entries: list[Entry], service: ServiceRef, namespace: str, where: str)
 
 
 def with_cookies(
-    entries: list[Entry], service: ServiceRef, namespace: str, wish: dict[str, t.Any], where: str
+    entries: list[Entry], service: ServiceRef, namespace: str, wanted: dict[str, t.Any], where: str
 ) -> list[Entry]:
     """Return the destinations, each handing out its version's cookie."""
     values = dealt(entries, service, namespace, where)
@@ -59,11 +78,11 @@ def with_cookies(
         subset = str((entry.get("destination") or {}).get("subset") or "")
         ours = service.is_host(str((entry.get("destination") or {}).get("host")), namespace)
         value = values.get(subset) if ours else None
-        result.append(entry if value is None else _with_cookie(entry, f"{wish['cookie']}={value}", wish, where))
+        result.append(entry if value is None else _with_cookie(entry, f"{wanted['cookie']}={value}", wanted, where))
     return result
 
 
-def _with_cookie(entry: Entry, cookie: str, wish: dict[str, t.Any], where: str) -> Entry:
+def _with_cookie(entry: Entry, cookie: str, wanted: dict[str, t.Any], where: str) -> Entry:
     entry = copy.deepcopy(entry)
     added = entry.setdefault("headers", {}).setdefault("response", {}).setdefault("add", {})
     if any(name.lower() == "set-cookie" for name in added):
@@ -71,7 +90,7 @@ def _with_cookie(entry: Entry, cookie: str, wish: dict[str, t.Any], where: str) 
             f"{where}: a destination already adds a Set-Cookie header, and Istio has room for one. "
             "Give the routes back without sticky, or let the application set its cookie itself."
         )
-    added["Set-Cookie"] = f"{cookie}; Path={wish['path']}; Max-Age={wish['max_age']}; HttpOnly; SameSite=Lax"
+    added["Set-Cookie"] = f"{cookie}; Path={wanted['path']}; Max-Age={wanted['max_age']}; HttpOnly; SameSite=Lax"
     return entry
 
 
@@ -92,12 +111,12 @@ def without_cookie(entry: Entry) -> Entry:
 
 
 def routes(
-    original: Route, route: Route, service: ServiceRef, namespace: str, wish: dict[str, t.Any], where: str
+    original: Route, route: Route, service: ServiceRef, namespace: str, wanted: dict[str, t.Any], where: str
 ) -> list[Route]:
     """Return the routes that send a cookie's bearer to the version it names."""
     result = []
     for version, value in dealt(route["route"], service, namespace, where).items():
-        cohort = [{"headers": {"cookie": {"regex": cookie_regex(wish["cookie"], "exact", value)}}}]
+        cohort = [{"headers": {"cookie": {"regex": cookie_regex(wanted["cookie"], "exact", value)}}}]
         blocks = product(original.get("match") or [], cohort, rewritten=False, where=where)
         if blocks:
             entries = cohort_entries(original["route"], service, namespace, {version: HUNDRED}, where)

@@ -9,6 +9,7 @@ The door is played; that real proxies are read rightly is proved in tests/mesh.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
@@ -164,6 +165,59 @@ def test_new_subsets_are_waited_for(wait: Wait) -> None:
     assert wait(Door({"one": [[]]}, subsets=("", "v1", "v2")), subsets=("v1", "v2")).converged is True
     behind = wait(Door({"one": [[]]}, subsets=("", "v1")), subsets=("v1", "v2"), wait_timeout=0.05)
     assert behind.pending == ["shop/one: no cluster of subset v2 yet"]
+
+
+@pytest.fixture
+def reach(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., convergence.Convergence]:
+    monkeypatch.setattr(convergence, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(convergence, "LONGEST_PAUSE", 0.01)
+
+    def call(*readings: dict[str, int], gateway: bool = False) -> convergence.Convergence:
+        """Look for v2 with one proxy that knows at each reading what is given: subset -> healthy endpoints."""
+        left = list(readings)
+
+        class Reachable(Door):
+            def connected(self) -> list[proxies.Proxy]:
+                return [proxy("one", gateway=gateway)]
+
+            def config_dump(self, one: proxies.Proxy, kinds: t.Sequence[str], pattern: str = "") -> dict[str, t.Any]:
+                assert tuple(kinds) == (proxies.CLUSTERS, proxies.ENDPOINTS)
+                assert re.fullmatch(pattern, f"outbound|9080|v2|{SERVICE.fqdn}")
+                now = left.pop(0) if len(left) > 1 else left[0]
+                configs: list[dict[str, t.Any]] = []
+                for subset, count in now.items():
+                    name = f"outbound|9080|{subset}|{SERVICE.fqdn}"
+                    configs.append({"cluster": {"name": name, "type": "EDS"}})
+                    assigned = {"cluster_name": name, "endpoints": [{"lb_endpoints": [{}] * count}]}
+                    configs.append({"endpoint_config": assigned})
+                return {"configs": configs}
+
+        monkeypatch.setattr(convergence, "Proxies", lambda *_given: Reachable({}))
+        found = concerned.Concerned({proxy("one", gateway=gateway): envoy.Proxy("shop")})
+        monkeypatch.setattr(concerned, "find", lambda *_given: found)
+        cluster, given = t.cast("t.Any", NoPods()), {**PARAMS, "wait_timeout": 0.2}
+        places = {(SERVICE.fqdn, "v2")}
+        return convergence.wait_for_endpoints(cluster, SERVICE, (EMPTY, EMPTY), given, lambda _said: None, places)
+
+    return call
+
+
+Reach = t.Callable[..., convergence.Convergence]
+
+
+def test_a_version_is_waited_for_until_it_can_be_reached(reach: Reach) -> None:
+    assert reach({"v1": 1}, {"v1": 1, "v2": 0}, {"v1": 1, "v2": 1}).converged is True
+    assert reach({"v1": 1}).pending == ["shop/one: no cluster of v2 yet"]
+    assert reach({"v1": 1, "v2": 0}).pending == ["shop/one: no healthy endpoint of v2 yet"]
+
+
+def test_who_does_not_call_the_service_need_not_reach_it(reach: Reach) -> None:
+    assert reach({}).converged is True
+
+
+def test_a_gateway_may_be_given_clusters_with_the_routes_only(reach: Reach) -> None:
+    assert reach({"v1": 1}, gateway=True).converged is True
+    assert reach({"v1": 1, "v2": 0}, gateway=True).converged is False
 
 
 def test_no_proxy_at_all_is_no_success(wait: Wait) -> None:

@@ -92,6 +92,12 @@ def test_mesh_gateway_and_delegate_are_all_found() -> None:
     assert names(found) == ["mesh", "part", "public"]
 
 
+@pytest.mark.parametrize(("scope", "found"), [(["istio-ingress"], ["public"]), (["."], ["public"]), (["~"], [])])
+def test_a_gateways_routes_may_be_exported_to_its_proxies_alone(scope: list[str], found: list[str]) -> None:
+    public = virtual_service("public", hosts=["shop.example.com"], gateways=["istio-ingress/gw"], exportTo=scope)
+    assert names(find.targets(snapshot(public), REVIEWS, find.Scope())) == found
+
+
 def test_a_delegate_of_the_mesh_is_edited_where_the_route_is() -> None:
     root = virtual_service("reviews", hosts=["reviews"], http=[{"delegate": {"name": "reviews-routes"}}])
     planned = plan.plan_weights(snapshot(root, virtual_service("reviews-routes")), REVIEWS, {"v1": 90, "v2": 10})

@@ -19,7 +19,9 @@ import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.routes import envoy, plan
 from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
-from support import route_strategies as rs
+
+if t.TYPE_CHECKING:
+    from support import route_strategies as rs
 
 REAL = Path(__file__).parent / "real"
 REVIEWS = ServiceRef("reviews", "routes-holds")
@@ -29,7 +31,7 @@ FQDN = REVIEWS.fqdn
 
 @pytest.fixture
 def dump() -> rs.Json:
-    return t.cast(rs.Json, json.loads((REAL / "config_dump.json").read_text()))
+    return t.cast("rs.Json", json.loads((REAL / "config_dump.json").read_text()))
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def virtual_hosts(dump: rs.Json) -> list[rs.Json]:
 
 
 def routes(dump: rs.Json) -> list[rs.Json]:
-    return t.cast(list[rs.Json], virtual_hosts(dump)[0]["routes"])
+    return t.cast("list[rs.Json]", virtual_hosts(dump)[0]["routes"])
 
 
 def test_a_route_that_is_not_there_yet(dump: rs.Json, snapshot: Snapshot) -> None:
@@ -217,17 +219,23 @@ def test_tcp_routes_are_in_the_listeners(clusters: tuple[tuple[str, int], ...], 
     assert (envoy.holds(dump, REVIEWS, snapshot, PROXY) == []) is converged
 
 
-def test_healthy_endpoints_by_subset() -> None:
-    def cluster(name: str, *states: str) -> rs.Json:
-        return {"name": name, "host_statuses": [{"health_status": {"eds_health_status": state}} for state in states]}
+def test_healthy_endpoints_by_place() -> None:
+    def cluster(place: str, *states: str, kind: str = "EDS") -> list[rs.Json]:
+        endpoints = [{"health_status": state} if state else {} for state in states]
+        assigned = {"cluster_name": f"outbound|{place}", "endpoints": [{"lb_endpoints": endpoints}]}
+        return [{"cluster": {"name": f"outbound|{place}", "type": kind}}, {"endpoint_config": assigned}]
 
-    clusters = {
-        "cluster_statuses": [
-            cluster(f"outbound|9080||{FQDN}", "HEALTHY", "HEALTHY"),
-            cluster(f"outbound|9080|v1|{FQDN}", "HEALTHY", "UNHEALTHY"),
-            cluster(f"outbound|9080|v2|{FQDN}"),
-            cluster("outbound|9080|v1|ratings.default.svc.cluster.local", "HEALTHY"),
-            cluster("inbound|9080||"),
-        ]
+    configs = [
+        *cluster(f"9080||{FQDN}", "HEALTHY", ""),
+        *cluster(f"9080|v1|{FQDN}", "HEALTHY", "UNHEALTHY"),
+        *cluster(f"9090|v1|{FQDN}"),
+        *cluster(f"9080|v2|{FQDN}", "DRAINING"),
+        *cluster("9080||db.default.svc.cluster.local", kind="ORIGINAL_DST"),
+        {"cluster": {"name": "BlackHoleCluster", "type": "STATIC"}},
+    ]
+    assert envoy.healthy_endpoints({"configs": configs}) == {
+        (FQDN, ""): 2,
+        (FQDN, "v1"): 1,
+        (FQDN, "v2"): 0,
+        ("db.default.svc.cluster.local", ""): None,
     }
-    assert envoy.healthy_endpoints(clusters, REVIEWS) == {"": 2, "v1": 1, "v2": 0}
