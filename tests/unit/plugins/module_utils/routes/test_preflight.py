@@ -193,13 +193,6 @@ def test_a_name_that_claims_nothing_chooses_nothing() -> None:
     assert codes(inspect(lists, scope=Scope(objects=("page",)))) == ["HOST_CLAIMED_TWICE", "HOST_CLAIMED_TWICE"]
 
 
-def test_a_tool_known_to_heal_itself_is_an_error() -> None:
-    lists = healthy()
-    of_virtual_service(annotations={"argocd.argoproj.io/tracking-id": "shop:..."})(lists)
-    evidence = Evidence(access={}, webhooks=[webhook()], self_healing=frozenset({"Argo CD"}))
-    assert codes(inspect(lists, evidence=evidence)) == ["REVERTED_BY_GITOPS"]
-
-
 @pytest.mark.parametrize(
     ("weights", "wanted"),
     [
