@@ -146,7 +146,7 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
 
 def is_about(http_route: Object, service: ServiceRef, versions: Iterable[str] = ()) -> bool:
     """Return whether the HTTPRoute is attached to the service, or has a rule that sends to it or to a version of it."""
-    if service.fqdn in state.read(http_route)["services"]:
+    if state.remembers(http_route, service.fqdn):
         return True
     if short(service.fqdn) in parents(http_route):
         return True
