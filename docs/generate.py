@@ -91,7 +91,8 @@ def rights_page(needs: t.Any) -> str:
         "",
         "Without these the modules work, with less evidence or without an option, and say so in their results. With",
         "`dead_man` whoever opens a rollout gives the Job rights on the record, the lock and the routing objects by",
-        "name, and so must have them.",
+        "name, and so must have them. Where Argo CD applies the routes, `list` on `applications` (API group",
+        "argoproj.io) in all namespaces tells whether it undoes a change by itself; elsewhere nobody asks.",
         "",
         *_table([need for need in needs.NEEDS if not need.roles]),
     ]

@@ -216,6 +216,14 @@ def test_a_missing_verb_is_named(named: tuple[Limited, Scene], missing: Need) ->
     assert set(gone) == {f"{missing.verb} {target}"}
 
 
+@pytest.mark.parametrize("kind", ["Pod", "Deployment", "HorizontalPodAutoscaler"])
+def test_what_may_not_be_read_is_said_to_be_unchecked(named: tuple[Limited, Scene], kind: str) -> None:
+    user, _scene = named
+    user.may(need for need in HERE if (need.verb, need.resource.kind) != ("list", kind))
+    (told,) = user("info", measure="none", proxies=False)["services"]
+    assert kind in {one["object"] for one in told["findings"] if one["code"] == "NOT_CHECKED"}
+
+
 def test_who_is_refused_hears_of_every_verb_at_once(scene: Scene, limited: Limited) -> None:
     limited.may(of_role("read"))
     scene.apply(service("ratings"))

@@ -243,6 +243,16 @@ def test_webhook_and_rights() -> None:
     assert findings[1].object == "create pods/portforward"
 
 
+def test_missing_verbs_of_one_resource_and_purpose_are_one_finding() -> None:
+    record = [Right(verb, "", "configmaps", NAMESPACE, purpose="keep the record") for verb in ("get", "patch")]
+    evidence = Evidence({**dict.fromkeys(record, False), record[0]._replace(namespace=""): False}, [webhook()])
+    first, second = inspect(healthy(), evidence=evidence)
+    assert first.object == "get, patch configmaps"
+    assert "no right to get and patch configmaps in namespace bookinfo" in first.reason
+    assert "--verb=get,patch --resource=configmaps -n bookinfo" in first.remedy
+    assert second.object == "get configmaps"
+
+
 @pytest.mark.parametrize(
     "plural", ["virtual_services", "destination_rules", "services", "pods", "deployments", "hpas", "namespaces"]
 )
