@@ -24,12 +24,12 @@ PLACES = {"service": "the service's namespace", "istio": "Istio's namespace", "c
 def pages() -> dict[Path, str]:
     """Return path -> text of every page."""
     sys.path.insert(0, str(ROOT))
-    from plugins.module_utils.commands.rights import rules
+    from plugins.module_utils.commands import needs
     from plugins.module_utils.findings import CATALOGUE
 
     return {
         ROOT / "docs" / "findings.md": findings_page(CATALOGUE),
-        ROOT / "docs" / "rights.md": rights_page(list(rules())),
+        ROOT / "docs" / "rights.md": rights_page(needs),
     }
 
 
@@ -69,59 +69,59 @@ def _findings(severity: str, catalogue: t.Mapping[str, t.Any]) -> list[str]:
     return lines
 
 
-def rights_page(needs: list[tuple[str, t.Any]]) -> str:
-    """Return the table of rights, and a Role with those that are always needed."""
+def rights_page(needs: t.Any) -> str:
+    """Return a Role for each thing people do, and the table of rights that add evidence or an option."""
     lines = [
         "# Rights",
         "",
         MADE,
         "",
-        "What the collection asks the API server for. All that is always needed fits in a Role of one namespace.",
-        "The playbook `meshops.canary.preflight` asks for each of these rights and names those that are missing.",
+        "What the modules ask the API server for: for each thing people do one complete Role of one namespace. The",
+        "playbook `meshops.canary.preflight` asks for every right on this page and names those that are missing, each",
+        "with what it is for.",
         "",
-        "## Always needed",
-        "",
-        *_table([(name, need) for name, need in needs if not need.optional]),
-        "",
-        "```yaml",
-        *_role(needs),
-        "```",
+        "The roles `versions`, `autoscale` and `bookinfo` apply manifests with kubernetes.core: they need `get`,",
+        "`list`, `create`, `patch` and `delete` on the kinds of these manifests.",
+    ]
+    for role, words in needs.ROLES.items():
+        lines += ["", f"## {role.capitalize()}", "", f"For {words}.", "", "```yaml", *_role(role, needs), "```"]
+    lines += [
         "",
         "## For more",
         "",
-        "Without these the collection works, with less evidence or fewer modules, and says so in its results.",
-        "`canary_verify` with probes from a pod needs `get` and `create` on `pods/exec` too. The role `rollout` also",
-        "patches HorizontalPodAutoscalers and Deployments for capacity. With `dead_man` whoever opens a rollout gives",
-        "the Job rights on the record, the lock and the routing objects by name, and so must have them.",
+        "Without these the modules work, with less evidence or without an option, and say so in their results. With",
+        "`dead_man` whoever opens a rollout gives the Job rights on the record, the lock and the routing objects by",
+        "name, and so must have them. Where Argo CD applies the routes, `list` on `applications` (API group",
+        "argoproj.io) in all namespaces tells whether it undoes a change by itself; elsewhere nobody asks.",
         "",
-        *_table([(name, need) for name, need in needs if need.optional]),
+        *_table([need for need in needs.NEEDS if not need.roles]),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _table(needs: list[tuple[str, t.Any]]) -> list[str]:
+def _table(found: list[t.Any]) -> list[str]:
     lines = ["| verb | resource | API group | where | what for |", "| --- | --- | --- | --- | --- |"]
     return lines + [
-        f"| {need.verb} | {name} | {need.resource.group or 'core'} | {PLACES[need.where]} | {need.purpose} |"
-        for name, need in needs
+        f"| {need.verb} | {need.name} | {need.resource.group or 'core'} | {PLACES[need.where]} | {need.what} |"
+        for need in found
     ]
 
 
-def _role(needs: list[tuple[str, t.Any]]) -> list[str]:
-    verbs: dict[tuple[str, str], list[str]] = {}
-    for name, need in needs:
-        if not need.optional:
-            verbs.setdefault((need.resource.group, name), []).append(need.verb)
+def _role(role: str, needs: t.Any) -> list[str]:
+    verbs: dict[tuple[str, str], list[t.Any]] = {}
+    for need in needs.of_role(role):
+        verbs.setdefault((need.resource.group, need.name), []).append(need)
     lines = [
         "apiVersion: rbac.authorization.k8s.io/v1",
         "kind: Role",
-        "metadata: {name: canary, namespace: bookinfo}",
+        f"metadata: {{name: canary-{role}, namespace: bookinfo}}",
         "rules:",
     ]
-    return lines + [
-        f'  - {{apiGroups: ["{group}"], resources: [{name}], verbs: [{", ".join(listed)}]}}'
-        for (group, name), listed in verbs.items()
-    ]
+    for (group, name), listed in verbs.items():
+        lines.append(f"  # {'; '.join(dict.fromkeys(need.what for need in listed))}")
+        told = ", ".join(need.verb for need in listed)
+        lines.append(f'  - {{apiGroups: ["{group}"], resources: [{name}], verbs: [{told}]}}')
+    return lines
 
 
 def main(arguments: list[str]) -> int:

@@ -23,7 +23,7 @@ options:
     type: str
     default: cluster.local
   istio_namespace:
-    description: Namespace where istiod runs.
+    description: Namespace where istiod runs, the root namespace of the mesh; DestinationRules there are for every service.
     type: str
     default: istio-system
 """
@@ -75,7 +75,7 @@ options:
     type: str
     default: cluster.local
   istio_namespace:
-    description: Namespace where istiod runs.
+    description: Namespace where istiod runs, the root namespace of the mesh; DestinationRules there are for every service.
     type: str
     default: istio-system
 """

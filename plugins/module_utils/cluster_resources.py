@@ -74,6 +74,7 @@ VALIDATING_WEBHOOKS: t.Final = Resource(
     "ValidatingWebhookConfiguration",
     namespaced=False,
 )
+APPLICATION: t.Final = Resource("argoproj.io", ("v1alpha1",), "applications", "Application", product="Argo CD")
 ACCESS_REVIEW: t.Final = Resource(
     "authorization.k8s.io", ("v1",), "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )

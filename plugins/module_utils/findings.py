@@ -249,8 +249,8 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
     ),
     "RIGHT_MISSING_OPTIONAL": Kind(
         "warning",
-        "The user lacks a right that would give more evidence",
-        "Add the verb to the user's Role, or live with the settle time and Prometheus in its place.",
+        "The user lacks a right that some modules need, or that would give more evidence",
+        "Add the verb to the user's Role if he does what it is for; docs/rights.md has a Role for each purpose.",
     ),
     "NOT_CHECKED": Kind(
         "note",

@@ -22,6 +22,10 @@ if t.TYPE_CHECKING:
     from support.play import Result
 
 QUICK = {"preflight": False, "wait": False}
+NOBODY = {"url": "http://127.0.0.1:9/", "pattern": "(v[0-9])", "requests": 5}
+PODS = {"service": "details", "deployment": "details", "canary": "details-canary", "image": "none:2", "wait": False}
+RATINGS = {"service": "ratings", **QUICK}
+HALF = {"ratings-v1": 50, "ratings-v2": 50}
 # In this order, on one state: (name, module, options, task keywords)
 CASES: list[tuple[str, str, dict[str, t.Any], dict[str, t.Any]]] = [
     ("check mode", "canary_weight", {"weights": {"v1": 90, "v2": 10}, **QUICK}, {"check_mode": True, "diff": True}),
@@ -55,9 +59,52 @@ CASES: list[tuple[str, str, dict[str, t.Any], dict[str, t.Any]]] = [
         {"state": "absent", "kubeconfig": {"users": [{"name": "u", "user": {"token": "s3cr3t-t0ken"}}]}},
         {},
     ),
+    ("information", "canary_info", {"measure": "none", "proxies": False}, {}),
+    ("information on everything", "canary_info", {"service": None, "measure": "none", "proxies": False}, {}),
+    ("information on nothing", "canary_info", {"service": "nobody"}, {}),
+    ("a proof without answers", "canary_verify", {"probes": NOBODY, "fail_on": []}, {}),
+    ("a proof that fails", "canary_verify", {"probes": NOBODY}, {}),
+    ("a proof of nothing", "canary_verify", {"weights": {"v1": "many"}, "seconds": 0.1}, {}),
+    ("pods, check mode", "canary_replicas", {**PODS, "share": 25}, {"check_mode": True, "diff": True}),
+    ("pods", "canary_replicas", {**PODS, "share": 25}, {}),
+    ("pods, unchanged", "canary_replicas", {**PODS, "share": 25}, {}),
+    ("pods that win", "canary_replicas", {**PODS, "state": "promoted"}, {}),
+    ("pods of nobody", "canary_replicas", {**PODS, "deployment": "nobody", "share": 25}, {}),
+    ("HTTPRoute, check mode", "canary_weight", {**RATINGS, "weights": HALF}, {"check_mode": True, "diff": True}),
+    ("HTTPRoute", "canary_weight", {**RATINGS, "weights": HALF, "return_object": True}, {}),
+    (
+        "HTTPRoute, a cohort",
+        "canary_header_route",
+        {**RATINGS, "headers": {"a": "b"}, "weights": {"ratings-v2": 100}},
+        {},
+    ),
+    ("HTTPRoute, what it cannot say", "canary_sticky", RATINGS, {}),
+    ("HTTPRoute, information", "canary_info", {"service": "ratings", "measure": "none", "proxies": False}, {}),
+    ("HTTPRoute, given back", "canary_weight", {**RATINGS, "state": "absent"}, {}),
     ("no log", "canary_weight", {"weights": {"v1": 50, "v2": 50}, **QUICK}, {"no_log": True}),
     ("given back", "canary_weight", {"state": "absent", **QUICK}, {}),
 ]
+
+
+def pods_that_fit_no_node() -> Result:
+    """Return the Deployment `details`."""
+    labels = {"app": "details", "track": "stable"}
+    pod = {"nodeSelector": {"meshops.io/none": "such"}, "containers": [{"name": "details", "image": "none:1"}]}
+    spec = {
+        "replicas": 3,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "details"}, "spec": spec}
+
+
+def http_route() -> Result:
+    """Return the HTTPRoute of `ratings`, all requests on its first version."""
+    parent = {"group": "", "kind": "Service", "name": "ratings", "port": 9080}
+    backends = [{"name": name, "port": 9080, "weight": weight} for name, weight in zip(HALF, (100, 0), strict=True)]
+    spec = {"parentRefs": [parent], "rules": [{"backendRefs": backends}]}
+    version = "gateway.networking.k8s.io/v1"
+    return {"apiVersion": version, "kind": "HTTPRoute", "metadata": {"name": "ratings"}, "spec": spec}
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +115,7 @@ def namespaces(kube: Kube) -> Iterator[tuple[str, str]]:
     for name in names:
         kube.create_namespace(name, labels={"istio-injection": "enabled"})
         kube.apply(service(), destination_rule(), virtual_service(), namespace=name)
+        kube.apply(*map(service, ("details", "ratings", *HALF)), pods_that_fit_no_node(), http_route(), namespace=name)
     yield names
     for name in names:
         kube.delete_namespace(name)
@@ -109,9 +157,11 @@ def _comparable(result: Result, namespace: str) -> Result:
         for key in ("seconds", "proxies", "checked"):
             cleaned["convergence"].pop(key)
         cleaned["api_requests"].pop("get")
+    if cleaned.get("source") == "probes":
+        cleaned.pop("seconds")
     for part in cleaned.get("patch") or ():
         for operation in part["patch"]:
-            if operation["path"] == "/metadata/resourceVersion":
+            if operation["path"] in ("/metadata/resourceVersion", "/metadata/uid"):
                 operation["value"] = "VERSION"
     for stored in cleaned.get("resources") or ():
         for key in ("resourceVersion", "uid"):
@@ -155,4 +205,9 @@ def test_the_cases_are_what_their_names_say(results: list[dict[str, Result]]) ->
         "a secret in a kubeconfig",
         "a plan that cannot be",
         "an analysis of one version",
+        "information on nothing",
+        "a proof that fails",
+        "a proof of nothing",
+        "pods of nobody",
+        "HTTPRoute, what it cannot say",
     }

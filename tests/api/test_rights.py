@@ -2,75 +2,245 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The Role in docs/rights.md suffices, and each verb of it is needed: without it preflight names it."""
+"""Each Role of docs/rights.md suffices, nothing in it is idle, and without any of its verbs preflight names it."""
 
 from __future__ import annotations
 
+import secrets
+import time
 import typing as t
 
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.commands.rights import NEEDS
+from ansible_collections.meshops.canary.plugins.module_utils.cluster_http import Transport
+from ansible_collections.meshops.canary.plugins.module_utils.commands.needs import NEEDS, ROLES, of_role
+from support.collection import ROOT
+from support.direct import Direct, destination_rule, service, virtual_service
+from support.scene import Scene
+from support.stages import autoscaled_without_request
 
 if t.TYPE_CHECKING:
-    from support.direct import Direct
-    from support.scene import Scene
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ansible_collections.meshops.canary.plugins.module_utils.cluster_errors import Attempt
+    from ansible_collections.meshops.canary.plugins.module_utils.commands.needs import Need
+    from support.kube import Kube
+    from support.lab import Lab
+    from support.play import Player
 
 RBAC = "rbac.authorization.k8s.io"
 SHIFT = {"v1": 75, "v2": 25}
+QUICK = {"wait": False}
+HERE = [need for need in NEEDS if need.where == "service"]
+SCALING = (
+    "get horizontalpodautoscalers",
+    "patch horizontalpodautoscalers",
+    "get deployments",
+    "patch deployments/scale",
+)
+# What a role's story does not ask: playbooks scale by kubernetes.core, and only a container that has run has a log.
+NOT_TOLD = {"rollout": {*SCALING}, "replicas": {"get pods/log"}}
 
 
-def role(without: int | None = None) -> dict[str, t.Any]:
-    """Return a Role with exactly the documented verbs, but for one."""
+def name_of(need: Need) -> str:
+    return f"{need.verb} {need.name}"
+
+
+def role(needs: Iterable[Need]) -> dict[str, t.Any]:
+    """Return a Role with exactly these verbs."""
     rules = [
-        {
-            "apiGroups": [need.resource.group],
-            "resources": [f"{need.resource.plural}/{need.subresource}" if need.subresource else need.resource.plural],
-            "verbs": [need.verb],
-        }
-        for number, need in enumerate(ALWAYS)
-        if number != without
+        {"apiGroups": [need.resource.group], "resources": [need.name], "verbs": [need.verb]}
+        for need in needs
+        if need.where == "service"
     ]
     return {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": "canary"}, "rules": rules}
 
 
-ALWAYS = [need for need in NEEDS if not need.optional]
+class Limited:
+    """A user who has nothing but the Role `canary`, and what was asked in his name."""
+
+    def __init__(self, direct: Direct, scene: Scene) -> None:
+        self.user = f"canary-{scene.namespace}"
+        self.asked: set[str] = set()
+        self.refused: set[tuple[str, str | None]] = set()
+        self._direct, self._scene = direct, scene
+
+    def may(self, needs: Iterable[Need]) -> None:
+        subjects = [{"apiGroup": RBAC, "kind": "User", "name": self.user}]
+        reference = {"apiGroup": RBAC, "kind": "Role", "name": "canary"}
+        binding = {"apiVersion": f"{RBAC}/v1", "kind": "RoleBinding", "metadata": {"name": "canary"}}
+        self._scene.apply(role(needs), {**binding, "roleRef": reference, "subjects": subjects})
+
+    def __call__(self, command: str, **options: t.Any) -> dict[str, t.Any]:
+        return self._direct(command, impersonate_user=self.user, **options)
+
+    def attempt(self, command: str, **options: t.Any) -> dict[str, t.Any]:
+        return self._direct.attempt(command, impersonate_user=self.user, **options)
+
+    def note(self, attempt: Attempt, status: int) -> None:
+        extra = f"/{attempt.subresource}" if attempt.subresource else ""
+        asked = f"{attempt.verb} {attempt.resource.plural}{extra}"
+        if status == 403:
+            self.refused.add((asked, attempt.namespace))
+        elif attempt.resource.plural != "selfsubjectaccessreviews":
+            self.asked.add(asked)
 
 
 @pytest.fixture
-def limited(scene: Scene) -> str:
-    """The name of a user whom the Role `canary` of the test's namespace is given to."""
-    user = f"canary-{scene.namespace}"
-    scene.apply(
-        role(),
-        {
-            "apiVersion": f"{RBAC}/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "canary"},
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "canary"},
-            "subjects": [{"apiGroup": RBAC, "kind": "User", "name": user}],
-        },
-    )
+def limited(direct: Direct, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Limited:
+    user = Limited(direct, scene)
+    send = Transport.send
+
+    def noted(self: Transport, method: str, url: str, attempt: Attempt, *rest: t.Any) -> tuple[int, bytes]:
+        status, body = send(self, method, url, attempt, *rest)
+        user.note(attempt, status)
+        return status, body
+
+    monkeypatch.setattr(Transport, "send", noted)
     return user
 
 
-def test_the_documented_role_suffices(direct: Direct, scene: Scene, limited: str) -> None:
-    (told,) = direct("info", measure="none", proxies=False, impersonate_user=limited)["services"]
+def look(user: Limited, _scene: Scene) -> None:
+    (told,) = user("info", measure="none")["services"]
+    assert [one for one in told["findings"] if one["code"] == "RIGHT_MISSING"] != []
+    assert told["weights"] == {"v1": 100, "v2": 0}
+
+
+def shift(user: Limited, _scene: Scene) -> None:
+    (told,) = user("info", measure="none", proxies=False)["services"]
     assert [one for one in told["findings"] if one["code"] == "RIGHT_MISSING"] == []
-    assert direct("weight", weights=SHIFT, wait=False, impersonate_user=limited)["changed"] is True
-    assert direct("weight", weights={"v1": 100}, wait=False, impersonate_user=limited)["changed"] is True
+    assert user("weight", weights=SHIFT, **QUICK)["changed"]
+    assert user("header_route", name="testers", headers={"end-user": "ada"}, weights={"v2": 100}, **QUICK)["changed"]
+    assert user("mirror", version="v2", percent=5, **QUICK)["changed"]
+    assert user("sticky", max_age=60, **QUICK)["changed"]
+    for command in ("sticky", "mirror", "weight"):
+        assert user(command, state="absent", **QUICK)["changed"]
 
 
-@pytest.mark.parametrize(
-    "number", range(len(ALWAYS)), ids=lambda number: f"{ALWAYS[number].verb}-{ALWAYS[number].resource.plural}"
-)
-def test_a_missing_verb_is_named(direct: Direct, scene: Scene, limited: str, number: int) -> None:
-    scene.apply(role(without=number))
-    need = ALWAYS[number]
-    result = direct.attempt("info", measure="none", proxies=False, impersonate_user=limited)
+def route(user: Limited, scene: Scene) -> None:
+    scene.apply(service("ratings"))
+    ratings = {"service": "ratings", "stable": "v1", **QUICK, "force": ["SUBSET_NOT_READY"]}
+    assert user("routing", versions=["v1"], **ratings)["changed"]
+    assert user("routing", versions=["v1", "v2"], **ratings)["changed"]
+    assert user("weight", weights=SHIFT, **QUICK)["changed"]
+    assert user("routing", state="absent", service="ratings", **QUICK)["changed"]
+
+
+def roll_out(user: Limited, _scene: Scene) -> None:
+    plan = {"stable": "v1", "canary": "v2", "steps": [25, 100], "holder": "ada@ops/1"}
+    assert user("rollout", state="opened", **plan)["changed"]
+    user("rollout", state="recorded", event="ready", holder=plan["holder"])
+    user("weight", weights=SHIFT, **QUICK)
+    user("rollout", state="recorded", event="shifted", holder=plan["holder"])
+    user("info", measure="none", proxies=False)
+    assert user("rollout", state="closed", holder=plan["holder"])["changed"]
+
+
+def by_pods(user: Limited, scene: Scene) -> None:
+    labels = {"app": "reviews", "track": "stable"}
+    pod = {"nodeSelector": {"meshops.io/none": "such"}, "containers": [{"name": "reviews", "image": "none:1"}]}
+    spec = {"replicas": 3, "selector": {"matchLabels": labels}}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    stable = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "reviews"}}
+    for one in ("reviews-v1-0", "reviews-v1-1", "reviews-v1-2", "reviews-v2-0"):
+        scene.kube.delete("v1", "Pod", one, scene.namespace)
+    scene.apply({**stable, "spec": {**spec, "template": template}})
+    asked = {"deployment": "reviews", "canary": "reviews-canary", "image": "none:2"}
+    assert user("replicas", share=25, **asked, **QUICK)["changed"]
+    assert user("replicas", share=50, fails=True, wait_timeout=1, **asked)["error_code"] == "rollout_failed"
+    assert user("replicas", state="promoted", **asked, **QUICK)["changed"]
+
+
+STORIES: dict[str, Callable[[Limited, Scene], None]] = {
+    "read": look,
+    "shift": shift,
+    "routing": route,
+    "rollout": roll_out,
+    "replicas": by_pods,
+}
+
+
+def test_there_is_a_story_for_every_role() -> None:
+    assert set(STORIES) == set(ROLES)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_documented_role_suffices_and_nothing_in_it_is_idle(scene: Scene, limited: Limited, name: str) -> None:
+    limited.may(of_role(name))
+    STORIES[name](limited, scene)
+    assert limited.asked == {name_of(need) for need in of_role(name)} - NOT_TOLD.get(name, set())
+    rest = [need for need in NEEDS if name not in need.roles]
+    more = {(name_of(need), scene.namespace if need.where == "service" else None) for need in rest}
+    assert {one for one in limited.refused if one[1] in (scene.namespace, None)} <= more
+
+
+def test_capacity_needs_what_the_role_says(scene: Scene, limited: Limited, play: Player) -> None:
+    limited.may(of_role("rollout"))
+    autoscaled_without_request(scene)
+    environment = {"K8S_AUTH_IMPERSONATE_USER": limited.user}
+    by_hpa = {"version": "v1", "ready": 9, "desired": 0, "deployments": ["reviews-v1"], "hpa": {"name": "reviews-v1"}}
+    tasks = str(ROOT / "playbooks" / "tasks" / "capacity.yml")
+    given = {"canary_namespace": scene.namespace, "service": "reviews", "capacity_pods": 2, "capacity_version": by_hpa}
+    played = play([{"ansible.builtin.include_tasks": tasks}], environment=environment, **given)
+    assert played.changed == 2, "the floor of the autoscaler, and the Deployment that was scaled to nothing"
+
+
+@pytest.fixture(scope="module")
+def named(lab: Lab, kube: Kube) -> Iterator[tuple[Limited, Scene]]:
+    """A namespace and a user for all verbs; each test gives him all of them but one."""
+    namespace = f"rights-{secrets.token_hex(3)}"
+    kube.create_namespace(namespace, labels={"istio-injection": "enabled"})
+    scene = Scene(kube, namespace, namespace)
+    scene.apply(service(), destination_rule(), virtual_service())
+    yield Limited(Direct(lab.kubeconfig, namespace), scene), scene
+    kube.delete_namespace(namespace)
+
+
+@pytest.mark.parametrize("missing", HERE, ids=name_of)
+def test_a_missing_verb_is_named(named: tuple[Limited, Scene], missing: Need) -> None:
+    user, scene = named
+    user.may(need for need in HERE if need is not missing)
+    result = user.attempt("info", measure="none", proxies=False)
     if result.get("failed"):  # the service cannot be found at all
-        assert need.resource.plural in result["msg"]
-        assert need.verb in result["msg"]
+        assert missing.resource.plural in result["msg"]
+        assert missing.verb in result["msg"]
         return
-    findings = [one for one in result["services"][0]["findings"] if one["code"] == "RIGHT_MISSING"]
-    assert [one["object"] for one in findings] == [f"{need.verb} {need.resource.qualified}"]
-    assert f"kubectl auth can-i {need.verb} {need.resource.qualified} -n {scene.namespace}" in findings[0]["remedy"]
+    code = "RIGHT_MISSING_OPTIONAL" if missing.optional else "RIGHT_MISSING"
+    findings = [one for one in result["services"][0]["findings"] if one["code"] == code]
+    gone = {one["object"]: one for one in findings if f"namespace {scene.namespace}" in one["reason"]}
+    target = missing.resource.qualified + (f"/{missing.subresource}" if missing.subresource else "")
+    told = gone[f"{missing.verb} {target}"]
+    assert missing.what in told["reason"]
+    extra = f" --subresource={missing.subresource}" if missing.subresource else ""
+    check = f"kubectl auth can-i {missing.verb} {missing.resource.qualified}{extra} -n {scene.namespace}"
+    assert check in told["remedy"]
+    assert set(gone) == {f"{missing.verb} {target}"}
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Deployment", "HorizontalPodAutoscaler"])
+def test_what_may_not_be_read_is_said_to_be_unchecked(named: tuple[Limited, Scene], kind: str) -> None:
+    user, _scene = named
+    user.may(need for need in HERE if (need.verb, need.resource.kind) != ("list", kind))
+    (told,) = user("info", measure="none", proxies=False)["services"]
+    assert kind in {one["object"] for one in told["findings"] if one["code"] == "NOT_CHECKED"}
+
+
+def test_who_is_refused_hears_of_every_verb_at_once(scene: Scene, limited: Limited) -> None:
+    limited.may(of_role("read"))
+    scene.apply(service("ratings"))
+    force = ["SUBSET_NOT_READY"]
+    result = limited("routing", service="ratings", versions=["v1"], stable="v1", force=force, fails=True, **QUICK)
+    missing = ["create destinationrules.networking.istio.io", "create virtualservices.networking.istio.io"]
+    assert sorted(one["object"] for one in result["findings"]) == missing
+    assert all(one in result["msg"] for one in missing)
+    result = limited("weight", weights=SHIFT, fails=True, preflight=False, **QUICK)
+    assert [one["object"] for one in result["findings"]] == ["patch virtualservices.networking.istio.io"]
+    assert result["changed"] is False
+
+
+def test_without_the_right_to_forward_ports_the_settle_time_is_waited_and_said(scene: Scene, limited: Limited) -> None:
+    limited.may(of_role("shift"))
+    began = time.monotonic()
+    told = limited("weight", weights=SHIFT, wait_settle=2)["convergence"]
+    assert time.monotonic() - began >= 2
+    assert (told["method"], told["converged"]) == ("settle", None)
+    assert "portforward" in told["note"]

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Twenty shifts from nothing to everything and back, each with a new subset: no request is lost."""
+"""Twenty times from nothing to everything and back, each with a new subset: no request is lost."""
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 import pytest
@@ -20,26 +21,34 @@ if t.TYPE_CHECKING:
 
 pytestmark = pytest.mark.mesh
 
-ROUNDS = 10  # each shifts there and back
+ROUNDS = 20  # from 0 to 100 and back to 0, each with a subset that comes and goes
 RATE = 260
 REQUESTS = 50_000
+LONGEST = 600.0
 FORCE = ["CAPACITY_BELOW_SHARE"]
 
 
-def test_fifty_thousand_requests_through_twenty_shifts(lab: Lab, shop: Shop) -> None:
+def test_fifty_thousand_requests_through_twenty_shifts_there_and_back(lab: Lab, shop: Shop) -> None:
     direct = Direct(lab.kubeconfig, shop.namespace)
-    load = Load(requests=REQUESTS, rate=RATE, connections=6, limit=400)
+    load = Load(seconds=LONGEST, rate=RATE, connections=6, limit=LONGEST)
     with shop.sidecar.background(load) as running:
+        began = time.monotonic()
         for _round in range(ROUNDS):
             direct("routing", stable="v1", versions=["v1", "v2"])
-            direct("weight", weights={"v1": 50, "v2": 50}, force=FORCE)
             there = direct("weight", weights={"v1": 0, "v2": 100}, force=FORCE)
             back = direct("weight", weights={"v1": 100, "v2": 0}, force=FORCE)
             gone = direct("routing", state="absent", versions=["v2"])
+            assert there["weights_before"].get("v2", 0) == 0
+            assert there["weights"]["v2"] == back["weights_before"]["v2"] == 100
             assert gone["changed"] is True
             assert there["convergence"]["converged"] is back["convergence"]["converged"] is True
+        last = time.time()
+        time.sleep(max(1.0, 1.05 * REQUESTS / RATE - (time.monotonic() - began)))
+        running.stop()
         seen = running.result()
     assert seen.failed == 0, f"{seen.failed} of {seen.requests} failed: {seen.reasons}, the first: {seen.examples[:3]}"
-    assert seen.requests == REQUESTS
+    assert seen.ended_by == "stop", "the load ended before the last shift"
+    assert seen.began < last < seen.ended
+    assert seen.requests >= REQUESTS
     assert seen.rate >= 200, f"{seen.rate:.0f} requests/s is too little to prove anything"
     assert set(seen.counts) == {"v1", "v2"}

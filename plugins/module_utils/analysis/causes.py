@@ -43,6 +43,8 @@ class Circumstances:
 
     by_caller: proxy -> version -> requests. ready: version -> ready pods. outside: requests the pods answered beyond
     those the callers' proxies sent, None if not counted. cohorts, sticky, mirrored: what else routes requests.
+    retried: version -> attempts beyond the first, None if not counted. retrying: route -> how often it tries again.
+    errors: answers of 500 and above. All three only where each attempt is counted.
     """
 
     by_caller: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -52,6 +54,9 @@ class Circumstances:
     sticky: bool = False
     mirrored: Sequence[str] = ()
     findings: Sequence[Finding] = ()
+    retried: Mapping[str, int] | None = None
+    retrying: Mapping[str, int] = field(default_factory=dict)
+    errors: int = 0
 
 
 def likely(counts: Mapping[str, int], shares: Mapping[str, float], known: Circumstances, *, alpha: float) -> list[str]:
@@ -69,6 +74,7 @@ def likely(counts: Mapping[str, int], shares: Mapping[str, float], known: Circum
         causes.append(
             f"The counts fit the ready pods ({told}): callers seem to reach all pods alike, as without a route."
         )
+    causes += _from_retries(known)
     causes += _deviating_callers(shares, known, alpha)
     if known.cohorts:
         causes.append(
@@ -79,8 +85,8 @@ def likely(counts: Mapping[str, int], shares: Mapping[str, float], known: Circum
     if known.sticky:
         causes.append("Users keep their version, so requests follow the shares only as far as users make equally many.")
     return causes or [
-        "None of the usual causes was found. Retries count each attempt, and tcp routes split connections, not "
-        "requests; compare the routes of a caller with istioctl proxy-config routes POD -o json."
+        "None of the usual causes was found. tcp routes split connections, not requests; compare a caller's routes "
+        "with istioctl proxy-config routes POD -o json."
     ]
 
 
@@ -95,6 +101,21 @@ def from_outside(outside: int | None, total: int) -> list[str]:
         f"The pods answered {outside} requests more than the callers' proxies sent: somebody outside the mesh, or a "
         "proxy that was not read, calls them, and those requests follow no route."
     ]
+
+
+def _from_retries(known: Circumstances) -> list[str]:
+    """A retry stays with the version that was dealt, so a version that fails seems to get more than its share."""
+    seen = {version: number for version, number in (known.retried or {}).items() if number}
+    if seen:
+        told = ", ".join(f"{version or ALL_PODS} {number}" for version, number in sorted(seen.items()))
+        return [f"{sum(seen.values())} of the attempts counted were retries ({told}): one request, counted again."]
+    if known.retried is None and known.retrying and known.errors:
+        told = ", ".join(f"{route} up to {number} times" for route, number in known.retrying.items())
+        return [
+            f"{known.errors} answers were errors, and the proxies try again ({told}): each attempt is counted, so a "
+            "version that fails seems to get more than its share."
+        ]
+    return []
 
 
 def _fits(counts: Mapping[str, int], ready: Mapping[str, int]) -> bool:

@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
     Sample = tuple[str, Mapping[str, str], float]
 
 ENVOY: t.Final = "envoy_cluster_upstream_rq"
+ENVOY_RETRY: t.Final = "envoy_cluster_upstream_rq_retry"
 ISTIO: t.Final = "istio_requests_total"
 NO_VERSION: t.Final = ""
 """Requests sent to the service as a whole: any pod may have answered."""
@@ -92,6 +93,21 @@ def counters(source: str, samples: Iterable[Sample], names: Names) -> dict[Key, 
             if version is not None:
                 _add(by_envoy, Key(source, version, labels["response_code"]), value)
     return by_istio or by_envoy
+
+
+def retries(source: str, samples: Iterable[Sample], names: Names) -> dict[Key, float] | None:
+    """Return the attempts beyond the first that one proxy has made as a client of the service, by version.
+
+    None where Istio's own metrics are: they count a request once, however often it was tried.
+    """
+    found: dict[Key, float] = {}
+    for name, labels, value in samples:
+        if name == ISTIO and labels.get("reporter") == "source" and labels.get("destination_service") in names.hosts:
+            return None
+        version = names.of_cluster(labels.get("cluster_name", "")) if name == ENVOY_RETRY else None
+        if version is not None:
+            _add(found, Key(source, version, ""), value)
+    return found
 
 
 def inbound(source: str, samples: Iterable[Sample], version: str) -> dict[Key, float]:

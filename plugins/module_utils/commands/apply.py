@@ -16,11 +16,12 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ..errors import CanaryError, Conflict, InvalidInput, NotConverged, Refused
+from ..errors import ApiError, CanaryError, Conflict, InvalidInput, NotConverged, Refused
 from ..findings import CATALOGUE
 from ..routes import preflight
 from ..routes.reach import newly_reached
 from ..routes.snapshot import PLURALS
+from . import rights
 from .convergence import Convergence, wait_for_endpoints, wait_for_proxies
 from .outcome import Outcome
 from .reading import Reader, scope_of
@@ -73,6 +74,8 @@ class Application:
             else:
                 self._write(snapshot, plan)
         except CanaryError as error:
+            if isinstance(error, ApiError) and error.status == 403:
+                self._name_rights(error)
             error.details.update(self._outcome.of_failure(self._cluster, changed=bool(self._writer.written)))
             raise
         except Exception as defect:
@@ -80,6 +83,13 @@ class Application:
             raise
         changed = plan.changed if check_mode else bool(self._writer.written)
         return self._outcome.result(self._cluster, self._writer, changed=changed)
+
+    def _name_rights(self, error: ApiError) -> None:
+        """Say every right that is missing, not only the one that was refused first."""
+        found = rights.missing(self._cluster, self._service, self._outcome.changes)
+        if found:
+            error.details["findings"] = [one.as_dict() for one in found]
+            error.msg += f" All that is missing for this: {'; '.join(one.object for one in found)}."
 
     def _plan(self) -> tuple[Snapshot, Plan]:
         """Read and compute; refuse what would do harm. A plan without changes needs no inspection."""
@@ -99,14 +109,25 @@ class Application:
             raise InvalidInput(f"route_api: {self._name} can only be changed by {plan.route_api} here, not by {asked}.")
         self._outcome.planned(plan)
         if looks and plan.changed:
-            if self._inspect:
-                self._refuse(self._inspect(snapshot, plan))
-            else:
-                snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
-                later, scope = snapshot.after(plan.changes), scope_of(self._params)
-                self._refuse(preflight.inspect(snapshot, self._service, planned=later, scope=scope))
+            snapshot = self._look(reader, snapshot, plan)
             self._outcome.warn(reader.notes)
         return snapshot, plan
+
+    def _look(self, reader: Reader, snapshot: Snapshot, plan: Plan) -> Snapshot:
+        """Refuse what would do harm; return what is known now."""
+        if self._inspect:
+            self._refuse(self._inspect(snapshot, plan))
+            return snapshot
+        wide = reader.snapshot(PLURALS.values(), if_allowed=True)
+        findings = preflight.inspect(
+            wide,
+            self._service,
+            planned=wide.after(plan.changes),
+            evidence=rights.evidence(self._cluster, wide, [self._service], {}),
+            scope=scope_of(self._params),
+        )
+        self._refuse(findings)
+        return wide
 
     def _refuse(self, findings: list[Finding]) -> None:
         """Raise Refused for errors that are not forced; say warnings, and errors that are."""

@@ -52,11 +52,12 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     reader = Reader(cluster, _named(params, params["service"] or "*"), wide=True)
     snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
     server = None if params["measure"] in ("none", "proxies") else Prometheus.of_task(params)
-    evidence = rights.ask(cluster, params["namespace"], params["istio_namespace"]) if params["preflight"] else None
-    told = [
-        _Told(cluster, snapshot, service, params, log).service(server, evidence)
-        for service in _services(snapshot, params)
-    ]
+    services = _services(snapshot, params)
+    evidence = None
+    if params["preflight"]:
+        access = rights.ask(cluster, params["namespace"], params["istio_namespace"])
+        evidence = rights.evidence(cluster, snapshot, services, access)
+    told = [_Told(cluster, snapshot, service, params, log).service(server, evidence) for service in services]
     return {
         "changed": False,
         "msg": _sentence(told, params),

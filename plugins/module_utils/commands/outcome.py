@@ -11,7 +11,7 @@ import typing as t
 from .convergence import Convergence
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..cluster import Cluster
     from ..findings import Finding
@@ -34,6 +34,11 @@ class Outcome:
         """Take the plan the result speaks of; after a conflict the second one, made from what somebody else wrote."""
         self._plan = plan
         self.warn(plan.notes)
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        """Return the changes of the plan; none before there is one."""
+        return self._plan.changes if self._plan else ()
 
     def converged(self, convergence: Convergence) -> None:
         """Take what is known about the proxies; a later word replaces an earlier one."""

@@ -229,6 +229,9 @@ def _causes(
         sticky=bool(description["sticky"]),
         mirrored=() if probed else tuple(description["mirrors"]),
         findings=preflight.inspect(snapshot, service),
+        retried=counted.retried,
+        retrying=verify_counts.retrying(snapshot, service) if counted.source == "proxies" else {},
+        errors=counted.errors,
     )
     return causes.likely(counts, intended.weights, known, alpha=alpha)
 

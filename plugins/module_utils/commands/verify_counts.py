@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from ..analysis import traffic
 from ..errors import ApiError
-from ..proxies import Proxies, in_parallel
-from ..routes import overview, pods
-from ..routes.snapshot import identity
+from ..proxies import Proxies, Proxy, in_parallel
+from ..routes import find, overview, pods
+from ..routes.snapshot import identity, label
 from . import counts, measuring, probing
 
 if t.TYPE_CHECKING:
@@ -27,6 +27,7 @@ if t.TYPE_CHECKING:
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Object, Snapshot
 
+ISTIO_RETRIES: t.Final = 2
 SETTLED: t.Final = 5.0
 """Seconds after a route was written in which proxies may still split as before."""
 
@@ -36,6 +37,7 @@ class Counted:
     """counts: version -> requests. errors: answers of 500 and above, or probes without answer.
 
     by_caller: proxy -> version -> requests. outside: requests the pods answered beyond those counted, None if unknown.
+    retried: version -> attempts counted beyond the first, None if no proxy says.
     """
 
     source: str
@@ -45,6 +47,7 @@ class Counted:
     callers: int = 0
     by_caller: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     outside: int | None = None
+    retried: Mapping[str, int] | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -94,11 +97,11 @@ def by_proxies(
     door, callers = measuring.callers(cluster, snapshot, service, params, notes)
     counters = counts.ProxyCounters(door, callers, names)
     servers = _servers(snapshot, service)
-    before, served_before = counters.read(), _served(door, servers)
+    before, served_before, again_before = counters.read(), _served(door, servers), _retries(door, callers, names)
     started = time.monotonic()
     time.sleep(params["seconds"])
     count = counters.grown_since(before, time.monotonic() - started)
-    served = _served(door, servers)
+    served, again = _served(door, servers), _retries(door, callers, names)
     outside = None
     if served_before is not None and served is not None:
         outside = sum(traffic.growth(served_before, served).values()) - count.tally.total
@@ -112,6 +115,7 @@ def by_proxies(
         callers=len(callers),
         by_caller={caller: dict(tally.requests) for caller, tally in count.by_caller.items()},
         outside=outside,
+        retried=_grown(again_before, again),
         notes=[*notes, *count.notes],
     )
 
@@ -135,6 +139,39 @@ def _served(door: Proxies, servers: Sequence[Object]) -> dict[Key, float] | None
             return None
         found.update(counted)
     return found or None
+
+
+def _retries(door: Proxies, callers: Sequence[Proxy], names: Names) -> dict[Key, float] | None:
+    """Return the retries that the callers' proxies have counted; None if attempts are not what is counted."""
+    pattern = rf"(^cluster\.outbound\|.*\.upstream_rq_retry$|{traffic.ISTIO})"
+
+    def read(proxy: Proxy) -> dict[Key, float] | None:
+        return traffic.retries(str(proxy), door.counters(proxy.namespace, proxy.name, pattern), names)
+
+    found: dict[Key, float] = {}
+    for _proxy, counted in in_parallel(read, callers):
+        if counted is None:
+            return None
+        if not isinstance(counted, ApiError):  # a proxy that is not read is noted where its requests are counted
+            found.update(counted)
+    return found
+
+
+def _grown(before: Mapping[Key, float] | None, after: Mapping[Key, float] | None) -> dict[str, int] | None:
+    """Return version -> retries between two readings: none where requests are counted, None where nobody says."""
+    if before is None or after is None:
+        return {}
+    return dict(traffic.tally(traffic.growth(before, after)).requests) if after else None
+
+
+def retrying(snapshot: Snapshot, service: ServiceRef) -> dict[str, int]:
+    """Return route -> how often proxies try again, for the http routes to the service; Istio's default is 2."""
+    return {
+        f"{label(obj)} route {key}": int((route.get("retries") or {}).get("attempts", ISTIO_RETRIES))
+        for obj in snapshot.virtual_services or ()
+        for key, protocol, route in find.selected(obj, service, ())
+        if protocol == "http" and (route.get("retries") or {}).get("attempts", ISTIO_RETRIES)
+    }
 
 
 def _last_write(snapshot: Snapshot, service: ServiceRef) -> datetime.datetime | None:

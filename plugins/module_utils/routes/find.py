@@ -88,9 +88,9 @@ def targets(snapshot: Snapshot, service: ServiceRef, scope: Scope, *, strict: bo
         for one in everything
         if (one in roots and (one in mesh or has_routes_to(one, service)))
         or (identity(one) in delegated and not (one.get("spec") or {}).get("hosts") and has_routes_to(one, service))
-        or service.fqdn in state.read(one)["services"]
+        or state.remembers(one, service.fqdn)
     ]
-    return [one for one in chosen if has_routes_to(one, service) or service.fqdn in state.read(one)["services"]]
+    return [one for one in chosen if has_routes_to(one, service) or state.remembers(one, service.fqdn)]
 
 
 def _named(everything: Sequence[Object], service: ServiceRef, scope: Scope) -> list[Object]:
@@ -101,7 +101,7 @@ def _named(everything: Sequence[Object], service: ServiceRef, scope: Scope) -> l
         if full not in known:
             raise InvalidInput(f"virtual_services: there is no VirtualService {full}.", virtual_service=full)
     for one in chosen:
-        if not has_routes_to(one, service) and service.fqdn not in state.read(one)["services"]:
+        if not has_routes_to(one, service) and not state.remembers(one, service.fqdn):
             raise InvalidInput(f"virtual_services: {label(one)} has no route to {service.fqdn}.")
     return chosen
 

@@ -151,7 +151,7 @@ def is_about(http_route: Object, service: ServiceRef, versions: Iterable[str] = 
 
 def _has_rules_for(http_route: Object, service: ServiceRef, versions: Iterable[str]) -> bool:
     """Return whether there is anything to plan: an attached route that only redirects has nothing."""
-    if service.fqdn in state.read(http_route)["services"]:
+    if state.remembers(http_route, service.fqdn):
         return True
     lens = lenses.Lens.on(http_route, service, frozenset(versions))
     return has_routes_to(lenses.read(http_route, lens, service.domain), service)

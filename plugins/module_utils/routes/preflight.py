@@ -12,7 +12,7 @@ need them is given.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..findings import Finding
 from . import (
@@ -44,12 +44,12 @@ class Evidence:
 
     access: what the API server said to each right (SelfSubjectAccessReview).
     webhooks: the ValidatingWebhookConfigurations of the cluster.
-    self_healing: names of tools (as in findings, such as `Argo CD`) known to undo changes by themselves.
+    applications: those of Argo CD, where it applies one of the service's routing objects; else nobody needs them.
     """
 
     access: Mapping[Right, bool] | None = None
     webhooks: Sequence[Object] | None = None
-    self_healing: frozenset[str] = field(default_factory=frozenset)
+    applications: Sequence[Object] | None = None
 
 
 def inspect(
@@ -79,9 +79,9 @@ def inspect(
         *preflight_visibility.inspect(snapshot, planned or snapshot, service, versions, api),
         *preflight_pods.inspect(planned or snapshot, service, versions, api),
         *preflight_capacity.inspect(snapshot, service, now, more if planned or weights else {}),
-        *preflight_owners.inspect(snapshot, service, evidence.self_healing if evidence else frozenset()),
+        *preflight_owners.inspect(snapshot, service, evidence.applications if evidence else None),
         *(preflight_access.inspect(evidence.access, evidence.webhooks) if evidence else ()),
-        *_not_checked(snapshot, evidence),
+        *_not_checked(snapshot, evidence, argo=preflight_owners.argo_applies(snapshot, service)),
     ]
     rank = {"error": 0, "warning": 1, "note": 2}
     return sorted(dict.fromkeys(found), key=lambda finding: rank[finding.severity])
@@ -99,7 +99,7 @@ _NEEDED_FOR: t.Final = {
 }
 
 
-def _not_checked(snapshot: Snapshot, evidence: Evidence | None) -> list[Finding]:
+def _not_checked(snapshot: Snapshot, evidence: Evidence | None, *, argo: bool) -> list[Finding]:
     """Return a note for every list that was not read; gateways serve planning only."""
     missing = {
         kind: _NEEDED_FOR[plural]
@@ -110,4 +110,6 @@ def _not_checked(snapshot: Snapshot, evidence: Evidence | None) -> list[Finding]
         missing["SelfSubjectAccessReview"] = "the rights of the user"
     if evidence and evidence.webhooks is None:
         missing["ValidatingWebhookConfiguration"] = "Istio's validation webhook"
+    if evidence and argo and evidence.applications is None:
+        missing["Application"] = "whether Argo CD puts its own version back by itself"
     return [Finding("NOT_CHECKED", kind, f"Not read, so not checked: {what}.") for kind, what in missing.items()]

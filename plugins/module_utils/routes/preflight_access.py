@@ -47,14 +47,18 @@ class Right(t.NamedTuple):
 
 def inspect(access: Mapping[Right, bool] | None, webhooks: Sequence[Object] | None) -> Iterator[Finding]:
     """Yield a finding for each right that is missing, and for a validation webhook that does not guard."""
+    groups: dict[Right, list[Right]] = {}
     for right, allowed in (access or {}).items():
         if not allowed:
-            yield _missing(right)
+            groups.setdefault(right._replace(verb=""), []).append(right)
+    yield from map(_missing, groups.values())
     if webhooks is not None:
         yield from _webhook(webhooks)
 
 
-def _missing(right: Right) -> Finding:
+def _missing(rights: Sequence[Right]) -> Finding:
+    """Return the finding for rights that differ in their verb only."""
+    right, verbs = rights[0], [one.verb for one in rights]
     code = "RIGHT_MISSING_OPTIONAL" if right.optional else "RIGHT_MISSING"
     where = f"namespace {right.namespace}" if right.namespace else "the whole cluster"
     needed = f", needed to {right.purpose}" if right.purpose else ""
@@ -62,10 +66,10 @@ def _missing(right: Right) -> Finding:
     scope = f" -n {right.namespace}" if right.namespace else ""
     return Finding(
         code,
-        f"{right.verb} {right.target}",
-        f"The user has no right to {right.verb} {right.target} in {where}{needed}.",
+        f"{', '.join(verbs)} {right.target}",
+        f"The user has no right to {' and '.join(verbs)} {right.target} in {where}{needed}.",
         f"Add it to the user's role, for example kubectl create {kind} canary-{right.verb}-{right.resource} "
-        f"--verb={right.verb} --resource={right.target}{scope}, and bind it; then try {right.check}.",
+        f"--verb={','.join(verbs)} --resource={right.target}{scope}, and bind it; then try {right.check}.",
     )
 
 

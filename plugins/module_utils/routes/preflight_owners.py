@@ -15,23 +15,28 @@ import typing as t
 from ..findings import Finding
 from .overview import routing_objects
 from .pods import annotations_of, labels_of
-from .snapshot import label
+from .snapshot import identity, label
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .hosts import ServiceRef
     from .snapshot import Object, Snapshot
 
+ARGO: t.Final = "Argo CD"
+_ARGO_SIGNS: t.Final = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
 ROLLOUTS_HASH: t.Final = "rollouts-pod-template-hash"
 
 
-def inspect(snapshot: Snapshot, service: ServiceRef, self_healing: frozenset[str]) -> Iterator[Finding]:
-    """Yield a finding for each routing object of the service that somebody else writes."""
-    yield from of_objects(routing_objects(snapshot, service), self_healing)
+def inspect(snapshot: Snapshot, service: ServiceRef, applications: Sequence[Object] | None) -> Iterator[Finding]:
+    """Yield a finding for each routing object of the service that somebody else writes.
+
+    applications: those of Argo CD; None if they were not read.
+    """
+    yield from of_objects(routing_objects(snapshot, service), applications)
 
 
-def of_objects(objects: Iterable[Object], self_healing: frozenset[str] = frozenset()) -> Iterator[Finding]:
+def of_objects(objects: Iterable[Object], applications: Sequence[Object] | None = None) -> Iterator[Finding]:
     """Yield a finding for each object that somebody else writes."""
     for obj in objects:
         owner = controller_of(obj)
@@ -44,7 +49,9 @@ def of_objects(objects: Iterable[Object], self_healing: frozenset[str] = frozens
         if applied is None:
             continue
         tool, evidence, reverts = applied
-        if reverts or tool in self_healing:
+        if tool == ARGO and applications is not None:
+            reverts = any(_heals(one, obj) for one in applications if _name_in(one, application_of(obj)))
+        if reverts:
             reason = f"{tool} applies it ({evidence}) and puts its own version back by itself."
             yield Finding("REVERTED_BY_GITOPS", label(obj), reason, _suspend(tool, obj))
         else:
@@ -80,10 +87,10 @@ def controller_of(obj: Object) -> str | None:
 def applier_of(obj: Object) -> tuple[str, str, bool] | None:
     """Return (tool, the sign of it, whether it surely reverts) of what applies the object, None without a sign."""
     labels, annotations, managers = labels_of(obj), annotations_of(obj), _managers(obj)
-    for key in ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance"):
+    for key in _ARGO_SIGNS:
         value = annotations.get(key) or labels.get(key)
         if value:
-            return "Argo CD", f"{key}: {value}", False
+            return ARGO, f"{key}: {value}", False
     name = labels.get("kustomize.toolkit.fluxcd.io/name")
     if name:
         left_alone = annotations.get("kustomize.toolkit.fluxcd.io/reconcile") == "disabled"
@@ -99,10 +106,45 @@ def applier_of(obj: Object) -> tuple[str, str, bool] | None:
     release = annotations.get("meta.helm.sh/release-name")
     if release or labels.get("app.kubernetes.io/managed-by") == "Helm":
         return "Helm", f"release {release or 'unknown'}", False
-    for manager, tool in (("argocd-controller", "Argo CD"), ("kustomize-controller", "Flux"), ("helm", "Helm")):
+    for manager, tool in (("argocd-controller", ARGO), ("kustomize-controller", "Flux"), ("helm", "Helm")):
         if manager in managers:
             return tool, f"field manager {manager}", False
     return None
+
+
+def argo_applies(snapshot: Snapshot, service: ServiceRef) -> bool:
+    """Return whether Argo CD applies one of the service's routing objects: then its Applications are worth reading."""
+    return any((applier_of(one) or ("",))[0] == ARGO for one in routing_objects(snapshot, service))
+
+
+def application_of(obj: Object) -> str:
+    """Return the Application that Argo CD says applies the object (`name`, or `namespace_name`), empty if not known."""
+    tracked = annotations_of(obj).get(_ARGO_SIGNS[0], "").partition(":")[0]
+    return tracked or annotations_of(obj).get(_ARGO_SIGNS[1]) or labels_of(obj).get(_ARGO_SIGNS[1]) or ""
+
+
+def _name_in(application: Object, name: str) -> bool:
+    namespace, own = identity(application)
+    return name in (own, f"{namespace}_{own}")
+
+
+def _heals(application: Object, obj: Object) -> bool:
+    """Return whether the Application puts its own version of the object back as soon as somebody changes the routes."""
+    spec = application.get("spec") or {}
+    automated = (spec.get("syncPolicy") or {}).get("automated") or {}
+    if not automated.get("selfHeal") or automated.get("enabled") is False:
+        return False
+    return not any(_leaves_routes(one, obj) for one in spec.get("ignoreDifferences") or ())
+
+
+def _leaves_routes(ignored: Object, obj: Object) -> bool:
+    """Return whether an entry of ignoreDifferences is about the object's routes."""
+    namespace, name = identity(obj)
+    meant = {"kind": obj.get("kind"), "namespace": namespace, "name": name}
+    if any(ignored.get(key) and ignored[key] not in ("*", value) for key, value in meant.items()):
+        return False
+    paths = [*(ignored.get("jsonPointers") or ()), *(ignored.get("jqPathExpressions") or ())]
+    return any(str(path).startswith(("/spec", ".spec")) for path in paths)
 
 
 def _managers(obj: Object) -> set[str]:
@@ -124,9 +166,10 @@ def _suspend(tool: str, obj: Object) -> str:
             f"Suspend it while the canary runs: flux suspend kustomization {name} -n {namespace}; "
             "or let the rollout write to Git."
         )
-    if tool == "Argo CD":
+    if tool == ARGO:
         return (
-            "Switch self-heal off while the canary runs: argocd app set APP --self-heal=false; or exclude the routes "
-            "with ignoreDifferences on /spec/http and RespectIgnoreDifferences=true."
+            f"Switch self-heal off while the canary runs: argocd app set {application_of(obj) or 'APP'} "
+            "--self-heal=false; or let it leave the routes alone: ignoreDifferences with the JSON pointer /spec/http, "
+            "and the sync option RespectIgnoreDifferences=true."
         )
     return ""

@@ -52,6 +52,15 @@ def read(obj: Object) -> State:
     return {"services": services, "routes": routes}
 
 
+def remembers(obj: Object, host: str) -> bool:
+    """Return whether an earlier command wrote to the object for the host.
+
+    Others' books are not even read: one that cannot be read must not stand in the way of every change in the cluster.
+    """
+    text = ((obj.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION) or ""
+    return host in text and host in read(obj)["services"]
+
+
 def write(obj: Object, book: State) -> None:
     """Put the book on the object, or take the annotation (and empty annotations) off when nothing is left to say."""
     services = {host: wanted for host, wanted in book["services"].items() if wanted}

@@ -34,6 +34,11 @@ def test_there_is_always_something_to_try() -> None:
         ({"cohorts": ["testers"]}, "cohort testers are counted too"),
         ({"mirrored": ["v2"]}, "Copies mirrored to v2"),
         ({"sticky": True}, "Users keep their version"),
+        ({"retried": {"v1": 2, "v2": 130}}, "132 of the attempts counted were retries (v1 2, v2 130)"),
+        (
+            {"retrying": {"VirtualService a/b route http/0": 2}, "errors": 40},
+            "40 answers were errors, and the proxies try again (VirtualService a/b route http/0 up to 2 times)",
+        ),
         (
             {"findings": [Finding("HOST_CLAIMED_TWICE", "VirtualService a/b", "Both claim.")]},
             "VirtualService a/b: Both claim.",
@@ -53,6 +58,9 @@ def test_each_circumstance_is_told(known: dict[str, t.Any], words: str) -> None:
     [
         {"outside": 3},  # within what moves between two readings
         {"outside": None},
+        {"retried": {"v1": 0}},
+        {"retrying": {"VirtualService a/b route http/0": 2}},  # nothing failed
+        {"retrying": {"VirtualService a/b route http/0": 2}, "errors": 40, "retried": {}},  # counted: there were none
         {"ready": {"v1": 1, "v2": 1}},  # 75 to 25 is not half and half
         {"ready": {"v1": 4, "v2": 0}},
         {"findings": [Finding("HPA_NOT_SCALING", "HPA a/b", "It says so.")]},  # does not move requests

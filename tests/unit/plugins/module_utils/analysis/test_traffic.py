@@ -62,6 +62,13 @@ def test_with_the_gateway_api_each_version_is_a_host() -> None:
     }
 
 
+def test_retries_are_told_where_attempts_are_counted() -> None:
+    again = f'envoy_cluster_upstream_rq_retry{{cluster_name="outbound|9080|v2|{HOST}"}} 4\n'
+    assert traffic.retries("a", parse_samples(SIDECAR + again), NAMES) == {Key("a", "v2", ""): 4}
+    assert traffic.retries("a", parse_samples(ISTIO + again), NAMES) is None
+    assert traffic.retries("a", parse_samples(SIDECAR), NAMES) == {}
+
+
 def test_servers_count_whoever_asked() -> None:
     assert traffic.inbound("shop/reviews-a", parse_samples(SIDECAR), "v1") == {Key("shop/reviews-a", "v1", "200"): 11.0}
 

@@ -40,7 +40,7 @@ class Run:
         snapshot = Snapshot(virtual_services=(rv.virtual_service(),), destination_rules=rules)
         planned = plan.plan_weights(snapshot, REVIEWS, weights)
         cluster, given = t.cast("t.Any", None), {**PARAMS, **params}
-        one = apply.Application(cluster, REVIEWS, lambda _snapshot: planned, given, lambda _said: None, ())
+        one = apply.Application(cluster, REVIEWS, lambda _snapshot: planned, given, lambda _said: None, (), None)
         one._write_in_order(snapshot, planned)
 
 

@@ -38,6 +38,17 @@ def virtual_service(
     }
 
 
+def test_anothers_unreadable_book_stands_in_nobodys_way() -> None:
+    own, other = virtual_service("reviews", hosts=["reviews"]), virtual_service("cart", "shop", hosts=["cart"], http=[])
+    other["metadata"]["annotations"] = {"canary.meshops.io/state": "restore me"}
+    snapshot = Snapshot(virtual_services=[own, other])
+    assert find.targets(snapshot, REVIEWS, find.Scope()) == [own]
+    own["metadata"]["annotations"] = other["metadata"]["annotations"]
+    with pytest.raises(Refused) as caught:
+        plan.plan_weights(snapshot, REVIEWS, {"v1": 100}, api="istio")
+    assert [one.code for one in caught.value.findings] == ["STATE_UNREADABLE"]
+
+
 def rule(
     name: str, namespace: str, host: str, *subsets: str, age: str = "2026-01-01T00:00:00Z", **spec: t.Any
 ) -> rs.Json:

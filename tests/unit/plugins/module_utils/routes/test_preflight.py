@@ -193,13 +193,6 @@ def test_a_name_that_claims_nothing_chooses_nothing() -> None:
     assert codes(inspect(lists, scope=Scope(objects=("page",)))) == ["HOST_CLAIMED_TWICE", "HOST_CLAIMED_TWICE"]
 
 
-def test_a_tool_known_to_heal_itself_is_an_error() -> None:
-    lists = healthy()
-    of_virtual_service(annotations={"argocd.argoproj.io/tracking-id": "shop:..."})(lists)
-    evidence = Evidence(access={}, webhooks=[webhook()], self_healing=frozenset({"Argo CD"}))
-    assert codes(inspect(lists, evidence=evidence)) == ["REVERTED_BY_GITOPS"]
-
-
 @pytest.mark.parametrize(
     ("weights", "wanted"),
     [
@@ -248,6 +241,16 @@ def test_webhook_and_rights() -> None:
     assert "needed to set weights" in findings[0].reason
     assert "kubectl auth can-i patch virtualservices.networking.istio.io -n bookinfo" in findings[0].remedy
     assert findings[1].object == "create pods/portforward"
+
+
+def test_missing_verbs_of_one_resource_and_purpose_are_one_finding() -> None:
+    record = [Right(verb, "", "configmaps", NAMESPACE, purpose="keep the record") for verb in ("get", "patch")]
+    evidence = Evidence({**dict.fromkeys(record, False), record[0]._replace(namespace=""): False}, [webhook()])
+    first, second = inspect(healthy(), evidence=evidence)
+    assert first.object == "get, patch configmaps"
+    assert "no right to get and patch configmaps in namespace bookinfo" in first.reason
+    assert "--verb=get,patch --resource=configmaps -n bookinfo" in first.remedy
+    assert second.object == "get configmaps"
 
 
 @pytest.mark.parametrize(
