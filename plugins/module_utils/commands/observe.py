@@ -159,17 +159,23 @@ class PrometheusSource:
 
     def begin(self, at: float | None) -> None:
         try:
-            self._last = self._read(at)
+            self._last = self._begun(self._read(at))
         except MetricsError as error:
             if error.details.get("reason") != "unreachable":
                 raise
             self.notes.append(f"At the beginning: {error.msg}")
 
+    @staticmethod
+    def _begun(now: Reading) -> Reading | None:
+        """Return the reading to count from. One without any series is none: a server that was just started, or has not
+        found its targets yet, will show all they ever counted at once."""
+        return now if now.counts else None
+
     def look(self, at: float | None) -> Increment:
         now = self._read(at)
         if self._last is None:
-            self._last = now
-            return Increment()
+            self._last = self._begun(now)
+            return Increment(begins=True)
         increment = sources.grown(self._last, now)
         self._last = self._last.updated(now)
         return increment

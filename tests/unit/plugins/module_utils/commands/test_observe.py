@@ -179,6 +179,18 @@ def test_prometheus_down_at_the_beginning_is_waited_for_and_a_refusal_is_not() -
         prometheus(server).begin(None)
 
 
+def test_prometheus_that_knows_nothing_yet_is_no_beginning() -> None:
+    """One that was just started shows at its first scrape all that was ever counted, which is not new."""
+    server = Server()
+    one = prometheus(server)
+    one.begin(None)
+    assert one.look(None).begins
+    server.says = {"istio": [*reported(4000), *reported(2000, "500")]}
+    assert one.look(None).tallies == {}
+    server.says = {"istio": [*reported(4010), *reported(2001, "500")]}
+    assert one.look(None).tally("v2") == Tally(11, 1)
+
+
 def test_questions_of_ones_own_name_the_version_by_its_label() -> None:
     server = Server()
     one = prometheus(server)
