@@ -13,8 +13,7 @@ class ModuleDocFragment:
 options:
   metrics:
     description:
-      - What to judge. Default is C(errors), critical, and C(latency) with a O(metrics[].slack) of 100 milliseconds, both
-        compared with stable.
+      - What to judge. Default is C(errors), critical, and C(latency) from 50 requests on, both compared with stable.
     type: list
     elements: dict
     suboptions:
@@ -24,10 +23,13 @@ options:
         required: true
       kind:
         description:
-          - V(errors) judges answers of 500 and above, V(latency) the response times of all requests.
-          - V(value) judges one number that O(metrics[].query) asks Prometheus for.
+          - V(errors) judges answers of 500 and above, V(latency) the response times of all requests, V(rate) the requests
+            answered in a second over the whole watch, such as to see a canary that hangs and answers nothing.
+          - V(value) judges one number that O(metrics[].query) asks Prometheus for, or that the task hands in as
+            O(metrics[].value).
+          - V(http) asks O(metrics[].url) at each look, from where the task runs.
         type: str
-        choices: [errors, latency, value]
+        choices: [errors, latency, rate, value, http]
         required: true
       query:
         description:
@@ -35,18 +37,50 @@ options:
           - In it C($version) stands for the value of the version label, C($service), C($namespace) and C($host) for
             those of the service. With O(metrics[].max_ratio) it is asked for the canary and for stable.
         type: str
+      value:
+        description:
+          - The canary's number, for O(metrics[].kind=value) without O(metrics[].query). Whatever knows it, another provider
+            of metrics, a command, a database, is asked by a task of yours before.
+        type: float
+      stable_value:
+        description: Stable's number, for O(metrics[].max_ratio) beside O(metrics[].value).
+        type: float
+      url:
+        description:
+          - What to ask by C(GET), for O(metrics[].kind=http). A check has no bounds; it is good if the answer has
+            the O(metrics[].status) and holds the O(metrics[].pattern). No answer is a failure.
+        type: str
+      status:
+        description: HTTP status that an answer may have. Default is all from 200 to 399.
+        type: list
+        elements: int
+      pattern:
+        description: Regular expression that is to be found in the answer, that is in its status, headers and body.
+        type: str
+      headers:
+        description: Headers to send with O(metrics[].url), such as those that lead to the canary.
+        type: dict
+        default: {}
+      validate_certs:
+        description: Whether to verify the certificate of O(metrics[].url).
+        type: bool
+        default: true
+      timeout:
+        description: Seconds O(metrics[].url) has for its answer.
+        type: float
+        default: 5.0
       limit:
         description:
           - The most that is allowed. For V(errors) in percent of requests, for V(latency) in milliseconds at
-            O(metrics[].quantile), for V(value) in its own unit.
+            O(metrics[].quantile), for V(rate) in requests per second, for V(value) in its own unit.
         type: float
       floor:
-        description: The least that is allowed, for O(metrics[].kind=value).
+        description: The least that is allowed, for V(rate) and V(value).
         type: float
       max_ratio:
         description:
           - The most that is allowed as a multiple of what stable has. For V(errors) the rate, for V(latency) the time at
-            O(metrics[].quantile).
+            O(metrics[].quantile), for V(rate) and V(value) the number.
         type: float
       compare:
         description:
@@ -65,10 +99,11 @@ options:
         default: 0.6
       slack:
         description:
-          - For V(latency), milliseconds by which the canary may be slower than stable at O(metrics[].quantile) in any
-            case. A version that does more takes longer, and with many requests the smallest difference is certain.
+          - For V(latency), milliseconds by which the canary's middle request may take longer than stable's in any case.
+            With many requests the smallest difference is certain. A version that does more and may take longer needs more.
+          - Default is 10 or a quarter of stable's time, whichever is more; with O(metrics[].max_ratio) as much as that
+            allows instead of a quarter. V(0) tolerates nothing.
         type: float
-        default: 0.0
       alpha:
         description: Probability of a false alarm, over all looks of the task together.
         type: float
@@ -80,9 +115,21 @@ options:
         type: int
         default: 100
       consecutive:
-        description: For V(value), looks in a row beyond its bounds before it is a failure.
+        description:
+          - For V(value) and V(http), looks in a row that failed before the metric does. A look without a number neither
+            adds to them nor clears them.
         type: int
         default: 3
+      missing:
+        description:
+          - For V(value), looks in a row without a number (no value, not a number, several series) for which the last one
+            stands. After more the metric is V(inconclusive) until there is one again.
+        type: int
+        default: 0
+      unanswered:
+        description: The same for looks at which Prometheus did not answer O(metrics[].query).
+        type: int
+        default: 0
       weight:
         description:
           - Share of the metric in RV(score). The verdict is V(fail) below a score of 75 and V(pass) from 95 on, both in

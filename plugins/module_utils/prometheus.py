@@ -149,17 +149,19 @@ class Prometheus:
         except ValueError:
             answer = None
         if not isinstance(answer, dict) or answer.get("status") not in ("success", "error"):
-            reason = _KINDS.get(status, "unreachable" if status >= 500 else "not_prometheus")
+            reason = _KINDS.get(status, "unreachable" if _is_busy(status) else "not_prometheus")
             raise self._failed(endpoint, reason, f"{status} and not Prometheus' JSON: {text!r}", status)
         self.warnings += [str(one) for one in answer.get("warnings") or () if str(one) not in self.warnings]
         if answer["status"] != "success" or not isinstance(answer.get("data"), dict):
             kind = str(answer.get("errorType") or "error")
-            raise self._failed(endpoint, "query", f"{kind}: {answer.get('error') or text}", status)
+            reason = "unreachable" if _is_busy(status) else _KINDS.get(status, "query")
+            raise self._failed(endpoint, reason, f"{status}, {kind}: {answer.get('error') or text}", status)
         return t.cast("dict[str, t.Any]", answer["data"])
 
     def _failed(self, endpoint: str, reason: str, said: str, status: int | None = None) -> MetricsError:
         way_out = {
-            "unreachable": "Check prometheus_url and prometheus_ca_cert; it is asked from where the task runs.",
+            "unreachable": "Check that it is up, prometheus_url and prometheus_ca_cert; "
+            "it is asked from where the task runs.",
             "refused": "Check prometheus_token, or prometheus_username and prometheus_password.",
             "not_prometheus": "prometheus_url must be the address below which api/v1/query is found.",
             "query": "Check the query; ask it by hand with promtool query instant.",
@@ -168,6 +170,11 @@ class Prometheus:
         return MetricsError(
             f"Prometheus at {self.url} answered {endpoint} with {said}. {way_out}", reason=reason, status=status
         )
+
+
+def _is_busy(status: int) -> bool:
+    """Return whether the trouble is the server's own and may pass, whatever was asked."""
+    return status == 429 or status >= 500
 
 
 def _checked(url: str) -> str:

@@ -23,7 +23,9 @@ description:
   - Changes nothing.
 options:
   stable:
-    description: Version to compare with, as the routes name it (a subset, or a Service with the Gateway API).
+    description:
+      - Version to compare with, as the routes name it (a subset, or a Service with the Gateway API). It may be any, such as
+        a baseline, stable's image in a Deployment as old and as large as the canary's.
     type: str
     required: true
   canary:
@@ -151,6 +153,29 @@ EXAMPLES = r"""
         query: max(queue_length{app="reviews", version="$version"})
         limit: 1000
     fail_on: [fail, inconclusive]
+
+- name: Ask whoever else knows a number of the canary
+  ansible.builtin.uri:
+    url: https://metrics.example.com/orders-per-minute?version=v2
+    return_content: true
+  register: orders
+  delegate_to: localhost
+
+- name: Judge by that number, by a page of the canary and by its requests
+  meshops.canary.canary_analysis:
+    service: reviews
+    namespace: bookinfo
+    stable: v1
+    canary: v2
+    metrics:
+      - {name: errors, kind: errors, critical: true}
+      - {name: orders, kind: value, value: "{{ orders.content | float }}", floor: 20}
+      - {name: traffic, kind: rate, floor: 2}
+      - name: page
+        kind: http
+        url: https://shop.example.com/reviews/0
+        headers: {end-user: testuser}
+        pattern: '"rating"'
 
 - name: What would have been decided at that moment of the past?
   meshops.canary.canary_analysis:

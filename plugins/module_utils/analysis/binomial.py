@@ -82,6 +82,23 @@ def p_value(count: int, n: int, share: float) -> float:
     return min(1.0, mass_at_most(log_pmf(count, n, share) + TIE, n, share))
 
 
+def upper_limit(count: int, n: int, alpha: float) -> float:
+    """Return the largest share that `count` of `n` leave possible, wrong with a probability of `alpha` at most.
+
+    C. J. Clopper, E. S. Pearson, The use of confidence or fiducial limits, Biometrika 26 (1934).
+    """
+    if count >= n:
+        return 1.0
+    low, high = count / n, 1.0
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        if lower_tail(count, n, middle) > alpha:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
 def interval(n: int, share: float, alpha: float) -> tuple[int, int]:
     """Return the smallest and the largest count that the exact test of `share` at level `alpha` does not reject."""
     mode = _mode(n, share)

@@ -32,6 +32,11 @@ def log_sum(terms: Iterable[float]) -> float:
     return top + math.log(math.fsum(math.exp(value - top) for value in values))
 
 
+def log_add(one: float, other: float) -> float:
+    """Return log(exp(one) + exp(other)) of finite numbers."""
+    return max(one, other) + math.log1p(math.exp(-abs(one - other)))
+
+
 def log_choose(n: int, k: int) -> float:
     """Return log of the binomial coefficient; -inf where it is zero."""
     if k < 0 or k > n:
@@ -84,6 +89,7 @@ def _sum_upwards(k: int, total: int, marked: int, drawn: int) -> float:
     return tail
 
 
+@lru_cache(maxsize=4096)
 def log_noncentral_ratio(k: int, total: int, marked: int, drawn: int, odds: float) -> float:
     """Return log of P(K = k | odds ratio) / P(K = k | odds ratio 1), K hypergeometric given its margins.
 

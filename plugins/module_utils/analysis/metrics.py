@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import math
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import histogram
-from .ranks import grouped_rank_test
+from .ranks import RankTest, grouped_rank_test
 from .rates import Tally, worse_p_value
 from .verdict import Judgement
 
-if t.TYPE_CHECKING:
-    from collections.abc import Mapping
-
 Buckets = t.Mapping[float, float]
+LEAST_SLACK_MS: t.Final = 10.0
+SLACK_RATIO: t.Final = 1.25
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class Metric:
     min_requests: fewer on either side is `inconclusive`. limit: the most that is allowed (errors: percent of requests,
     latency: milliseconds at `quantile`, value: its unit). floor: the least allowed (value only).
     max_ratio: the most the canary may have as a multiple of stable's (errors: rate, latency: at `quantile`, value).
-    effect: smallest effect size of the rank test that counts as slower, 0.5..1. slack: milliseconds by which the canary
-    may be slower than stable at `quantile` in any case.
+    effect: smallest effect size of the rank test that counts as slower, 0.5..1. slack: milliseconds by which the
+    canary's middle request may take longer than stable's in any case; None: as `tolerated` says.
     compare: test against stable at all. quantile: 0..1. weight, critical: see Judgement.
     """
 
@@ -45,7 +44,7 @@ class Metric:
     floor: float | None = None
     max_ratio: float | None = None
     effect: float = 0.6
-    slack: float = 0.0
+    slack: float | None = None
     compare: bool = True
     quantile: float = 0.95
     weight: float = 1.0
@@ -56,6 +55,15 @@ class Metric:
     ) -> Judgement:
         """Return the judgement with this metric's name, weight and criticality."""
         return Judgement(self.name, outcome, reason, self.weight, self.critical, strength, numbers)
+
+    def tolerated(self, base: float) -> float:
+        """Return the milliseconds by which the canary may be slower than stable, which takes `base`.
+
+        Two pods of one version differ by some milliseconds, and those of a slow one by more than those of a fast one.
+        """
+        if self.slack is not None:
+            return self.slack
+        return max(LEAST_SLACK_MS, ((self.max_ratio or SLACK_RATIO) - 1.0) * base)
 
 
 def judge_errors(metric: Metric, canary: Tally | None, stable: Tally | None) -> Judgement:
@@ -88,11 +96,14 @@ def judge_errors(metric: Metric, canary: Tally | None, stable: Tally | None) -> 
     return metric.says("fail" if worse else "pass", told, strength, p_value=p_value, **numbers)
 
 
-def judge_latency(metric: Metric, canary: Buckets | None, stable: Buckets | None) -> Judgement:
+def judge_latency(
+    metric: Metric, canary: Buckets | None, stable: Buckets | None, *, by_test: bool = False
+) -> Judgement:
     """Judge response times by histograms: upper bound in milliseconds -> cumulative count of requests.
 
-    Slower means: the rank test rejects at alpha and the effect is at least `effect`; both, because with many requests
-    any difference is significant.
+    Slower means: the rank test rejects at alpha, the effect is at least `effect`, and the middle request takes longer
+    by more than is tolerated; all of them, because with many requests any difference is significant.
+    by_test: max_ratio only tolerates; a percentile of few requests lies beyond it by chance too easily.
     """
     try:
         mine = histogram.counts(canary) if canary else {}
@@ -118,40 +129,33 @@ def judge_latency(metric: Metric, canary: Buckets | None, stable: Buckets | None
             f"{sum(theirs.values())} requests on stable; {metric.min_requests} are needed to compare",
             **numbers,
         )
-    return _compare_latency(metric, mine, theirs, value, histogram.quantile(stable, metric.quantile), numbers)
+    numbers["stable"] = {"requests": sum(theirs.values()), at: histogram.quantile(stable, metric.quantile)}
+    middles = (histogram.quantile(canary, 0.5), histogram.quantile(stable, 0.5))
+    return _compare_latency(metric, grouped_rank_test(mine, theirs), middles, numbers, by_test)
 
 
 def _compare_latency(
-    metric: Metric,
-    mine: Mapping[float, int],
-    theirs: Mapping[float, int],
-    value: float,
-    base: float,
-    numbers: dict[str, t.Any],
+    metric: Metric, ranks: RankTest, middles: tuple[float, float], numbers: dict[str, t.Any], by_test: bool
 ) -> Judgement:
+    """Judge the ranks, how much later the middle request is answered, and max_ratio at `quantile`."""
     at = f"p{metric.quantile * 100:g}"
-    ranks = grouped_rank_test(mine, theirs)
-    numbers = {
-        **numbers,
-        "stable": {"requests": ranks.stable, at: base},
-        "p_value": ranks.p_value,
-        "effect": ranks.effect,
-    }
+    value, base = numbers["canary"][at], numbers["stable"][at]
+    numbers = {**numbers, "p_value": ranks.p_value, "effect": ranks.effect}
     told = (
-        f"{at} {value:.0f} ms, stable's {base:.0f} ms; effect {ranks.effect:.2f} (0.5 is none), p = {ranks.p_value:.2g}"
+        f"{at} {value:.0f} ms, stable's {base:.0f} ms; p50 {middles[0]:.0f} ms, stable's {middles[1]:.0f} ms; "
+        f"effect {ranks.effect:.2f} (0.5 is none), p = {ranks.p_value:.2g}"
     )
-    if value - base <= metric.slack and metric.slack > 0:
-        return metric.says("pass", f"{told}; up to {metric.slack:g} ms more is tolerated", **numbers)
-    if metric.max_ratio is not None and base > 0 and value > metric.max_ratio * base:
-        return metric.says(
-            "fail",
-            f"{told}; at most {metric.max_ratio:g} times stable's is allowed",
-            value / base / metric.max_ratio,
-            **numbers,
-        )
-    if ranks.p_value < metric.alpha and ranks.effect >= metric.effect:
-        return metric.says("fail", told, metric.alpha / max(ranks.p_value, 1e-300), **numbers)
-    return metric.says("pass", told, **numbers)
+    least = LEAST_SLACK_MS if metric.slack is None else metric.slack
+    ratio = math.inf if by_test else metric.max_ratio or math.inf
+    if base > 0 and value > ratio * base and value - base > least:
+        strength = value / base / ratio
+        return metric.says("fail", f"{told}; at most {ratio:g} times stable's is allowed", strength, **numbers)
+    if ranks.p_value >= metric.alpha or ranks.effect < metric.effect:
+        return metric.says("pass", told, **numbers)
+    tolerated = metric.tolerated(middles[1])
+    if middles[0] - middles[1] <= tolerated and tolerated > 0:
+        return metric.says("pass", f"{told}; up to {tolerated:.3g} ms more is tolerated", **numbers)
+    return metric.says("fail", told, metric.alpha / max(ranks.p_value, 1e-300), **numbers)
 
 
 def judge_value(metric: Metric, canary: float | None, stable: float | None = None) -> Judgement:
@@ -180,3 +184,21 @@ def judge_value(metric: Metric, canary: float | None, stable: float | None = Non
             **numbers,
         )
     return metric.says("pass", f"{canary:g} is {canary / stable:.2f} times stable's", **numbers)
+
+
+def judge_rate(metric: Metric, canary: int, stable: int, seconds: float) -> Judgement:
+    """Judge the requests in a second: how many each version answered in `seconds`."""
+    if seconds <= 0.0:
+        return metric.says("inconclusive", "nothing was counted yet")
+    judged = judge_value(metric, canary / seconds, stable / seconds)
+    return replace(judged, reason=f"requests in a second: {judged.reason}")
+
+
+def judge_check(metric: Metric, canary: float | None, stable: float | None = None) -> Judgement:
+    """Judge a check: 1 it was answered as it should be, 0 it was not, None it was not made."""
+    del stable
+    if canary is None:
+        return metric.says("inconclusive", "the check was not made")
+    if canary < 1.0:
+        return metric.says("fail", "the check was not answered as it should be", 1.0)
+    return metric.says("pass", "the check was answered as it should be")

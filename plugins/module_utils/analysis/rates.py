@@ -14,7 +14,7 @@ import math
 import typing as t
 from dataclasses import dataclass
 
-from .distributions import hypergeometric_tail, log_noncentral_ratio, log_sum
+from .distributions import hypergeometric_tail, log_add, log_noncentral_ratio, log_sum
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,37 @@ def worse_p_value(canary: Tally, stable: Tally) -> float:
 
 
 class _Mixture:
-    """The mean of several likelihood ratios, kept as logarithms: what both sequential tests accumulate."""
+    """What both sequential tests accumulate: the mean of likelihood ratios, over what is looked for and since when.
+
+    A ratio that was multiplied over a long good time is so small that a fault that begins late needs as long to make up
+    for it. So a share of the mass joins only at the t-th interval, for a fault that begins there: what is still
+    waiting after t intervals is `_waiting(t)`, whose decrements are the prior of the beginning. The mean of martingales
+    that all begin at 1 is one, and so Ville's bound holds over all looks as before.
+    Source: G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Stat. 42 (1971); the mixture over
+    the beginning is A. N. Shiryaev's, On optimum methods in quickest detection problems, 1963.
+
+    State: the logarithms of the mass for each alternative, and the number of intervals that told something.
+    """
 
     def __init__(self, size: int, state: t.Sequence[float] | None) -> None:
-        if state is not None and len(state) != size:
-            raise ValueError(f"state must hold {size} numbers, not {len(state)}")
-        self._logs = [0.0] * size if state is None else list(state)
+        if state is not None and len(state) != size + 1:
+            raise ValueError(f"state must hold {size + 1} numbers, not {len(state)}")
+        self._logs = [_NOTHING] * size if state is None else list(state[:-1])
+        self._intervals = 0 if state is None else int(state[-1])
+        self.evidence = self._weighed()
+        """The evidence against the hypothesis: 1 says nothing, 100 is alpha = 0.01."""
 
-    @property
-    def evidence(self) -> float:
-        """Return the evidence against the hypothesis: 1 says nothing, 100 is alpha = 0.01."""
-        return math.exp(min(700.0, log_sum(self._logs) - math.log(len(self._logs))))
+    def _take(self, ratios: t.Iterable[float]) -> None:
+        """Multiply one interval's likelihood ratios in, given as logarithms."""
+        joining = math.log(_waiting(self._intervals) - _waiting(self._intervals + 1))
+        self._intervals += 1
+        pairs = zip(self._logs, ratios, strict=True)
+        self._logs = [max(_NOTHING, log_add(held, joining) + ratio) for held, ratio in pairs]
+        self.evidence = self._weighed()
+
+    def _weighed(self) -> float:
+        joined = math.exp(min(700.0, log_sum(self._logs) - math.log(len(self._logs))))
+        return joined + _waiting(self._intervals)
 
     def rejects(self, alpha: float) -> bool:
         """Say whether the hypothesis is rejected, at most wrong with probability `alpha` over all looks."""
@@ -66,17 +86,26 @@ class _Mixture:
 
     def state(self) -> list[float]:
         """Return what a later run needs to go on from here."""
-        return list(self._logs)
+        return [*self._logs, float(self._intervals)]
+
+
+_NOTHING: t.Final = -700.0
+"""Logarithm of a mass that is none, for JSON knows no infinity."""
+
+
+def _waiting(intervals: int) -> float:
+    """Return the mass that has not joined yet: it falls so slowly that a fault may begin at any time."""
+    return 1.0 / (1.0 + math.log1p(intervals))
 
 
 class SequentialRate(_Mixture):
     """A test that may be looked at after every request: does the canary fail more often than stable?
 
     Given how many requests of an interval failed, and how many each version answered, the number of failures on the
-    canary is hypergeometric when both fail alike. For an odds ratio w > 1 the likelihood ratio of the intervals seen so
-    far is a martingale under that hypothesis, and so is its mean over a set of odds ratios. By Ville's inequality it
-    exceeds 1 / alpha with probability at most alpha, over all looks together; below a tolerated odds ratio it
-    is a supermartingale, so the bound holds there too.
+    canary is hypergeometric when both fail alike. For an odds ratio w > 1 the likelihood ratio of the intervals since
+    any moment is a martingale under that hypothesis, and so is its mean over odds ratios and moments. By Ville's
+    inequality it exceeds 1 / alpha with probability at most alpha, over all looks together; below a tolerated odds
+    ratio it is a supermartingale, so the bound holds there too.
     Sources: J. Ville, Etude critique de la notion de collectif, 1939; H. Robbins, Statistical methods related to the
     law of the iterated logarithm, Ann. Math. Stat. 41 (1970); R. Turner, A. Ly, P. Gruenwald, Generic E-variables for
     exact sequential k-sample tests, 2024.
@@ -101,8 +130,7 @@ class SequentialRate(_Mixture):
         if errors and canary.requests and stable.requests:
             margins = (canary.errors, total, canary.requests, errors)
             base = log_noncentral_ratio(*margins, self.tolerated)
-            for index, odds in enumerate(self._odds):
-                self._logs[index] += log_noncentral_ratio(*margins, odds) - base
+            self._take(log_noncentral_ratio(*margins, odds) - base for odds in self._odds)
         return self.evidence
 
 
@@ -120,12 +148,15 @@ class SequentialLimit(_Mixture):
         if not 0.0 < limit < 1.0:
             raise ValueError(f"limit must be a rate above 0 and below 1, not {limit}")
         self.limit = limit
-        self._rates = (*(step * limit / (1.0 + (step - 1.0) * limit) for step in self.ODDS), (1.0 + limit) / 2)
-        super().__init__(len(self._rates), state)
+        rates = (*(step * limit / (1.0 + (step - 1.0) * limit) for step in self.ODDS), (1.0 + limit) / 2)
+        # What a failed request adds for each rate, and what a good one does.
+        self._failed = tuple(math.log(rate / limit) for rate in rates)
+        self._good = tuple(math.log((1 - rate) / (1 - limit)) for rate in rates)
+        super().__init__(len(rates), state)
 
     def add(self, canary: Tally) -> float:
         """Take in one interval's increments and return the evidence so far."""
-        for index, rate in enumerate(self._rates):
-            self._logs[index] += canary.errors * math.log(rate / self.limit)
-            self._logs[index] += (canary.requests - canary.errors) * math.log((1 - rate) / (1 - self.limit))
+        if canary.requests:
+            bad, good = canary.errors, canary.requests - canary.errors
+            self._take(bad * mine + good * theirs for mine, theirs in zip(self._failed, self._good, strict=True))
         return self.evidence

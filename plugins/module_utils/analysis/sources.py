@@ -62,11 +62,13 @@ class Reading:
 class Increment:
     """What came between two readings. tallies: version -> requests and errors.
 
-    times: version -> upper bound in milliseconds -> requests in that bucket alone.
+    times: version -> upper bound in milliseconds -> requests in that bucket alone. begins: there was no reading before,
+    so what came is not known.
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict)
     times: dict[str, Counter[float]] = field(default_factory=dict)
+    begins: bool = False
 
     def tally(self, version: str) -> Tally:
         """Return the version's requests; none if it had none."""

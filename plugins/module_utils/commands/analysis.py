@@ -15,7 +15,7 @@ from ..errors import CanaryError, InvalidInput
 from ..prometheus import Prometheus
 from ..routes import overview, plan
 from ..routes.snapshot import PLURALS
-from . import asked
+from . import asked, numbers
 from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
 from .observe import PrometheusSource, ProxySource
 from .reading import Reader, service_of
@@ -69,9 +69,9 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
     notes: list[str] = list(reader.notes)
     source = _source(cluster, snapshot, service, params, notes)
-    queries = asked.queries(params["metrics"], source.name)
+    askers = numbers.askers(params["metrics"], source, params["canary"], params["stable"])
     log(f"Watching {service.name}: {params['canary']} beside {params['stable']}, by {source.name}")
-    watch = Watch(source, observation, queries, params, log)
+    watch = Watch(source, observation, askers, params, log)
     watch.until_decided()
     return _result(service, params, source, watch, observation, notes, cluster)
 

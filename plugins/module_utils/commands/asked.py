@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import math
+import re
 import typing as t
 
+from ..analysis.looks import Question
 from ..analysis.metrics import Metric
-from ..analysis.watching import Observation, Question
+from ..analysis.watching import Observation
 from ..errors import InvalidInput
 
 if t.TYPE_CHECKING:
@@ -22,24 +24,34 @@ if t.TYPE_CHECKING:
 
 OPTIONS: t.Final[Options] = {
     "name": {"type": "str", "required": True},
-    "kind": {"type": "str", "required": True, "choices": ["errors", "latency", "value"]},
+    "kind": {"type": "str", "required": True, "choices": ["errors", "latency", "rate", "value", "http"]},
     "query": {"type": "str"},
+    "value": {"type": "float"},
+    "stable_value": {"type": "float"},
+    "url": {"type": "str"},
+    "status": {"type": "list", "elements": "int"},
+    "pattern": {"type": "str"},
+    "headers": {"type": "dict", "default": {}},
+    "validate_certs": {"type": "bool", "default": True},
+    "timeout": {"type": "float", "default": 5.0},
     "limit": {"type": "float"},
     "floor": {"type": "float"},
     "max_ratio": {"type": "float"},
     "compare": {"type": "bool", "default": True},
     "quantile": {"type": "float", "default": 0.95},
     "effect": {"type": "float", "default": 0.6},
-    "slack": {"type": "float", "default": 0.0},
+    "slack": {"type": "float"},
     "alpha": {"type": "float", "default": 0.01},
     "min_requests": {"type": "int", "default": 100},
     "consecutive": {"type": "int", "default": 3},
+    "missing": {"type": "int", "default": 0},
+    "unanswered": {"type": "int", "default": 0},
     "weight": {"type": "float", "default": 1.0},
     "critical": {"type": "bool", "default": False},
 }
 DEFAULT: t.Final = (
     Question(Metric("errors", critical=True), "errors"),
-    Question(Metric("latency", slack=100.0), "latency"),
+    Question(Metric("latency", min_requests=50), "latency"),
 )
 # Option, and the numbers it may be: above, up to.
 _BOUNDS: t.Final[dict[str, tuple[float, float]]] = {
@@ -48,6 +60,9 @@ _BOUNDS: t.Final[dict[str, tuple[float, float]]] = {
     "effect": (0.4999, 1.0),
     "min_requests": (0, 10_000_000),
     "consecutive": (0, 1000),
+    "missing": (-1, 100_000),
+    "unanswered": (-1, 100_000),
+    "timeout": (0.0, 60.0),
     "weight": (0.0, math.inf),
     "max_ratio": (0.0, math.inf),
     "slack": (-1.0, math.inf),
@@ -81,14 +96,6 @@ def questions(metrics: Sequence[Asked] | None) -> tuple[Question, ...]:
     return tuple(_question(one) for one in metrics)
 
 
-def queries(metrics: Sequence[Asked] | None, source: str) -> dict[str, tuple[str, bool]]:
-    """Return metric -> (its query, whether stable is asked too). Raises InvalidInput where the source takes none."""
-    found = {one["name"]: (one["query"], one["max_ratio"] is not None) for one in metrics or () if one["query"]}
-    if found and source != "prometheus":
-        raise InvalidInput(f"metrics: {', '.join(found)} has a query, which needs prometheus_url.")
-    return found
-
-
 def evidence(given: Mapping[str, t.Any]) -> dict[str, list[float]]:
     """Return the evidence of a watch before. Raises InvalidInput if it is not what a task returned."""
     try:
@@ -118,15 +125,23 @@ def _question(one: Asked) -> Question:
         value = one[option]
         if value is not None and not above < value <= most:
             raise InvalidInput(f"{where}.{option} must be above {above:g} and at most {most:g}, not {value:g}.")
-    kind = one["kind"]
-    if (kind == "value") != bool(one["query"]):
-        raise InvalidInput(f"{where}: a metric of kind value needs a query, and only such a one can have it.")
-    bounds = [name for name in ("limit", "floor", "max_ratio") if one[name] is not None]
-    if kind == "value" and not bounds:
-        raise InvalidInput(f"{where}: set limit, floor or max_ratio; a value alone is neither good nor bad.")
-    if kind != "value" and one["floor"] is not None:
-        raise InvalidInput(f"{where}.floor is for metrics of kind value; use limit or max_ratio.")
-    if kind != "value" and not one["compare"] and one["limit"] is None:
+    kind, bounds = one["kind"], [name for name in ("limit", "floor", "max_ratio") if one[name] is not None]
+    given = bool(one["query"]) + (one["value"] is not None)
+    if given != (kind == "value"):
+        raise InvalidInput(f"{where}: a metric of kind value needs a query or a value; only such a one can have it.")
+    if (kind == "http") != bool(one["url"]):
+        raise InvalidInput(f"{where}: a metric of kind http needs a url, and only such a one can have it.")
+    if kind in ("value", "rate") and not bounds:
+        raise InvalidInput(f"{where}: set limit, floor or max_ratio; a number alone is neither good nor bad.")
+    if kind == "http" and bounds:
+        raise InvalidInput(f"{where}: kind http has no {bounds[0]}; status and pattern say what is good.")
+    if kind in ("errors", "latency") and one["floor"] is not None:
+        raise InvalidInput(f"{where}.floor is for metrics of kind value and rate; use limit or max_ratio.")
+    if kind in ("errors", "latency") and not one["compare"] and one["limit"] is None:
         raise InvalidInput(f"{where}: without compare a limit is needed, or nothing would be judged.")
+    try:
+        re.compile(one["pattern"] or "")
+    except re.error as error:
+        raise InvalidInput(f"{where}.pattern: {one['pattern']!r} is not a regular expression: {error}.") from error
     metric = Metric(**{name: one[name] for name in _OF_METRIC})
-    return Question(metric, kind, one["consecutive"])
+    return Question(metric, kind, one["consecutive"], one["missing"], one["unanswered"])

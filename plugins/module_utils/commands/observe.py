@@ -14,9 +14,11 @@ import re
 import string
 import time
 import typing as t
+from dataclasses import replace
 
 from ..analysis import sources, traffic
 from ..analysis.sources import Increment, Reading
+from ..cluster_resources import POD
 from ..errors import ApiError, MetricsError
 from ..proxies import Proxies, Proxy, in_parallel
 from ..routes import pods
@@ -106,6 +108,8 @@ class ProxySource:
             self._callers = found or self._callers
             self._refreshed, self._looks = time.monotonic(), 0
         everyone = self._looks % ALL_EVERY == 0
+        if everyone and not self._callers:
+            self._find_pods()
         self._looks += 1
         busy = {key.source for key in self._last.counts}
         asked = [one for one in self._callers if everyone or str(one) in busy or str(one) not in self._last.sources]
@@ -113,6 +117,15 @@ class ProxySource:
         if not self._callers:
             return self._of_servers()
         return self._gather(in_parallel(self._of_caller, asked))
+
+    def _find_pods(self) -> None:
+        """List the versions' pods anew, for they come and go too; without an answer those known before remain."""
+        try:
+            found = tuple(self._cluster.list(POD, self._service.namespace))
+        except ApiError as error:
+            self._note(f"The pods could not be listed again: {error.msg}")
+            return
+        self._snapshot = replace(self._snapshot, pods=found)
 
     def _of_caller(self, proxy: Proxy) -> Reading:
         samples = self._door.counters(proxy.namespace, proxy.name, self._pattern)
@@ -159,17 +172,23 @@ class PrometheusSource:
 
     def begin(self, at: float | None) -> None:
         try:
-            self._last = self._read(at)
+            self._last = self._begun(self._read(at))
         except MetricsError as error:
             if error.details.get("reason") != "unreachable":
                 raise
             self.notes.append(f"At the beginning: {error.msg}")
 
+    @staticmethod
+    def _begun(now: Reading) -> Reading | None:
+        """Return the reading to count from. One without any series is none: a server that was just started, or has not
+        found its targets yet, will show all they ever counted at once."""
+        return now if now.counts else None
+
     def look(self, at: float | None) -> Increment:
         now = self._read(at)
         if self._last is None:
-            self._last = now
-            return Increment()
+            self._last = self._begun(now)
+            return Increment(begins=True)
         increment = sources.grown(self._last, now)
         self._last = self._last.updated(now)
         return increment

@@ -56,7 +56,7 @@ def send(cluster: Cluster, namespace: str, probes: Mapping[str, t.Any], number: 
     if not 1 <= number <= MOST:
         raise InvalidInput(f"probes.requests must be from 1 to {MOST}, not {number}.")
     pattern = _compiled(probes["pattern"])
-    once = _from_here(probes) if probes["url"] else _from_pod(cluster, namespace, probes)
+    once = from_here(probes) if probes["url"] else _from_pod(cluster, namespace, probes)
     answers = Answers()
     for _index, text in in_parallel(lambda _index: once(), range(number)):
         found = None if isinstance(text, ApiError) else pattern.search(text)
@@ -81,7 +81,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return compiled
 
 
-def _from_here(probes: Mapping[str, t.Any]) -> Callable[[], str]:
+def from_here(probes: Mapping[str, t.Any]) -> Callable[[], str]:
     """Return a function that sends one GET and returns status, headers and body as one text."""
     options: dict[str, t.Any] = {}
     if not probes["validate_certs"]:

@@ -16,14 +16,16 @@ from dataclasses import replace
 
 from ..analysis.rates import Tally
 from ..analysis.watching import quantiles
-from ..errors import CanaryError
+from ..errors import CanaryError, MetricsError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..analysis.looks import Pair
     from ..analysis.sources import Increment
     from ..analysis.verdict import Verdict
     from ..analysis.watching import Observation
+    from .numbers import Ask
     from .observe import Source
 
 AFTER_WATCH: t.Final = 10.0
@@ -48,14 +50,14 @@ class Watch:
         self,
         source: Source,
         observation: Observation,
-        queries: Mapping[str, tuple[str, bool]],
+        askers: Mapping[str, Ask],
         params: Mapping[str, t.Any],
         log: Callable[[str], None],
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._source, self._observation, self._queries, self._log = source, observation, queries, log
+        self._source, self._observation, self._askers, self._log = source, observation, askers, log
         self._clock, self._sleep = clock, sleep
         self._canary, self._stable = params["canary"], params["stable"]
         self._end = params["at"]
@@ -71,6 +73,7 @@ class Watch:
         self._before_first_error: float | None = None
         self._failed_at: float | None = None
         self._blind = ""  # why the last look told nothing
+        self._counted = self.started  # the end of what was counted
         self._told_at, self._told_errors = self.started, (0, 0)
         self.verdict = observation.verdict()
         self.harmed = self.looks = 0
@@ -96,8 +99,10 @@ class Watch:
         return round(self._failed_at - self._before_first_error, 3)
 
     def until_decided(self) -> None:
-        """Look until there is a verdict. Raises CanaryError if the very first reading is not possible."""
+        """Look until there is a verdict. Raises CanaryError if the very first reading or a query is not possible."""
         self._source.begin(self._moment(self.started))
+        for ask in self._askers.values():
+            self._try(ask, self._moment(self.started))
         at = self.started
         while True:
             before, at = at, min(at + self._interval, self.started + self._deadline)
@@ -136,21 +141,36 @@ class Watch:
         moment = self._moment(at)
         try:
             increment = self._source.look(moment)
-            values = {name: self._values(name, moment) for name in self._queries}
         except CanaryError as error:
             self._blind = error.msg
             self._note(f"A look told nothing: {error.msg}")
             return
         self._blind = ""
         self.looks += 1
+        seconds, self._counted = 0.0 if increment.begins else at - self._counted, at
         self._count(increment, before, at)
+        # What was looked at does not come again: a question of one's own that fails must not lose it.
+        values = {name: self._value(name, ask, moment) for name, ask in self._askers.items()}
         if at - self.started > self._warm_up:
-            self._observation.add(increment, values)
+            self._observation.add(increment, values, seconds=seconds)
 
-    def _values(self, name: str, moment: float | None) -> tuple[float | None, float | None]:
-        query, compared = self._queries[name]
-        canary = self._source.ask(query, self._canary, moment)
-        return canary, self._source.ask(query, self._stable, moment) if compared else None
+    def _value(self, name: str, ask: Ask, moment: float | None) -> Pair | None:
+        try:
+            return ask(moment)
+        except CanaryError as error:
+            self._note(f"{name} had no answer: {error.msg}")
+            return None
+
+    @staticmethod
+    def _try(ask: Ask, moment: float | None) -> None:
+        """Ask once before watching: a wrong query stays wrong, anything else may come right."""
+        try:
+            ask(moment)
+        except MetricsError as error:
+            if error.details.get("reason") in ("query", "unexpected"):
+                raise
+        except CanaryError:
+            pass
 
     def _count(self, increment: Increment, before: float, at: float) -> None:
         canary, stable = increment.tally(self._canary), increment.tally(self._stable)

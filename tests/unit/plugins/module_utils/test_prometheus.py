@@ -141,6 +141,11 @@ def test_warnings_are_kept_once(server: Server) -> None:
         (403, {"kind": "Status", "status": "Failure", "message": "no"}, {}, "refused"),
         (400, {"status": "error", "errorType": "bad_data", "error": "parse error"}, {}, "query"),
         (422, {"status": "error", "errorType": "execution", "error": "too many samples"}, {}, "query"),
+        (401, {"status": "error", "errorType": "auth", "error": "no org id"}, {}, "refused"),
+        (429, {"status": "error", "errorType": "too_many_requests", "error": "wait"}, {}, "unreachable"),
+        (429, "Too Many Requests", {}, "unreachable"),
+        (500, {"status": "error", "errorType": "internal", "error": "storage"}, {}, "unreachable"),
+        (503, {"status": "error", "errorType": "timeout", "error": "query timed out"}, {}, "unreachable"),
         (200, success("matrix", []), {}, "unexpected"),
     ],
 )

@@ -60,10 +60,24 @@ def pod(name: str, version: str) -> dict[str, t.Any]:
     return {"metadata": metadata, "spec": {"containers": [{"name": "istio-proxy"}]}, "status": {"phase": "Running"}}
 
 
-def source(*pods: dict[str, t.Any]) -> observe.ProxySource:
-    snapshot = Snapshot(pods=pods, services=())
+class Pods:
+    """A cluster that lists the pods the test wrote; an exception is raised."""
+
+    def __init__(self, *pods: dict[str, t.Any]) -> None:
+        self.pods: tuple[dict[str, t.Any], ...] | ApiError = pods
+
+    def list(self, _resource: t.Any, namespace: str) -> tuple[dict[str, t.Any], ...]:
+        assert namespace == "shop"
+        if isinstance(self.pods, ApiError):
+            raise self.pods
+        return self.pods
+
+
+def source(cluster: Pods | None = None) -> observe.ProxySource:
+    cluster = cluster or Pods()
+    snapshot = Snapshot(pods=tuple(cluster.pods) if not isinstance(cluster.pods, ApiError) else (), services=())
     params = {"istio_namespace": "istio-system", "proxy_sample": 50}
-    return observe.ProxySource(t.cast("t.Any", None), snapshot, SERVICE, NAMES, SUBSETS, params)
+    return observe.ProxySource(t.cast("t.Any", cluster), snapshot, SERVICE, NAMES, SUBSETS, params)
 
 
 def test_callers_are_added_up(mesh: Mesh) -> None:
@@ -115,12 +129,31 @@ def test_without_callers_the_versions_own_proxies_tell(mesh: Mesh) -> None:
     mesh.callers = []
     for name in ("a", "b"):
         mesh.count(name, "", 0, side="inbound")
-    one = source(pod("a", "v1"), pod("b", "v2"))
+    one = source(Pods(pod("a", "v1"), pod("b", "v2")))
     one.begin(None)
     mesh.count("a", "", 90, side="inbound")
     mesh.count("b", "", 10, 500, side="inbound")
     assert one.look(None).tallies == {"v1": Tally(90, 0), "v2": Tally(10, 10)}
     assert one.notes[0].startswith("No caller's proxy can be read")
+
+
+def test_a_pod_that_comes_later_is_read_too(mesh: Mesh) -> None:
+    mesh.callers = []
+    for name in ("a", "b", "c"):
+        mesh.count(name, "", 0, side="inbound")
+    shop = Pods(pod("a", "v1"))
+    one = source(shop)
+    one.begin(None)
+    shop.pods = (pod("a", "v1"), pod("c", "v2"))
+    for _look in range(observe.ALL_EVERY):
+        one.look(None)
+    mesh.count("c", "", 8, 500, side="inbound")
+    assert one.look(None).tallies == {"v2": Tally(8, 8)}
+    shop.pods = ApiError("Forbidden.", 403)
+    for number in range(observe.ALL_EVERY):
+        mesh.count("c", "", 9 + number, 500, side="inbound")
+        assert one.look(None).tallies == {"v2": Tally(1, 1)}
+    assert "The pods could not be listed again: Forbidden." in one.notes
 
 
 class Server:
@@ -177,6 +210,18 @@ def test_prometheus_down_at_the_beginning_is_waited_for_and_a_refusal_is_not() -
     server.says = {"istio": MetricsError("Unauthorized.", reason="refused")}
     with pytest.raises(MetricsError, match="Unauthorized"):
         prometheus(server).begin(None)
+
+
+def test_prometheus_that_knows_nothing_yet_is_no_beginning() -> None:
+    """One that was just started shows at its first scrape all that was ever counted, which is not new."""
+    server = Server()
+    one = prometheus(server)
+    one.begin(None)
+    assert one.look(None).begins
+    server.says = {"istio": [*reported(4000), *reported(2000, "500")]}
+    assert one.look(None).tallies == {}
+    server.says = {"istio": [*reported(4010), *reported(2001, "500")]}
+    assert one.look(None).tally("v2") == Tally(11, 1)
 
 
 def test_questions_of_ones_own_name_the_version_by_its_label() -> None:

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.analysis.rates import Tally
 from ansible_collections.meshops.canary.plugins.module_utils.analysis.sources import Increment
-from ansible_collections.meshops.canary.plugins.module_utils.commands import asked
+from ansible_collections.meshops.canary.plugins.module_utils.commands import asked, numbers
 from ansible_collections.meshops.canary.plugins.module_utils.commands.watch import TIMELINE, Watch
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput, MetricsError
 
@@ -37,7 +37,7 @@ class Clock:
 class Scripted:
     """A source that says what the test wrote. asked: the moments of the past that were asked for, None for now."""
 
-    name, interval, callers = "scripted", 1.0, 1
+    name, interval, callers = "prometheus", 1.0, 1
 
     def __init__(self, clock: Clock, script: Script) -> None:
         self.notes: list[str] = []
@@ -52,6 +52,10 @@ class Scripted:
         return self._script((self._clock.now if at is None else at) - NOW)
 
     def ask(self, query: str, version: str, at: float | None) -> float | None:
+        if query == "wrong":
+            raise MetricsError("Prometheus at http://p answered query with 400.", reason="query", status=400)
+        if query == "late" and self._clock.now > NOW:
+            raise MetricsError("Prometheus at http://p answered query with 503.", reason="unreachable", status=503)
         return 1.0 if version == "v2" else 2.0
 
 
@@ -73,8 +77,8 @@ def watch(
     params = {"canary": "v2", "stable": "v1", "watch": 10.0, "deadline": 20.0, "warm_up": 0.0, "interval": None}
     params |= {"window": 0.0, "at": None, **options}
     observation = asked.observation(asked.questions(metrics), "v2", "v1", {})
-    queries = asked.queries(metrics, "prometheus")
-    made = Watch(source, observation, queries, params, log, clock=clock, sleep=clock.sleep)
+    askers = numbers.askers(metrics, source, "v2", "v1")
+    made = Watch(source, observation, askers, params, log, clock=clock, sleep=clock.sleep)
     made.until_decided()
     return made, source
 
@@ -175,6 +179,47 @@ def test_numbers_of_ones_own_are_asked_of_both_versions() -> None:
     assert (seen.verdict.outcome, seen.seconds) == ("fail", 3.0)
 
 
+OWN = metric(name="queue", kind="value", query="late", limit=5.0, critical=False)
+
+
+def test_a_query_of_ones_own_that_fails_loses_no_request() -> None:
+    """Half of the canary's requests once failed unseen: each look was taken, and thrown away with the query's error."""
+    seen, _source = watch(bad, metrics=[metric(), OWN])
+    assert (seen.verdict.outcome, seen.harmed, seen.looks) == ("fail", 10, 1)
+    assert seen.notes == ["queue had no answer: Prometheus at http://p answered query with 503."]
+
+
+def test_a_query_without_an_answer_holds_only_what_hangs_on_it() -> None:
+    light, heavy = OWN | {"weight": 0.1}, OWN | {"critical": True}
+    assert watch(good, metrics=[metric(), light])[0].verdict.outcome == "pass"
+    held = watch(good, metrics=[metric(), heavy])[0].verdict
+    assert (held.outcome, held.reasons) == ("inconclusive", ("queue: no answer at 20 looks in a row",))
+
+
+def test_a_wrong_query_is_said_before_watching() -> None:
+    with pytest.raises(MetricsError, match="query with 400"):
+        watch(good, metrics=[metric(), OWN | {"query": "wrong"}])
+
+
+def test_requests_in_a_second_count_the_whole_watch_and_no_time_that_is_not_known() -> None:
+    rate = metric(name="rate", kind="rate", floor=15.0, critical=True)
+    assert watch(good, metrics=[rate])[0].verdict.outcome == "pass"
+    slow, _source = watch(lambda second: good(second) if second % 2 else silent(second), metrics=[rate])
+    assert slow.verdict.reasons == ("rate: requests in a second: 10 is below the floor 15",)
+    begun = Increment(begins=True)
+    assert watch(lambda second: begun if second < 6 else good(second), metrics=[rate])[0].verdict.outcome == "pass"
+    gap, _source = watch(lambda second: down(second) if second < 6 else good(second), metrics=[rate])
+    assert gap.verdict.outcome == "fail", "nobody counted more than these requests since the beginning"
+    assert watch(lambda _second: begun, metrics=[rate])[0].verdict.outcome == "inconclusive"
+
+
+def test_numbers_that_are_handed_in_need_no_prometheus() -> None:
+    handed = metric(name="checkouts", kind="value", value=90.0, stable_value=100.0, max_ratio=0.95, critical=True)
+    assert watch(good, metrics=[handed])[0].verdict.outcome == "pass"
+    assert watch(good, metrics=[handed | {"value": 99.0}])[0].verdict.outcome == "fail"
+    assert watch(good, metrics=[handed | {"value": 0.0, "max_ratio": None, "floor": 1.0}])[0].verdict.outcome == "fail"
+
+
 def test_the_timeline_stays_small_and_loses_no_request() -> None:
     seen, _source = watch(silent, deadline=1000.0)
     assert len(seen.timeline) <= TIMELINE
@@ -189,8 +234,16 @@ def test_the_timeline_stays_small_and_loses_no_request() -> None:
         ({"quantile": 1.5}, r"metrics\[errors\]\.quantile must be"),
         ({"weight": 0}, r"metrics\[errors\]\.weight must be above 0"),
         ({"query": "up"}, "only such a one can have it"),
-        ({"kind": "value"}, "kind value needs a query"),
+        ({"kind": "value"}, "kind value needs a query or a value"),
+        ({"kind": "value", "query": "up", "value": 0.0, "limit": 1.0}, "kind value needs a query or a value"),
+        ({"value": 1.0}, "only such a one can have it"),
         ({"kind": "value", "query": "up"}, "set limit, floor or max_ratio"),
+        ({"kind": "rate"}, "set limit, floor or max_ratio"),
+        ({"kind": "http"}, "kind http needs a url"),
+        ({"url": "http://h"}, "kind http needs a url"),
+        ({"kind": "http", "url": "http://h", "limit": 1.0}, "kind http has no limit"),
+        ({"kind": "http", "url": "http://h", "pattern": "("}, r"pattern: '\(' is not a regular expression"),
+        ({"kind": "http", "url": "http://h", "timeout": 0.0}, r"timeout must be above 0"),
         ({"floor": 1.0}, "floor is for metrics of kind value"),
         ({"compare": False}, "without compare a limit is needed"),
     ],
@@ -205,8 +258,10 @@ def test_what_is_asked_as_a_whole_must_make_sense() -> None:
         asked.questions([metric(), metric()])
     with pytest.raises(InvalidInput, match="metrics is empty"):
         asked.questions([])
+    source = Scripted(Clock(), good)
+    source.name = "proxies"
     with pytest.raises(InvalidInput, match="needs prometheus_url"):
-        asked.queries([metric(kind="value", query="up", limit=1.0)], "proxies")
+        numbers.askers([metric(kind="value", query="up", limit=1.0)], source, "v2", "v1")
     for strange in ({"errors.rate": "x"}, {"errors.rate": 7}):
         with pytest.raises(InvalidInput, match="Give it back unchanged"):
             asked.evidence(strange)

@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the judge promises, held against many simulated canaries: few false alarms, faults found in time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import typing as t
+from collections import Counter
+
+import pytest
+import scipy.stats
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.looks import Question
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.metrics import Metric
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.rates import Tally
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.sources import Increment
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.watching import Observation
+from ansible_collections.meshops.canary.plugins.module_utils.commands.asked import DEFAULT
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ERRORS = Question(Metric("errors", critical=True), "errors")
+ISTIO = (0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0, math.inf)
+SIGMA = 0.5
+
+
+def failed(requests: int, rate: float, size: int, seed: int) -> Iterator[Tally]:
+    counts = scipy.stats.binom.rvs(requests, rate, size=size, random_state=seed)
+    return (Tally(requests, errors) for errors in counts.tolist())
+
+
+def took(requests: int, median: float, size: int, seed: int) -> Iterator[Counter[float]]:
+    """Lognormal response times, in the buckets of Istio's histograms, empty ones too, as a proxy has them."""
+    below = [0.0, *(scipy.stats.lognorm.cdf(bound, SIGMA, scale=median) for bound in ISTIO)]
+    shares = [after - before for before, after in itertools.pairwise(below)]
+    drawn = scipy.stats.multinomial.rvs(requests, shares, size=size, random_state=seed)
+    return (Counter(dict(zip(ISTIO, row, strict=True))) for row in drawn.tolist())
+
+
+def alarmed(observation: Observation, looks: Iterator[Increment], most: int) -> int | None:
+    """Return after how many looks there was an alarm, None for none within `most`."""
+    for number, increment in enumerate(itertools.islice(looks, most), 1):
+        observation.add(increment)
+        if observation.alarm():
+            return number
+    return None
+
+
+@pytest.mark.parametrize(("rate", "runs"), [(0.0001, 2500), (0.001, 2500), (0.01, 2500), (0.05, 2500)])
+def test_the_default_judge_raises_few_false_alarms_however_often_it_looks(rate: float, runs: int) -> None:
+    """10,000 comparisons of a version with itself: 20 looks at 100 requests a second, 10 % of them the canary's.
+
+    Times come every five seconds, as Envoy sums them up. alpha is 0.01 for each of the two metrics.
+    """
+    canary, stable = failed(10, rate, 20 * runs, 1), failed(90, rate, 20 * runs, 2)
+    mine, theirs = took(50, 20.0, 4 * runs, 3), took(450, 20.0, 4 * runs, 4)
+
+    def looks() -> Iterator[Increment]:
+        for number, pair in enumerate(zip(canary, stable, strict=True), 1):
+            times = {} if number % 5 else {"v2": next(mine), "v1": next(theirs)}
+            yield Increment({"v2": pair[0], "v1": pair[1]}, times)
+
+    wrong, came = 0, looks()
+    for _run in range(runs):
+        observation = Observation(DEFAULT, "v2", "v1")
+        increments = list(itertools.islice(came, 20))
+        wrong += bool(alarmed(observation, iter(increments), 20)) or observation.verdict().outcome == "fail"
+    assert wrong <= 0.02 * runs
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.02])
+def test_a_canary_that_has_all_requests_raises_few_false_alarms(rate: float) -> None:
+    """What stable did in 1,000 requests of the step before says only so much about its rate."""
+    runs = 1000
+    before, now = failed(1000, rate, runs, 5), failed(100, rate, 20 * runs, 6)
+    looks = (Increment({"v2": one}) for one in now)
+    wrong = 0
+    for stable in before:
+        remembered = {"errors.stable": [float(stable.requests), float(stable.errors)]}
+        observation = Observation([ERRORS], "v2", "v1", remembered)
+        increments = list(itertools.islice(looks, 20))
+        wrong += bool(alarmed(observation, iter(increments), 20)) or observation.verdict().outcome == "fail"
+    assert wrong <= 0.02 * runs
+
+
+@pytest.mark.parametrize(("good", "rate"), [(600, 0.001), (600, 0.01), (1800, 0.001), (1800, 0.01)])
+@pytest.mark.parametrize(("bad", "within"), [(0.5, 3), (0.05, 60)])
+def test_a_fault_that_begins_late_is_found_as_fast_as_an_early_one(
+    good: int, rate: float, bad: float, within: int
+) -> None:
+    """10 % of 200 requests a second. A good half hour once made 5 % errors take 147 s, and 50 % errors 10 s."""
+    for run in range(10):
+        observation = Observation([ERRORS], "v2", "v1")
+        canary, stable = failed(20, rate, good, 2 * run), failed(180, rate, good + within, 2 * run + 1)
+        sound = (Increment({"v2": mine, "v1": theirs}) for mine, theirs in zip(canary, stable, strict=False))
+        assert alarmed(observation, sound, good) is None
+        broken = (Increment({"v2": one, "v1": next(stable)}) for one in failed(20, bad, within, 100 + run))
+        assert alarmed(observation, broken, within), observation.evidence()
+
+
+@pytest.mark.parametrize("median", [20.0, 60.0, 130.0, 480.0, 900.0])
+def test_doubled_response_times_are_found_by_fifty_requests_of_each(median: float) -> None:
+    """By the default judge, in Istio's buckets, at the end of a watch: at least 95 of 100."""
+    runs = 400
+    found = 0
+    for mine, theirs in zip(took(50, 2 * median, runs, 7), took(50, median, runs, 8), strict=True):
+        observation = Observation(DEFAULT, "v2", "v1")
+        observation.add(Increment({"v2": Tally(50, 0), "v1": Tally(50, 0)}, {"v2": mine, "v1": theirs}))
+        (latency,) = (one for one in observation.verdict().judgements if one.metric == "latency")
+        found += latency.outcome == "fail"
+    assert found >= 0.95 * runs
