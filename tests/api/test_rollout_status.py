@@ -6,10 +6,15 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
+
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import seal
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
+    from support.kube import Kube
     from support.play import Player
 
 ADA = "ada@ops1/1"
@@ -71,3 +76,27 @@ def test_a_run_that_was_left_says_how_to_go_on_and_what_was_edited(direct: Direc
     shown = play("meshops.canary.status", ns=routed, service="reviews").task("Show")["msg"]
     assert f"    do:   {command}" in shown
     assert any(line.startswith("rollout v1 -> v2: observing, step 1 of 2 (10%)") for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("part", "edit", "said"),
+    [
+        ("events", lambda events: events[:-1], "entries are missing at the end"),
+        ("plan", lambda plan: {**plan, "adapt": True}, "plan: it is not the one that its hash was made of"),
+        ("run", lambda run: {**run, "reason": "all was well"}, "phase, reason or events"),
+    ],
+)
+def test_a_record_that_was_edited_is_named_and_an_untouched_one_is_intact(
+    direct: Direct, routed: str, kube: Kube, part: str, edit: t.Callable[[t.Any], t.Any], said: str
+) -> None:
+    direct("rollout", state="opened", **PLAN)
+    record(direct, "ready", "shifted")
+    before = direct("rollout", state="present")["report"]
+    assert (before["intact"], before["altered"], seal.altered(before)) == (True, [], [])
+    stored = kube.get("v1", "ConfigMap", "canary-rollout-reviews", routed)
+    assert stored
+    edited = json.dumps(edit(json.loads(stored["data"][part])))
+    kube.patch("v1", "ConfigMap", "canary-rollout-reviews", routed, {"data": {part: edited}})
+    after = direct("rollout", state="present")["report"]
+    assert after["intact"] is False
+    assert said in " ".join(after["altered"])

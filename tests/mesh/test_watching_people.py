@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What people see of a real rollout: the live line, the report, the metrics file, the dashboard, the past judged again."""
+"""What people see of a real rollout: the line, the report, the metrics, the dashboard, the past judged again."""
 
 from __future__ import annotations
 
