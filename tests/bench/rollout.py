@@ -16,6 +16,7 @@ import datetime
 import json
 import os
 import platform
+import resource
 import sys
 import tempfile
 import time
@@ -76,11 +77,21 @@ def under_load(stage: Stage, work: Callable[[], tuple[Figures, Later | None]]) -
 
 def whole(stage: Stage, **variables: t.Any) -> tuple[Figures, None]:
     """A good version from nothing to everything."""
-    began = time.time()
+    began, worked = time.time(), worked_so_far()
     told = report(stage.rollout("v3", steps=STEPS, rollout_retire_after=0, **variables))
-    took = time.time() - began
+    took, work = time.time() - began, worked_so_far() - worked
     lock, end = seconds_of(told["began"]), seconds_of(told["ended"])
-    return {"seconds of the command": round(took, 2), "seconds from lock to promotion": round(end - lock, 2)}, None
+    return {
+        "seconds of the command": round(took, 2),
+        "of which the playbook computed": round(work, 2),
+        "seconds from lock to promotion": round(end - lock, 2),
+    }, None
+
+
+def worked_so_far() -> float:
+    """Return the processor seconds of all programs that were run and have ended: no matter who else computes."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def whole_from_nothing(stage: Stage) -> tuple[Figures, None]:
