@@ -29,6 +29,7 @@ def status_table(services: Iterable[Told]) -> list[str]:
         lines += [_title(service), *_table([_row(one) for one in service["versions"]])]
         lines += [f"cohort {name}: {cohort['match']}" for name, cohort in service["cohorts"].items()]
         lines += _mirrors(service)
+        lines += _rollout(service.get("rollout"))
         lines += [f"note: {note}" for note in service["notes"]]
         lines += [
             f"{one['severity']}: {one['code']}: {one['object']}: {one['reason']}"
@@ -102,6 +103,26 @@ def _mirrors(service: Told) -> list[str]:
     ]
 
 
+def _rollout(run: Told | None) -> list[str]:
+    """Return where the last rollout stands, why, and what there is to do."""
+    if not run:
+        return []
+    phase = str(run["phase"]).replace("_", " ")
+    about = f"rollout {run['stable']} -> {run['canary']}: {phase}"
+    do = [f"    do:   {one}" for one in run["next"]]  # commands are copied, so they are not wrapped
+    if run["over"]:
+        return [f"{about} since {run['since']}", *do]
+    left = "" if run["seconds_left"] is None else f", {run['seconds_left']:.0f} s left"
+    held = f"held by {run['holder']} until {run['lease_until']}" if run["holder"] else "held by nobody"
+    lines = [
+        f"{about}, step {run['step']} of {run['steps']} ({_percent(run['weight'])}), since {run['since']}{left}; {held}"
+    ]
+    lines += _wrapped("waits for: ", run["waits_for"])
+    lines += _wrapped("why:  ", run["reason"])
+    lines += _wrapped("edit: ", run["drift"])
+    return [*lines, *do]
+
+
 def _percent(value: float | None) -> str:
     return UNKNOWN if value is None else f"{round(value, 2):g}%"
 
@@ -126,7 +147,7 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _wrapped(prefix: str, text: str) -> list[str]:
-    """Return the text in lines; commands stay whole, so that they can be copied."""
+    """Return the text in lines, none if it is empty; commands stay whole, so that they can be copied."""
     wrapper = textwrap.TextWrapper(
         width=WIDTH,
         initial_indent=f"    {prefix}",

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -16,7 +17,7 @@ Told = Mapping[str, t.Any]
 
 WIDTH: t.Final = 1080
 LEFT, RIGHT = 74, 16
-TOP, HEIGHT, GAP, BOTTOM = 34, 120, 48, 30
+TOP, HEIGHT, GAP, BOTTOM = 34, 120, 48, 48
 STEPS: t.Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
 TICKS: t.Final = 10
 
@@ -128,4 +129,7 @@ def _clock(began: float, ended: float, x: Callable[[float], float], y: float) ->
         at = x(began + passed)
         parts.append(f'<path class="grid" d="M{at} {y}v5"/>')
         parts.append(f'<text class="quiet middle" x="{at}" y="{y + 20}">{passed // 60}:{passed % 60:02d}</text>')
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    since = datetime.datetime.fromtimestamp(began, datetime.timezone.utc).strftime("%H:%M:%S")
+    parts.append(f'<text class="quiet middle" x="{middle}" y="{y + 40}">minutes and seconds since {since} UTC</text>')
     return parts

@@ -33,7 +33,9 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th { text-align: left; font-size: 12.5px; color: var(--quiet) }
 th, td { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--rule); vertical-align: top }
 tr:last-child td { border: 0 }
-ol, ul { margin: 0; padding-left: 22px }
+.short { white-space: nowrap }
+.plan { margin: 0; padding: 0; list-style: none }
+section p { margin: 0 0 6px }
 svg { display: block; width: 100%; height: auto }
 svg text { font-size: 12px; fill: var(--ink) }
 svg .title { font-weight: 600 }
@@ -52,9 +54,12 @@ svg circle.fail { fill: var(--bad) }
 .key { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 4px 20px;
   font-size: 13px; color: var(--quiet) }
 .key i { display: inline-block; width: 14px; height: 4px; margin-right: 6px; vertical-align: 3px; background: var(--c) }
+.key .area { height: 12px; vertical-align: -1px; opacity: .3 }
+.key .dot { width: 10px; height: 10px; border-radius: 5px; vertical-align: 0 }
+.key .event { width: 0; height: 14px; border-left: 2px dotted var(--quiet); background: none; vertical-align: -2px }
 """
-KEY: t.Final = (("--canary", "canary"), ("--stable", "stable"), ("--ink", "share measured"))
-HOW_TO_READ: t.Final = "The area is the share wanted, a dot is a verdict. Point at anything to see what it is."
+SHORT: t.Final = 24
+HOW_TO_READ: t.Final = "Point at anything to see what it is."
 
 
 def page(report: Told) -> str:
@@ -62,7 +67,9 @@ def page(report: Told) -> str:
     headline = escape(story.headline(report))
     tone = "good" if report["phase"] in story.GOOD else "bad" if report["phase"] in story.BAD else ""
     plan = "".join(f"<li>{escape(line)}</li>" for line in report["plan_text"])
-    key = "".join(f'<li><i style="--c: var({colour})"></i>{name}</li>' for colour, name in KEY)
+    key = "".join(
+        f'<li><i class="{css}" style="--c: var({ink})"></i>{escape(name)}</li>' for css, ink, name in _key(report)
+    )
     prose = "".join(f"<p>{escape(line)}</p>" for line in story.prose(report) if line)
     happened = _table(story.EVENTS, [story.event_cells(event) for event in report["events"]])
     verdicts = _table(story.VERDICTS, [story.verdict_cells(look) for look in story.looks(report)])
@@ -74,16 +81,37 @@ def page(report: Told) -> str:
 <section><h2>The course of it</h2><ul class="key">{key}<li>{HOW_TO_READ}</li></ul>
 {rollout_chart.chart(report)}</section>
 <section><h2>Verdicts</h2>{verdicts}</section>
-<section><h2>Plan</h2><ul>{plan}</ul></section>
+<section><h2>Plan</h2><ul class="plan">{plan}</ul></section>
 <section><h2>What happened</h2>{happened}</section>
 <footer><p class="{"" if report["intact"] else "bad"}">{escape(story.trust(report))}</p></footer>
 </main></body></html>
 """
 
 
+def _key(report: Told) -> tuple[tuple[str, str, str], ...]:
+    """Return what stands for what in the drawings: CSS class, colour, words."""
+    return (
+        ("line", "--canary", f"canary {report['canary']}"),
+        ("line", "--stable", f"stable {report['stable']}"),
+        ("area", "--canary", "share wanted"),
+        ("line", "--ink", "share measured"),
+        ("dot", "--good", "pass"),
+        ("dot", "--bad", "fail"),
+        ("dot", "--quiet", "no verdict"),
+        ("event", "--quiet", "entry of the trail"),
+    )
+
+
 def _table(headings: t.Iterable[str], rows: list[list[str]]) -> str:
     if not rows:
         return "<p>None.</p>"
     head = "".join(f"<th>{escape(name)}</th>" for name in headings)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(text: str) -> str:
+    """Return a cell; numbers with their unit, times and names are not wrapped."""
+    words = ["short"] if len(text) <= SHORT else []
+    words += {"pass": ["good"], "fail": ["bad"]}.get(text, [])
+    return f'<td class="{" ".join(words)}">{escape(text)}</td>'

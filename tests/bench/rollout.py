@@ -16,6 +16,7 @@ import datetime
 import json
 import os
 import platform
+import resource
 import sys
 import tempfile
 import time
@@ -42,7 +43,7 @@ if t.TYPE_CHECKING:
 
     from lab.traffic import Measurement
 
-LOAD = Load(seconds=200, rate=250, connections=6, limit=200)
+LOAD = Load(seconds=300, rate=250, connections=6, limit=300)
 STEPS = [{"weight": weight, "pause": 0, "analysis": False} for weight in (10, 25, 50, 100)]
 AWAY = 20  # seconds the playbook is gone
 HELD = 8  # seconds a share is kept where the share itself is measured
@@ -76,11 +77,21 @@ def under_load(stage: Stage, work: Callable[[], tuple[Figures, Later | None]]) -
 
 def whole(stage: Stage, **variables: t.Any) -> tuple[Figures, None]:
     """A good version from nothing to everything."""
-    began = time.time()
+    began, worked = time.time(), worked_so_far()
     told = report(stage.rollout("v3", steps=STEPS, rollout_retire_after=0, **variables))
-    took = time.time() - began
+    took, work = time.time() - began, worked_so_far() - worked
     lock, end = seconds_of(told["began"]), seconds_of(told["ended"])
-    return {"seconds of the command": round(took, 2), "seconds from lock to promotion": round(end - lock, 2)}, None
+    return {
+        "seconds of the command": round(took, 2),
+        "of which the playbook computed": round(work, 2),
+        "seconds from lock to promotion": round(end - lock, 2),
+    }, None
+
+
+def worked_so_far() -> float:
+    """Return the processor seconds of all programs that were run and have ended: no matter who else computes."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def whole_from_nothing(stage: Stage) -> tuple[Figures, None]:
@@ -226,11 +237,11 @@ class Work(t.NamedTuple):
 
 WORKS = (
     Work("whole canary, pods up", whole, times=3),
-    Work("whole canary, pods starting", whole_from_nothing, times=3),
     Work("taken back at 25 %", taken_back, times=3, broken=True),
     Work("third version at 50 %", third_version),
     Work("share while promoting", share_while_promoting),
     Work("killed at 25 % for 20 s", killed_and_resumed),
+    Work("whole canary, pods starting", whole_from_nothing, times=2),
     Work("take-over of a running service", taken_over),
 )
 
@@ -238,6 +249,9 @@ WORKS = (
 def measure(stage: Stage, work: Work) -> list[Figures]:
     """Return what was measured, each time."""
     found: list[Figures] = []
+    scaled(stage, "v3", 1)
+    stage.kube.wait_until(lambda: len(stage.pods("v3")) == 1, 120, "the only pod of v3")
+    stage.kube.wait_available(["reviews-v3"], stage.shop.namespace)
     if work.broken:
         stage.break_version("v3", FAULT_ERROR_RATE=0.5)
     for _again in range(work.times):
@@ -264,11 +278,15 @@ def main() -> int:
         kube.wait_available(["reviews-v2"], shop.namespace)
         for work in wanted:
             works[work.name] = measure(stage, work)
+            write({"measured": measured_on, "machine": machine, "works": works})
+    return 0
+
+
+def write(told: Figures) -> None:
+    """Write what there is so far; a work that fails takes nothing from those before it."""
     out = ROOT / "out" / "rollout.json"
     out.parent.mkdir(exist_ok=True)
-    told = {"measured": measured_on, "machine": machine, "works": works}
     out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

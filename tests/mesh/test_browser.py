@@ -7,14 +7,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import typing as t
 import urllib.parse
 
 import pytest
-
-from lab.kindlab import host
+from support.browser import OPTIONS, program
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +21,6 @@ if t.TYPE_CHECKING:
 
 pytestmark = pytest.mark.mesh
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-# Chromium as root and in containers has no sandbox; the rest keeps it from talking to anybody but the page.
-OPTIONS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--no-pings"),
-)
 MILLISECONDS_OF_PAGE_TIME = 4000
 SIGN_IN = """<form id=f method=post action="{url}/login">
 <input name=username value={user}><input name=passwd value=x></form>
@@ -37,10 +29,7 @@ SIGN_IN = """<form id=f method=post action="{url}/login">
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    """The browser that is there, else Debian's."""
-    if not any(map(shutil.which, PROGRAMS)):
-        host.require({"chromium": "chromium"}, "the browser test")
-    return next(filter(None, map(shutil.which, PROGRAMS)))
+    return program()
 
 
 def see(shop: Shop, browser: str, folder: Path, user: str = "") -> list[str]:

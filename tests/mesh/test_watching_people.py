@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What people see of a real rollout: the live line, the metrics file, the dashboard, and the past judged again."""
+"""What people see of a real rollout: the line, the report, the metrics, the dashboard, the past judged again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import jsonschema
 import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import seal
+from support import browser
 from support.rollouts import LOAD, QUICK, Stage
 
 if t.TYPE_CHECKING:
@@ -21,8 +24,13 @@ if t.TYPE_CHECKING:
 
 pytestmark = pytest.mark.mesh
 
-DASHBOARD = Path(__file__).resolve().parents[2] / "docs" / "grafana-dashboard.json"
+ROOT = Path(__file__).resolve().parents[2]
+DASHBOARD = ROOT / "docs" / "grafana-dashboard.json"
+SCHEMA = ROOT / "docs" / "rollout-report.schema.json"
+OUT = ROOT / "out" / "rollouts"
 FAILING = 0.3
+WINDOW = {"width": 1180, "height": 1900}
+BLANK = 60_000  # bytes; a page of that size with a headline alone is a picture of 11,000
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +52,7 @@ def seen(whole_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> tuple[
                 service="reviews",
                 ns=whole_stage.shop.namespace,
                 canary="v3",
-                **{**QUICK, "steps": [{"weight": 5, "analysis": False}, 20, 100], "pause": 25},
+                **{**QUICK, "steps": [{"weight": 5, "analysis": False}, 20, 100], "pause": 25, "report_dir": str(OUT)},
                 textfile=str(metrics),
             )
     finally:
@@ -68,6 +76,29 @@ def test_each_thing_that_happens_is_a_line(seen: tuple[list[str], Path]) -> None
     places = [next((place for place, line in enumerate(told) if re.match(one, line)), None) for one in wanted]
     assert None not in places, dict(zip(wanted, places, strict=True))
     assert places == sorted(t.cast("list[int]", places))
+
+
+def test_the_report_is_valid_and_as_it_was_written(seen: tuple[list[str], Path], whole_stage: Stage) -> None:
+    report = json.loads((OUT / f"reviews-{whole_stage.run()['id']}.json").read_text(encoding="utf-8"))
+    schema = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    assert [f"{error.json_path}: {error.message}" for error in schema.iter_errors(report)] == []
+    assert report["phase"] == "rolled_back"
+    assert seal.altered(report) == []
+    assert seal.altered({**report, "harmed": 0, "events": report["events"][:-1]})
+
+
+def test_the_report_is_a_page_with_something_on_it(
+    seen: tuple[list[str], Path], whole_stage: Stage, tmp_path: Path
+) -> None:
+    """The pictures stay in out/rollouts, to be looked at."""
+    page = OUT / f"reviews-{whole_stage.run()['id']}.html"
+    for name, dark in (("light", False), ("dark", True)):
+        picture = page.with_name(f"{page.stem}-{name}.png")
+        browser.photograph(page, picture, tmp_path / name, dark=dark, **WINDOW)
+        assert browser.size(picture) == (WINDOW["width"], WINDOW["height"])
+        assert picture.stat().st_size > BLANK
+    both = [page.with_name(f"{page.stem}-{name}.png").read_bytes() for name in ("light", "dark")]
+    assert both[0] != both[1]
 
 
 def test_the_file_says_how_it_ended_and_nothing_is_beside_it(seen: tuple[list[str], Path]) -> None:

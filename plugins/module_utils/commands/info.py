@@ -14,7 +14,7 @@ from ..prometheus import Prometheus
 from ..routes import overview, plan, preflight
 from ..routes.hosts import ServiceRef
 from ..routes.snapshot import PLURALS, identity
-from . import measuring, rights
+from . import measuring, rights, run_status
 from .argspec import CONNECTION, PROMETHEUS, SERVICE, ArgSpec
 from .convergence import wait_for_proxies
 from .reading import Reader
@@ -104,6 +104,7 @@ class _Told:
             "versions": overview.versions(self._snapshot, self._service, description, measured),
             "measured": measured,
             "proxies": self._proxies(description),
+            "rollout": run_status.status(self._cluster, self._service, description["weights"], self._notes),
             "findings": [finding.as_dict() for finding in findings],
             "notes": self._notes,
         }

@@ -81,6 +81,37 @@ def test_a_version_nobody_routes_to_but_that_answers_is_shown() -> None:
     assert " 9 " in lines[2]
 
 
+ROLLOUT = {
+    "phase": "observing", "over": False, "stable": "v1", "canary": "v2", "step": 2, "steps": 4, "weight": 10.0,
+    "since": "2026-11-25T21:07:12Z", "seconds_left": 566.0, "waits_for": "enough evidence for a verdict", "reason": "",
+    "holder": "ada@ops1/4711", "lease_until": "2026-11-25T21:22:12Z", "drift": "", "next": [],
+}  # fmt: skip
+
+
+def rollout_lines(**fields: t.Any) -> list[str]:
+    return filters.status_table([told(reviews.healthy(), COUNTED, rollout={**ROLLOUT, **fields})])[4:]
+
+
+def test_a_rollout_says_where_it_stands_and_who_holds_it() -> None:
+    assert rollout_lines() == [
+        "rollout v1 -> v2: observing, step 2 of 4 (10%), since 2026-11-25T21:07:12Z, 566 s left; "
+        "held by ada@ops1/4711 until 2026-11-25T21:22:12Z",
+        "    waits for: enough evidence for a verdict",
+    ]
+
+
+def test_a_rollout_nobody_works_on_says_what_to_do_in_one_line() -> None:
+    command = "to go on: ansible-playbook meshops.canary.rollout " + "-e very=long " * 12
+    lines = rollout_lines(holder="", reason="why", drift="reviews: v1 90% -> 70%", next=[command])
+    assert lines[0].endswith("; held by nobody")
+    assert lines[2:] == ["    why:  why", "    edit: reviews: v1 90% -> 70%", f"    do:   {command}"]
+
+
+def test_a_rollout_that_is_over_is_one_line() -> None:
+    assert rollout_lines(over=True, phase="rolled_back") == ["rollout v1 -> v2: rolled back since 2026-11-25T21:07:12Z"]
+    assert filters.status_table([told(reviews.healthy(), COUNTED, rollout=None)])[4:] == []
+
+
 def test_errors_and_warnings_stand_below_but_notes_do_not() -> None:
     lists = reviews.healthy()
     del lists["namespaces"]
