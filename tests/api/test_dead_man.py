@@ -123,8 +123,7 @@ def test_the_requests_go_back_and_the_next_run_ends_it(watched: Watched) -> None
     assert watched.events() == [done]
     assert watched.lease()["spec"]["holderIdentity"] == ""
     seen = watched.present()
-    assert seen["run"]["phase"] == "rolling_back"
-    assert seen["report"]["intact"]
+    assert (seen["run"]["phase"], seen["report"]["intact"]) == ("rolling_back", True)
     last = seen["report"]["events"][-1]
     assert (last["event"], last["from"], last["to"], last["by"]) == (
         "error", "observing", "rolling_back", f"dead-man/{watched.job}",
