@@ -14,7 +14,8 @@ options:
   steps:
     description:
       - The canary's percents, as C([1, 10, 50, 100]), or dictionaries with C(weight) and any of C(pause), C(deadline),
-        C(gate), C(gate_seconds), C(analysis) (as the options here) and C(replicas), the ready pods the step needs at least.
+        C(gate), C(gate_seconds), C(gate_default), C(analysis) (as the options here) and C(replicas), the ready pods the
+        step needs at least.
       - The last step is always 100 percent; it is added if it is missing.
     type: list
     elements: raw
@@ -41,19 +42,25 @@ options:
     type: float
   gate:
     description:
-      - What stands between a good step and the next. V(none) nothing, V(timed) O(gate_seconds), V(manual) somebody's
-        approval within O(gate_seconds), else the rollout goes back. Default is V(none).
+      - What stands between a good step and the next. V(none) nothing, V(timed) O(gate_seconds) that end with a good
+        verdict, V(manual) somebody's approval within O(gate_seconds), else O(gate_default). Default is V(none).
+      - A timed gate without a verdict is held for O(deadline) more; then the rollout goes back.
     type: str
     choices: [none, timed, manual]
   gate_seconds:
     description: Seconds of O(gate). Default is 3600.
     type: float
+  gate_default:
+    description: What a manual gate does that nobody answers, V(rollback) or V(continue). Default is V(rollback).
+    type: str
+    choices: [rollback, continue]
   analysis:
     description: Whether steps are judged at all. Default is V(true).
     type: bool
   keep:
     description:
       - Percents of other versions that keep theirs, by version. O(stable) and O(canary) share the rest.
+      - A rollout is refused where a version that is not named here has requests, unless O(supersede).
     type: dict
     default: {}
   adapt:

@@ -51,9 +51,63 @@ def rollout_pods(
     return max(int(least), needed)
 
 
+def rollout_changes(
+    versions: Sequence[Mapping[str, t.Any]],
+    steps: Sequence[Mapping[str, t.Any]],
+    stable: str,
+    canary: str,
+    *,
+    capacity: bool = True,
+    headroom: float = 1.2,
+    old_replicas: t.Any = "",
+) -> list[str]:
+    """Return, by the load of now, a line for each change of objects that is planned after the first one of the routes.
+
+    steps: as canary_rollout returns them. capacity, old_replicas: as the role rollout has them.
+    """
+    by_name = {str(one.get("version")): one for one in versions}
+    old, new = by_name.get(stable, {}), by_name.get(canary, {})
+    lines, had = [], _floor(new)
+    if capacity and old.get("hpa"):
+        lines.append(f"before step 1 (planned): {_pods(old, _floor(old), int(old.get('desired') or 0))}")
+    for number, step in enumerate(steps, 1):
+        shares = ", ".join(f"{version} {percent:g}%" for version, percent in step["weights"].items())
+        needed = int(step.get("replicas") or 0)
+        if capacity:
+            least = max(1, needed)
+            needed = rollout_pods(versions, stable, canary, step["weight"], least=least, headroom=headroom)
+        pods = _pods(new, had, needed)
+        had = max(had, needed)
+        lines.append(f"step {number} (planned): routes {shares}{'; ' if pods else ''}{pods}")
+    for version, floor in ((old, _floor(old)), (new, _floor(new))):
+        if capacity and version.get("hpa"):
+            lines.append(f"at the end (planned): {_object(version)} {floor} again")
+    if str(old_replicas):
+        lines.append(f"at the end (planned): {_object(old)} {old_replicas}, when it gets no request any more")
+    return [line for line in lines if not line.endswith(": ")]
+
+
+def _floor(version: Mapping[str, t.Any]) -> int:
+    """Return the pods it has without us: its autoscaler's floor, or as many as its Deployment wants."""
+    hpa = version.get("hpa")
+    return int(hpa.get("minimum") or 1) if hpa else int(version.get("desired") or 0)
+
+
+def _pods(version: Mapping[str, t.Any], had: int, needed: int) -> str:
+    limit = int((version.get("hpa") or {}).get("maximum") or needed)
+    pods = min(needed, limit)
+    return f"{_object(version)} {had} -> {pods}" if pods > had else ""
+
+
+def _object(version: Mapping[str, t.Any]) -> str:
+    if version.get("hpa"):
+        return f"HorizontalPodAutoscaler {version['hpa']['name']}: minReplicas"
+    return f"Deployment {', '.join(version.get('deployments') or ('?',))}: replicas"
+
+
 class FilterModule:
-    """Filter of canary_info's versions."""
+    """Filters of canary_info's versions."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        """Return the filter by name."""
-        return {"rollout_pods": rollout_pods}
+        """Return the filters by name."""
+        return {"rollout_pods": rollout_pods, "rollout_changes": rollout_changes}

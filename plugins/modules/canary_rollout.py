@@ -25,10 +25,12 @@ options:
       - V(opened) takes the lock and begins the rollout, or goes on with one that was left unfinished.
       - V(recorded) tells what happened (O(event)) and returns what is next.
       - V(kept) renews the lock until the playbook ends or is killed, for a task with C(async); see O(dead_man). Needs O(holder).
+      - V(aborted) ends an unfinished rollout from outside, taking the lock from a living run too, which finds it lost
+        before it writes again. The rollout is then V(rolling_back). Without an unfinished one nothing is done.
       - V(closed) gives the lock back. The record stays until the next rollout of the service.
       - V(present) only tells where the rollout stands.
     type: str
-    choices: [opened, recorded, kept, closed, present]
+    choices: [opened, recorded, kept, aborted, closed, present]
     default: present
   stable:
     description: Version that has the requests now. Needed for O(state=opened).
@@ -49,15 +51,17 @@ options:
     description:
       - What to do if somebody changed the weights while the rollout was under way. V(stop) refuses and shows the
         difference, V(adopt) goes on from what is there, V(restore) puts the rollout's own weights back.
-      - Looked at when a rollout goes on, and before each step with O(event=ready), where V(stop) ends it.
-      - A rollout that goes back is not kept from it; whoever is in doubt gets stable.
+      - Looked at when a rollout goes on, and with each event after which routes or pods are written, where V(stop) ends it.
+        It goes on when it is opened again with V(adopt) or V(restore), or when the edit is undone.
+      - A rollout that goes back is not kept from it, nor is a canary whose last verdict was a failure.
     type: str
     choices: [stop, adopt, restore]
     default: stop
   supersede:
     description:
       - Whether to begin in place of an unfinished rollout with another plan, even of one that is alive while it judges
-        or waits at a gate. Versions that are not in the new plan get no requests any more from its first step on.
+        or waits at a gate. Versions that are not in the new plan get no requests any more from its first step on. The
+        trail of the superseded one is kept beside the new one's, see O(run).
     type: bool
     default: false
   holder:
@@ -67,18 +71,22 @@ options:
       - Where tasks do not run on the controller, give RV(run.holder) of O(state=opened) to the tasks after it.
     type: str
   lease_seconds:
-    description: Seconds after which the lock of a holder that is not heard of ends. Every task renews it.
+    description: Seconds at least after which the lock of a silent holder ends. It outlasts all waits of the plan.
     type: int
     default: 900
+  run:
+    description: RV(run.id) a task belongs to. Refused if another run has taken its place, whose report V(closed) still has.
+    type: str
   event:
     description:
       - What happened, for O(state=recorded). Which events are possible depends on the phase.
       - V(ready) the pods for the next share are, V(shifted) every proxy holds the new routes; V(pass), V(fail) and
-        V(inconclusive) are verdicts; V(approved) and V(rejected) answer a gate; V(done) ends promotion and rollback;
+        V(inconclusive) are verdicts; V(approved) and V(rejected) answer a gate; V(drained) says that a version gets no
+        requests any more; V(done) ends promotion and rollback;
         V(deadline), V(abort), V(error) and V(drift) are what can go wrong.
       - V(last_step) and V(step_back) follow by themselves.
     type: str
-    choices: [ready, shifted, pass, fail, inconclusive, approved, rejected, last_step, step_back, deadline, drift, abort, error, done]
+    choices: [ready, shifted, pass, fail, inconclusive, approved, rejected, last_step, step_back, drained, deadline, drift, abort, error, done]
   verdict:
     description: What M(meshops.canary.canary_analysis) returned, to be kept in the trail.
     type: dict
@@ -105,7 +113,7 @@ attributes:
   idempotent:
     support: partial
     details:
-      - Opening a rollout that is promoted, and still is, changes nothing. Recording an event is no state but a step.
+      - Opening a rollout that is promoted, and still is, changes nothing. Recording is no state but a step.
 notes:
   - By pods (O(route_api=replicas)) the last step is below 100 percent, for all pods are new by the promotion. A share counts as kept while the
     canary has the pods that were written for it, whatever an autoscaler does to stable's.
@@ -145,14 +153,7 @@ EXAMPLES = r"""
         gate: manual
   register: rollout
 
-- name: Give the canary the share of the step
-  meshops.canary.canary_weight:
-    service: reviews
-    namespace: bookinfo
-    weights: "{{ rollout.run.weights_wanted }}"
-  when: rollout.run.phase == 'shifting'
-
-- name: Say that every proxy holds it
+- name: Say that every proxy holds the share, which canary_weight has written
   meshops.canary.canary_rollout:
     service: reviews
     namespace: bookinfo
@@ -160,18 +161,7 @@ EXAMPLES = r"""
     event: shifted
   register: rollout
 
-- name: Judge the step
-  meshops.canary.canary_analysis:
-    service: reviews
-    namespace: bookinfo
-    stable: v1
-    canary: v2
-    watch: "{{ rollout.step.pause }}"
-    deadline: "{{ rollout.run.seconds_left }}"
-    evidence: "{{ rollout.run.evidence }}"
-  register: judged
-
-- name: Record the verdict, and learn what is next
+- name: Record the verdict of canary_analysis, and learn what is next
   meshops.canary.canary_rollout:
     service: reviews
     namespace: bookinfo
@@ -217,6 +207,8 @@ run:
       description: Percents the routes must have in this phase, by version.
       type: dict
       sample: {v1: 90.0, v2: 10.0}
+    stopped_in: {description: "Phase in which it was stopped.", type: str}
+    doubted: {description: "Whether the last verdict was a weak failure.", type: bool}
     image_before: {description: "Image that stable had at first, with O(route_api=replicas), else empty.", type: str}
     written: {description: "Percents that were last written, by version.", type: dict}
     safe: {description: "Percents to go back to.", type: dict}
@@ -233,9 +225,9 @@ step:
   description: The step the rollout is at, with all its fields.
   returned: success
   type: dict
-  sample: {weight: 10.0, pause: 30.0, deadline: 600.0, replicas: null, gate: none, gate_seconds: 3600.0, analysis: true}
+  sample: {weight: 10.0, pause: 30.0, deadline: 600.0, replicas: null, gate: none, gate_seconds: 3600.0, gate_default: rollback, analysis: true}
 steps:
-  description: All steps.
+  description: All steps, each with the C(weights) that its routes have.
   returned: success
   type: list
   elements: dict
@@ -277,7 +269,7 @@ api_requests:
   type: dict
   sample: {get: 4, patch: 2, post: 1, delete: 0}
 error_code:
-  description: Kind of failure, such as V(held) (somebody else has the lock), V(drift), V(refused), V(conflict).
+  description: Kind of failure, such as V(held) (somebody else has the lock), V(superseded), V(drift), V(refused), V(conflict).
   returned: failure
   type: str
   sample: held

@@ -163,6 +163,9 @@ def test_somebody_else_takes_everything_back(rollout: Rollout, direct: Direct) -
     assert (aborted["run"]["holder"], aborted["run"]["reason"]) == (BOB, "bob took it back")
     lost = direct("rollout", state="recorded", event="ready", run=run, holder=ADA, fails=True)
     assert lost["error_code"] == "held"
+    late = direct("rollout", state="recorded", event="done", holder=BOB, fails=True)
+    assert late["error_code"] == "conflict"
+    assert "v2 has 10% of the requests and not 0%" in late["msg"], "what the other run wrote last is seen"
     rollout.shift(aborted["run"]["weights_wanted"])
     assert direct("rollout", state="recorded", event="done", holder=BOB)["run"]["phase"] == "rolled_back"
     assert direct("rollout", state="closed", holder=BOB)["report"]["intact"]

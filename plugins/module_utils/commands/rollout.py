@@ -171,6 +171,8 @@ class _Task:
         except machine.Impossible as error:
             possible = ", ".join(sorted(machine.possible(before.phase))) or "none, it is over"
             raise InvalidInput(f"event: {error}; possible now: {possible}.") from error
+        if event == "done" and not rollout.by_pods:
+            self._prove_the_end(stored)
         if steering.about_to_write(stored.run):
             drift = steering.drift(rollout, before, found := self._weights(stored))
             if drift:
@@ -185,6 +187,18 @@ class _Task:
             if entry["from"] != entry["to"]:
                 self._announce(stored, entry["event"], entry["reason"])
         return {**self._told(stored, drift=drift), "changed": True}
+
+    def _prove_the_end(self, stored: Stored) -> None:
+        """Raise Conflict if the canary has not what is its own in the end: a run that lost its lock may write last."""
+        canary = stored.rollout.canary
+        found = self._weights(stored).get(canary, 0.0)
+        wanted = steering.weights_wanted(stored.rollout, stored.run).get(canary, 0.0)
+        if abs(found - wanted) > steering.EQUAL:
+            raise Conflict(
+                f"{canary} has {found:g}% of the requests and not {wanted:g}%: somebody wrote the routes of "
+                f"{self._service.name} in between. Write run.weights_wanted again, by canary_weight, and record this "
+                "again; the role does both when it is run again."
+            )
 
     def closed(self) -> dict[str, t.Any]:
         """Give the lock back and return everything for a report."""

@@ -52,7 +52,7 @@ def told(
             "dead_man": (stored.dead_man or {}).get("job", ""),
         },
         "step": step.as_dict(),
-        "steps": [one.as_dict() for one in rollout.steps],
+        "steps": [{**one.as_dict(), "weights": rollout.weights(one.weight)} for one in rollout.steps],
         "plan_text": steering.in_lines(rollout),
         "events": len(stored.events),
         "drift": drift,

@@ -57,7 +57,8 @@ _TABLE: t.Final[dict[Phase, dict[Event, Phase]]] = {
         "pass": "gated", "step_back": "shifting", "inconclusive": "observing",
         "deadline": "rolling_back", "drift": "stopped",
     },
-    # Judging goes on while somebody decides, so a verdict of `fail` still counts here.
+    # A timed gate judges on, and its verdict counts; while a manual one waits nobody judges (statistics must not be
+    # looked at in pieces), but whoever does may say `fail`.
     "gated": {
         **_BACK,
         "approved": "preparing", "last_step": "promoting", "rejected": "rolling_back",

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.meshops.canary.plugins.filter.rollout_pods import rollout_pods
+from ansible_collections.meshops.canary.plugins.filter.rollout_pods import rollout_changes, rollout_pods
 
 
 def versions(
@@ -55,3 +55,40 @@ def test_headroom_is_a_factor_on_the_measured_load() -> None:
 def test_a_version_that_is_not_there_is_named() -> None:
     with pytest.raises(AnsibleFilterError, match="no version v9, only v1, v2"):
         rollout_pods(versions(1, 100), "v1", "v9", 10)
+
+
+STEPS = [
+    {"weight": 10.0, "replicas": None, "weights": {"v1": 90.0, "v2": 10.0}},
+    {"weight": 100.0, "replicas": 4, "weights": {"v1": 0.0, "v2": 100.0}},
+]
+
+
+def test_the_changes_of_a_rollout_by_deployments() -> None:
+    old, new = versions(3, 100)
+    planned = rollout_changes([{**old, "deployments": ["a"]}, {**new, "deployments": ["b"]}], STEPS, "v1", "v2")
+    assert planned == [
+        "step 1 (planned): routes v1 90%, v2 10%",
+        "step 2 (planned): routes v1 0%, v2 100%; Deployment b: replicas 1 -> 4",
+    ]
+
+
+def test_the_changes_of_a_rollout_by_autoscalers() -> None:
+    old, new = versions(8, 100, 50, 50)
+    hpa = {"minimum": 2, "maximum": 6, "cpu": 50, "cpu_target": 50}
+    both = [{**old, "hpa": {**hpa, "name": "one", "maximum": 10}}, {**new, "hpa": {**hpa, "name": "two"}}]
+    assert rollout_changes(both, STEPS, "v1", "v2", old_replicas=1) == [
+        "before step 1 (planned): HorizontalPodAutoscaler one: minReplicas 2 -> 8",
+        "step 1 (planned): routes v1 90%, v2 10%",
+        "step 2 (planned): routes v1 0%, v2 100%; HorizontalPodAutoscaler two: minReplicas 2 -> 6",
+        "at the end (planned): HorizontalPodAutoscaler one: minReplicas 2 again",
+        "at the end (planned): HorizontalPodAutoscaler two: minReplicas 2 again",
+        "at the end (planned): HorizontalPodAutoscaler one: minReplicas 1, when it gets no request any more",
+    ]
+
+
+def test_without_capacity_a_step_gets_its_replicas_alone() -> None:
+    old, new = versions(8, 100)
+    new["deployments"] = ["b"]
+    planned = rollout_changes([old, new], STEPS, "v1", "v2", capacity=False)
+    assert planned[1].endswith("; Deployment b: replicas 1 -> 4")
+    assert len(planned) == 2
