@@ -220,9 +220,8 @@ class _Task:
 
         Only from a template whose pods have never all been ready; what was once rolled out fails for another reason.
         """
-        by_hand = (
-            f"Mend what fails, or go back by hand: kubectl -n {self._service.namespace} rollout undo deployment/{name}"
-        )
+        undo = f"kubectl -n {self._service.namespace} rollout undo deployment/{name}"
+        by_hand = f"Mend what fails, or go back: {'state=absent' if name == self._known.canary_name else undo}"
         try:
             never_ended, template = self._rollouts.template_before(name)
             if template is not None:
