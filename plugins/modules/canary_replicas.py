@@ -68,10 +68,9 @@ options:
       - With O(total) a share that is further off is refused, as it is where an autoscaler owns stable's pods.
     type: float
   labels:
-    description:
-      - Labels of the canary's pods beside C(track=canary), over those of stable's. Used when the canary is created.
-      - >-
-        Needed where stable's selector would match the canary's pods, as with V({version: v2}) beside stable pods selected by C(version=v1).
+    description: >-
+      Labels of the canary's pods beside C(track=canary), over those of stable's. Used when the canary is created.
+      Needed where stable's selector would match the canary's pods, as with V({version: v2}) beside stable pods selected by C(version=v1).
     type: dict
     default: {}
   state:
@@ -85,9 +84,9 @@ options:
     choices: [present, updated, promoted, absent]
     default: present
   preflight:
-    description:
-      - Whether to look before writing for what would harm traffic or be undone, such as another tool that writes the Deployment, a strategy that ends
-        all pods at once, or a missing readiness probe. Errors refuse the change, warnings are shown. Going back is never refused.
+    description: >-
+      Whether to look before writing for what would harm traffic or be undone, such as another tool that writes the Deployment, a strategy that ends
+      all pods at once, or a missing readiness probe. Errors refuse the change, warnings are shown. Going back is never refused.
     type: bool
     default: true
   force:
@@ -100,9 +99,9 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description:
-      - Seconds after which a rollout counts as failed. It also does when Kubernetes gives it up (C(progressDeadlineSeconds)), and as soon as a container can
-        only go on failing, with an image that cannot be pulled or a third crash.
+    description: >-
+      Seconds after which a rollout counts as failed. It also does when Kubernetes gives it up (C(progressDeadlineSeconds)), and as soon as a container can
+      only go on failing, with an image that cannot be pulled or a third crash.
     type: float
     default: 300.0
 extends_documentation_fragment:
@@ -133,7 +132,6 @@ EXAMPLES = r"""
     service: shop
     namespace: bookinfo
     share: 50
-    max_error: 5
   check_mode: true
   diff: true
 

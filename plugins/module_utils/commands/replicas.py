@@ -86,12 +86,13 @@ class _Task:
     ) -> None:
         self._cluster, self._params, self._check_mode, self._log = cluster, params, check_mode, log
         self._service = ServiceRef(params["service"], params["namespace"])
-        names = ("deployment", "canary", "container", "image", "max_error", "total")
+        names = ("deployment", "canary", "container", "image", "total")
         how_much = ("share", "replicas") if params["state"] == "present" else ()
         self._wanted = Wanted(
             **{name: params[name] for name in (*names, *how_much)},
             labels={str(key): str(value) for key, value in params["labels"].items()},
             promotes=params["state"] == "promoted",
+            max_error=None if (params["max_error"] or 0) >= 100 else params["max_error"],  # no share is further off
         )
         self._rollouts = Rollouts(cluster, params["namespace"], log)
         self._done: list[dict[str, t.Any]] = []
@@ -219,9 +220,8 @@ class _Task:
 
         Only from a template whose pods have never all been ready; what was once rolled out fails for another reason.
         """
-        by_hand = (
-            f"Mend what fails, or go back by hand: kubectl -n {self._service.namespace} rollout undo deployment/{name}"
-        )
+        undo = f"kubectl -n {self._service.namespace} rollout undo deployment/{name}"
+        by_hand = f"Mend what fails, or go back: {'state=absent' if name == self._known.canary_name else undo}"
         try:
             never_ended, template = self._rollouts.template_before(name)
             if template is not None:

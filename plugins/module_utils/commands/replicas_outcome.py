@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 
     Result = dict[str, t.Any]
 
-_KEPT: t.Final = ("service", "namespace", "route_api", "weights", "weights_before", "objects", "api_requests")
+_KEPT: t.Final = ("service", "namespace", "route_api", "weights", "api_requests")
 
 
 def combined(done: Sequence[Result], pair: Pair, wanted: Wanted, hpa: str, progress: Sequence[str]) -> Result:
@@ -36,6 +36,7 @@ def combined(done: Sequence[Result], pair: Pair, wanted: Wanted, hpa: str, progr
         "deployment": pair.stable["metadata"]["name"],
         "canary": pair.canary_name,
         "hpa": hpa,
+        "objects": _objects(done),
         "patch": [patch for one in done for patch in one["patch"]],
         "findings": list({tuple(one.items()): one for plan in done for one in plan["findings"]}.values()),
         "progress": list(progress),
@@ -56,6 +57,15 @@ def _advice(pair: Pair, wanted: Wanted, hpa: str) -> Result:
     stable = got.stable - pair.beside + desired(pair.stable)
     pods = {"pods": got.canary, "beside": got.stable, "stable": stable}
     return {"advice": ratio.advice(share, got) + follows, "share": {**numbers, **pods}}
+
+
+def _objects(done: Sequence[Result]) -> list[Result]:
+    """Return each Deployment once, changed if one of the plans changed it."""
+    found: dict[tuple[str, str], Result] = {}
+    for one in (one for plan in done for one in plan["objects"]):
+        known = found.setdefault((one["kind"], one["name"]), dict(one))
+        known["changed"] |= one["changed"]
+    return list(found.values())
 
 
 def _diff(done: Sequence[Result]) -> dict[str, str]:
