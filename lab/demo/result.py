@@ -55,8 +55,8 @@ class Stage:
 
     commands: what was run, as the user would type it. began, ended: seconds since the epoch; `changed_at` is when the
     playbook had ended and measuring began. notes: sentences worth reading. troubles: why it failed, if it did.
-    lost: failed requests of the load that runs through the whole demo. harmed: those that a bad version answered with an
-    error, as it was made to; they are not lost. plain: it had no mesh.
+    lost: failed requests of the load that runs through the whole demo. harmed: those that a bad version answered
+    with an error, as it was made to; they are not lost. plain: it had no mesh.
     """
 
     name: str
