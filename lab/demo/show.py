@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import json
 import time
@@ -23,7 +24,7 @@ if t.TYPE_CHECKING:
     from lab.traffic import Gateway, Measurement, Place, Running, Sidecar
 
     from .plain import Plain
-    from .player import Ansible
+    from .player import Ansible, Played
     from .terminal import Terminal
     from .watch import Watch
 
@@ -72,6 +73,8 @@ class Show:
         self._sidecar, self._gateway = sidecar, gateway
         self._flows = [Flow(sidecar, EVERYBODY, 40), Flow(gateway, EVERYBODY, 8), Flow(sidecar, USER, 20)]
         self._running: list[tuple[Flow, Running]] = []
+        self._ahead = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+        self._begun: dict[str, concurrent.futures.Future[Played]] = {}
         self._courses = {who: Course(who, watch.weights[who]) for who in (EVERYBODY, USER)}
         story.courses = list(self._courses.values())
         story.replicas = watch.replicas
@@ -79,6 +82,8 @@ class Show:
     def run(self, steps: Sequence[Step]) -> None:
         """Run all steps; a playbook that fails ends the story, shares that are wrong do not."""
         try:
+            for play in (play for step in steps if step.ahead for play in step.plays):
+                self._begun[play.command] = self._ahead.submit(self._ansible.run, play)
             for number, step in enumerate(steps, start=1):
                 commands = [play.command for play in step.plays]
                 stage = Stage(step.name, step.purpose, commands, began=time.time(), plain=step.plain)
@@ -94,6 +99,7 @@ class Show:
                 if not going_on:
                     return
         finally:
+            self._ahead.shutdown()
             self._plain.end()
             for _flow, running in self._running:
                 running.stop()
@@ -123,7 +129,8 @@ class Show:
     def _play(self, step: Step, stage: Stage) -> bool:
         for play in step.plays:
             self._terminal.play(play)
-            played = self._ansible.run(play)
+            begun = self._begun.pop(play.command, None)
+            played = begun.result() if begun else self._ansible.run(play)
             self._terminal.played(played, whole=step.show_all)
             if not played.ok:
                 stage.troubles.append(f"{play.playbook} failed")

@@ -30,6 +30,7 @@ class Step:
     it is not measured. about_cohort: the stage is about that user. watch_scaling: put load on the versions, from the
     sidecar, and wait until this one has more pods. show_all: print everything the playbook says, not its first line.
     rollout: the phase in which the rollout among the plays must end; rolled_back: its canary is made to fail.
+    ahead: its only play begins with the demo, beside the stages before it.
     plain: it needs no mesh (`plain.py`); the load begins before its plays, but after the first if that `deploys`.
     """
 
@@ -44,6 +45,7 @@ class Step:
     rollout: str = ""
     plain: bool = False
     deploys: bool = False
+    ahead: bool = False
 
 
 def plain_namespace(namespace: str) -> str:
@@ -96,7 +98,7 @@ def steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
     cohort = {"v2": 10, "v3": 90}
     return [
         *plain_steps(namespace, variables),
-        Step("deploy", "Three versions of reviews; v2 and v3 get no traffic yet.", (deploy,), {"v1": 100}),
+        Step("deploy", "Three versions of reviews; v2 and v3 get no traffic yet.", (deploy,), {"v1": 100}, ahead=True),
         Step("all to v1", "Already so: nothing may change.", (shift(v1=100),), {"v1": 100}),
         Step(
             "90/10", "The canary v2 gets its first share of real traffic.", (shift(v1=90, v2=10),), {"v1": 90, "v2": 10}
@@ -155,14 +157,14 @@ def rollout_steps(namespace: str, *, can_fail: bool) -> list[Step]:
     good = Step(
         "a good rollout",
         "From v1 to v2 step by step, each judged by what the proxies count; at the end it is promoted.",
-        (rollout("v1", "v2", [20, 60, 100]),),
+        (rollout("v1", "v2", [25, 100]),),
         {"v2": 100},
         rollout="promoted",
     )
     bad = Step(
         "a bad rollout",
         "Then v3, which fails half of its requests: it is taken back as soon as that is certain.",
-        (v3_fails("0.5"), rollout("v2", "v3", [20, 60, 100]), v3_fails("0")),
+        (v3_fails("0.5"), rollout("v2", "v3", [25, 100]), v3_fails("0")),
         {"v2": 100},
         rollout="rolled_back",
     )

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import random
 import subprocess
+import time
 import types
 import typing as t
 
@@ -19,10 +21,11 @@ from lab.demo import cluster as clusters
 from lab.demo import main, show
 from lab.demo.charts import timeline, versions_of
 from lab.demo.plain import early_end
-from lab.demo.player import ROOT
+from lab.demo.player import ROOT, Play, Played
 from lab.demo.report import page
-from lab.demo.result import Stage
-from lab.demo.stages import steps
+from lab.demo.result import EVERYBODY, Stage, Story
+from lab.demo.stages import USER, Step, steps
+from lab.demo.terminal import Terminal
 from tests.unit.lab.sample_story import seen, story
 
 if t.TYPE_CHECKING:
@@ -82,6 +85,29 @@ def test_images_that_cannot_be_told_to_fail_have_no_bad_rollout() -> None:
     assert "a bad rollout" not in names
 
 
+def test_the_mesh_is_deployed_beside_the_stages_without_one() -> None:
+    order: list[str] = []
+
+    class Ansible:
+        def run(self, play: Play) -> Played:
+            order.append(play.playbook)
+            return Played(play.playbook != "deploy", 1, 0, 0.1, [], "no")
+
+    def plain_stage(_step: Step, _stage: Stage) -> bool:
+        while not order:
+            time.sleep(0.01)
+        order.append("plain")
+        return True
+
+    told = Story("kind", time.time())
+    plain = types.SimpleNamespace(run=plain_stage, end=lambda: None, sent=0)
+    watch = types.SimpleNamespace(weights={EVERYBODY: [], USER: []}, replicas=[])
+    shown = show.Show(told, Ansible(), watch, plain, None, None, Terminal(2, io.StringIO()))  # type: ignore[arg-type]
+    shown.run([Step("plain", "", (), {}, plain=True), Step("mesh", "", (Play("deploy"),), {}, ahead=True)])
+    assert order == ["deploy", "plain"]
+    assert told.stages[1].troubles == ["deploy failed"], "its outcome counts where its stage is"
+
+
 def demo_cluster(**options: t.Any) -> clusters.Cluster:
     made: dict[str, t.Any] = {
         "name": "kind", "lab_name": "canary", "kubeconfig": "/nowhere", "ingress_url": "http://127.0.0.1:1", "host": "",
@@ -124,12 +150,12 @@ def test_a_cluster_that_did_not_come_up_is_taken_down(monkeypatch: pytest.Monkey
     assert ran == ["status", "up", "down"]
 
 
-@pytest.mark.parametrize("from_lab", [True, False])
-def test_what_is_printed_to_play_with_works_in_the_checkout(from_lab: bool) -> None:
+def test_what_is_printed_to_play_with_works_in_the_checkout() -> None:
     """Each command as a user pastes it, up to the syntax check: that finds collection, playbook and module defaults."""
-    (_name, first), *others = main.how_to_play(demo_cluster(from_lab=from_lab))
+    assert main.how_to_play(demo_cluster(from_lab=True))[-1][1] == "lab/cluster down canary"
+    (_name, first), *others = main.how_to_play(demo_cluster())
     played = [command for _name, command in others if "ansible-playbook" in command]
-    assert len(played) == (2 if from_lab else 3)
+    assert len(played) == 3
     for command in played:
         done = subprocess.run(
             ["bash", "-c", f"{first} && {command} --syntax-check"],
