@@ -31,7 +31,8 @@ if t.TYPE_CHECKING:
 # Enough to notice five points of deviation with certainty; where all go to one version, fewer say the same.
 SPLIT = {"sidecar": 2500, "gateway": 400}
 ONE_VERSION = {"sidecar": 800, "gateway": 200}
-STAGE_LIMIT = 240.0
+# Longer than any stage takes: a load that ends before its stage fails it.
+STAGE_LIMIT = 900.0
 # Three times the background, and enough requests to judge the shares by.
 SCALING_RATE, SCALING_REQUESTS, SCALING_LIMIT = 80.0, 1500, 90.0
 # What the autoscalers see is half a minute old; a promotion would count the load of before as still to be carried.
@@ -51,7 +52,7 @@ class Flow:
     def start(self) -> Running:
         user = "" if self.who == EVERYBODY else self.who
         return self.place.background(
-            Load(seconds=STAGE_LIMIT * 2, limit=STAGE_LIMIT * 2, rate=self.rate, connections=2, user=user)
+            Load(seconds=STAGE_LIMIT, limit=STAGE_LIMIT, rate=self.rate, connections=2, user=user)
         )
 
 
