@@ -99,7 +99,7 @@ def versions_of(story: Story) -> list[str]:
     found = {version for course in story.courses for _at, weights in course.weights for version in weights}
     found |= {version for course in story.courses for entry in course.timeline for version in entry["counts"]}
     found |= {version for _at, pods in story.replicas for version in pods}
-    return sorted(found - {"failed"})
+    return sorted(found - {"failed", "harmed"})
 
 
 def css(version: str) -> str:
@@ -156,7 +156,7 @@ def rolling_shares(entries: Sequence[Mapping[str, t.Any]]) -> list[tuple[float, 
         total: collections.Counter[str] = collections.Counter()
         for near in range(second - WINDOW // 2, second + WINDOW // 2 + 1):
             total.update(by_second.get(near, {}))
-        del total["failed"]
+        del total["failed"], total["harmed"]
         answered = total.total()
         if answered:
             shares.append((second + 0.5, {version: count / answered for version, count in total.items()}))
@@ -185,12 +185,14 @@ def _step_area(
 
 
 def _traffic(story: Story, axis: Axis, y: float) -> list[str]:
-    """Return requests a second as an area and every second with failures as a red line through it."""
+    """Return requests a second as an area and every second with failures as a line through it, red unless meant."""
     sent: collections.Counter[int] = collections.Counter()
     failed: collections.Counter[int] = collections.Counter()
+    harmed: collections.Counter[int] = collections.Counter()
     for entry in (entry for course in story.courses for entry in course.timeline):
         sent[entry["at"]] += sum(entry["counts"].values())
         failed[entry["at"]] += entry["counts"].get("failed", 0)
+        harmed[entry["at"]] += entry["counts"].get("harmed", 0)
     most = _round_up(max(sent.values(), default=1))
     parts = _title("Requests a second", y) + _grid(y, TRAFFIC_HEIGHT, [(0, "0"), (1, f"{most:,}")])
     seconds = range(int(axis.began), int(axis.ended) + 1)
@@ -199,11 +201,14 @@ def _traffic(story: Story, axis: Axis, y: float) -> list[str]:
     parts.append(
         f'<path class="traffic" d="M{axis.x(seconds[0])} {floor}L{"L".join(tops)}L{axis.x(seconds[-1])} {floor}Z"/>'
     )
-    for second, count in failed.items():
-        if count:
-            parts.append(f'<path class="lost" d="M{axis.x(second + 0.5)} {y}V{floor}">{_tip(f"{count} failed")}</path>')
+    for css_class, counts, what in (("harmed", harmed, "failed by the bad version"), ("lost", failed, "failed")):
+        for second, count in counts.items():
+            if count:
+                tip = _tip(f"{count} {what}")
+                parts.append(f'<path class="{css_class}" d="M{axis.x(second + 0.5)} {y}V{floor}">{tip}</path>')
     if not any(failed.values()):
-        parts.append(f'<text class="quiet right" x="{WIDTH - RIGHT}" y="{y - 9}">no request failed</text>')
+        text = "no request failed but by the bad version" if any(harmed.values()) else "no request failed"
+        parts.append(f'<text class="quiet right" x="{WIDTH - RIGHT}" y="{y - 9}">{text}</text>')
     return parts
 
 

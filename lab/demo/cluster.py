@@ -27,7 +27,8 @@ COMMAND = ROOT / "lab" / "cluster"
 EXISTING = "existing"
 # Half of it is what an autoscaler aims at: so much that the demo's load adds pods, so little that five of each fit.
 POD = {"requests": {"cpu": "60m", "memory": "32Mi"}}
-OWNER = "app.kubernetes.io/managed-by"
+# The role bookinfo gives the first label to every namespace it makes, whoever calls it; the second is the demo's alone.
+OWNER, DEMO = "app.kubernetes.io/managed-by", "canary.meshops.io/demo"
 
 
 class ClusterError(Exception):
@@ -61,9 +62,9 @@ class Cluster:
         namespace: where the sample will be; in the lab it answers to a name made of it.
         """
         was_ready = bool(_status(name).get("ready"))
-        if subprocess.run([COMMAND, "up", name], check=False).returncode != 0:
-            raise ClusterError("The lab did not come up; lab/cluster said why.")
         try:
+            if subprocess.run([COMMAND, "up", name], check=False).returncode != 0:
+                raise ClusterError("The lab did not come up; lab/cluster said why.")
             yield cls._of(_status(name), namespace, mine=not was_ready)
         finally:
             if not was_ready and not keep:
@@ -103,17 +104,29 @@ class Cluster:
         return self._namespace(name) is not None
 
     def refuse_foreign_namespace(self, name: str) -> None:
-        """Raise ClusterError if `name` exists and was not made by the role bookinfo: it may be somebody's work."""
+        """Raise ClusterError if `name` exists and was not made by the demo: it may be somebody's work."""
         found = self._namespace(name)
-        if found is not None and (found.metadata.labels or {}).get(OWNER) != "meshops.canary":
+        if found is not None and DEMO not in (found.metadata.labels or {}):
             raise ClusterError(
-                f"Namespace {name} exists and is not the demo's. Name another one: make demo DEMO_NAMESPACE=..."
+                f"Namespace {name} exists and is not the demo's: it lacks the label {DEMO}. "
+                "Name another one: make demo DEMO_NAMESPACE=..."
             )
 
-    def _namespace(self, name: str) -> t.Any:
-        core = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(config_file=self.kubeconfig))
+    def make_namespace(self, name: str, *, mesh: bool) -> None:
+        """Make a namespace that a later demo knows as its own. mesh: pods there get a sidecar."""
+        labels = {OWNER: "meshops.canary", DEMO: "true", "istio-injection": "enabled" if mesh else "disabled"}
         try:
-            return core.read_namespace(name)
+            self._core.create_namespace({"metadata": {"name": name, "labels": labels}})
+        except kubernetes.client.ApiException as problem:
+            raise ClusterError(f"Could not make namespace {name}: {problem.reason}") from problem
+
+    @property
+    def _core(self) -> kubernetes.client.CoreV1Api:
+        return kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(config_file=self.kubeconfig))
+
+    def _namespace(self, name: str) -> t.Any:
+        try:
+            return self._core.read_namespace(name)
         except kubernetes.client.ApiException as problem:
             if problem.status == 404:
                 return None

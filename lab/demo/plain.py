@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
 
 RATE = 100.0
 """Requests a second while pods come and go; one that is lost fails the stage."""
-LIMIT = 240.0
+LIMIT = 600.0
 PATIENCE = 30.0
 REQUESTS = {1: 800, 2: 1500}
 """How many to measure by, for so many answerers."""
@@ -113,6 +113,7 @@ class Plain:
     def _count(self, seen: Measurement, stage: Stage) -> None:
         self.sent += seen.requests
         stage.lost += seen.failed
+        stage.troubles += early_end(seen, self.place)
         stage.notes.append(
             f"{seen.requests:,} requests at {RATE:g} a second went on meanwhile, each on a connection of its own: "
             f"{seen.failed or 'none'} failed."
@@ -149,6 +150,11 @@ class Plain:
             of_stable = ("stable" if beside else "new") if living else "old"
             names[one.metadata.name] = "canary" if is_canary else of_stable
         return names
+
+
+def early_end(seen: Measurement, place: str) -> list[str]:
+    """Return the trouble with a load that was not there to the end: what it did not send cannot have been lost."""
+    return [] if seen.ended_by == "stop" else [f"the load from the {place} ended early, by its {seen.ended_by}"]
 
 
 def _named(seen: Measurement, names: Mapping[str, str]) -> Measurement:

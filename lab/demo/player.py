@@ -21,6 +21,7 @@ import typing as t
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUT = ROOT / "out"
 RECAP = re.compile(r"^localhost\s+:\s+ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)", re.MULTILINE)
 # What debug prints with results as YAML: "ok: [localhost] => " and a mapping with `msg` alone.
 RESULT = re.compile(r"^ok: \[localhost\] => *\n((?: {4}msg:.*\n)(?: {4}.*\n|\n(?= {4}))*)", re.MULTILINE)

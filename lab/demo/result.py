@@ -55,7 +55,8 @@ class Stage:
 
     commands: what was run, as the user would type it. began, ended: seconds since the epoch; `changed_at` is when the
     playbook had ended and measuring began. notes: sentences worth reading. troubles: why it failed, if it did.
-    lost: failed requests of the load that runs through the whole demo. plain: it had no mesh.
+    lost: failed requests of the load that runs through the whole demo. harmed: those that a bad version answered
+    with an error, as it was made to; they are not lost. plain: it had no mesh.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Stage:
     changed_at: float = 0.0
     ended: float = 0.0
     lost: int = 0
+    harmed: int = 0
     plain: bool = False
 
     @property
@@ -121,7 +123,8 @@ class Course:
     """One cohort through the whole demo. Times are seconds since the epoch.
 
     weights: (time, version -> percent), an entry whenever the routing object gave this cohort others.
-    timeline: what its requests got, second by second: `{"at": second, "counts": {"v1": 20, "failed": 1}}`.
+    timeline: what its requests got, second by second: `{"at": second, "counts": {"v1": 20, "failed": 1}}`;
+    `harmed` instead of `failed` where a bad version was meant to fail.
     """
 
     who: str
@@ -155,6 +158,10 @@ class Story:
         return sum(stage.failed for stage in self.stages)
 
     @property
+    def harmed(self) -> int:
+        return sum(stage.harmed for stage in self.stages)
+
+    @property
     def requests(self) -> int:
         """Return how many requests were sent in all, those of the background among them."""
         return self.background_requests + sum(r.seen.requests for stage in self.stages for r in stage.readings)
@@ -175,7 +182,9 @@ def _stage_as_dict(stage: Stage) -> dict[str, t.Any]:
         "requests": stage.requests,
         "counts": stage.counts,
         "failed": stage.failed,
+        "harmed": stage.harmed,
         "p_value": stage.p_value,
+        "seconds": round(stage.ended - stage.began, 1),
         "passed": stage.passed,
         "troubles": stage.troubles,
         "readings": [

@@ -10,12 +10,15 @@ import dataclasses
 import typing as t
 
 from .plain import OTHER_IMAGE
-from .player import ROOT, Play
+from .player import OUT, ROOT, Play
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
 USER = "testuser"
+ROLLOUTS = OUT / "demo-rollouts"
+"""Where the rollouts put their own reports."""
+SHORT = {"pause": 3, "deadline": 60, "rollout_retire_after": 1, "rollout_must_promote": False}
 Weights = dict[str, int]
 
 
@@ -26,6 +29,8 @@ class Step:
     everybody: version -> percent that must be measured afterwards. cohort: the same for the signed-in user, None where
     it is not measured. about_cohort: the stage is about that user. watch_scaling: put load on the versions, from the
     sidecar, and wait until this one has more pods. show_all: print everything the playbook says, not its first line.
+    rollout: the phase in which the rollout among the plays must end; rolled_back: its canary is made to fail.
+    ahead: its only play begins with the demo, beside the stages before it.
     plain: it needs no mesh (`plain.py`); the load begins before its plays, but after the first if that `deploys`.
     """
 
@@ -37,8 +42,10 @@ class Step:
     about_cohort: bool = False
     watch_scaling: str | None = None
     show_all: bool = False
+    rollout: str = ""
     plain: bool = False
     deploys: bool = False
+    ahead: bool = False
 
 
 def plain_namespace(namespace: str) -> str:
@@ -91,7 +98,7 @@ def steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
     cohort = {"v2": 10, "v3": 90}
     return [
         *plain_steps(namespace, variables),
-        Step("deploy", "Three versions of reviews; v2 and v3 get no traffic yet.", (deploy,), {"v1": 100}),
+        Step("deploy", "Three versions of reviews; v2 and v3 get no traffic yet.", (deploy,), {"v1": 100}, ahead=True),
         Step("all to v1", "Already so: nothing may change.", (shift(v1=100),), {"v1": 100}),
         Step(
             "90/10", "The canary v2 gets its first share of real traffic.", (shift(v1=90, v2=10),), {"v1": 90, "v2": 10}
@@ -128,9 +135,37 @@ def steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
         Step(
             "roll back to v1",
             f"And back again at once, {USER} too.",
-            (on_reviews("rollback", version="v1", cohorts="true"),),
+            (on_reviews("rollback", stable="v1", cohorts="true"),),
             {"v1": 100},
             {"v1": 100},
         ),
-        Step("status", "What the cluster says of itself.", (on_reviews("status"),), {"v1": 100}, show_all=True),
+        *rollout_steps(namespace, can_fail=bool(variables.get("bookinfo_image"))),
+        Step("status", "What the cluster says of itself.", (on_reviews("status"),), {"v2": 100}, show_all=True),
     ]
+
+
+def rollout_steps(namespace: str, *, can_fail: bool) -> list[Step]:
+    """Return the progressive rollouts. can_fail: the images are the lab's own, which can be told to fail."""
+
+    def rollout(stable: str, canary: str, steps: list[int]) -> Play:
+        names = {"service": "reviews", "ns": namespace, "stable": stable, "canary": canary}
+        return Play("meshops.canary.rollout", {**names, "steps": steps, **SHORT}, {"report_dir": str(ROLLOUTS)})
+
+    def v3_fails(share: str) -> Play:
+        return Play(_own("fault.yml"), {"ns": namespace, "version": "v3", "error_rate": share})
+
+    good = Step(
+        "a good rollout",
+        "From v1 to v2 step by step, each judged by what the proxies count; at the end it is promoted.",
+        (rollout("v1", "v2", [25, 100]),),
+        {"v2": 100},
+        rollout="promoted",
+    )
+    bad = Step(
+        "a bad rollout",
+        "Then v3, which fails half of its requests: it is taken back as soon as that is certain.",
+        (v3_fails("0.5"), rollout("v2", "v3", [25, 100]), v3_fails("0")),
+        {"v2": 100},
+        rollout="rolled_back",
+    )
+    return [good, bad] if can_fail else [good]

@@ -22,10 +22,10 @@ INDENT = "        "
 
 
 class Terminal:
-    """Prints to stdout, in colour if that is a terminal and NO_COLOR is not set."""
+    """Prints to stdout, in colour if that is a terminal and NO_COLOR is not set. stages: how many there will be."""
 
-    def __init__(self, stages: int, stream: t.TextIO = sys.stdout) -> None:
-        self._stages, self._stream = stages, stream
+    def __init__(self, stages: int = 0, stream: t.TextIO = sys.stdout) -> None:
+        self.stages, self._stream = stages, stream
         self._colour = stream.isatty() and "NO_COLOR" not in os.environ
 
     def line(self, text: str = "", style: str = "") -> None:
@@ -33,7 +33,7 @@ class Terminal:
 
     def stage(self, number: int, stage: Stage) -> None:
         self.line()
-        self.line(f"[{number:>2}/{self._stages}]  {stage.name}", "bold")
+        self.line(f"[{number:>2}/{self.stages}]  {stage.name}", "bold")
         self.line(f"{INDENT}{stage.purpose}")
 
     def play(self, play: Play) -> None:
@@ -79,7 +79,9 @@ class Terminal:
             self.line(text + ("" if stage.passed else "  FAILED"), "" if stage.passed else "bad")
         self.line()
         passed = sum(stage.passed for stage in story.stages)
-        verdict = f"{passed} of {self._stages} stages passed, {story.requests:,} requests, {story.failed} failed"
+        verdict = f"{passed} of {self.stages} stages passed, {story.requests:,} requests, {story.failed} failed"
+        if story.harmed:
+            verdict += f" beside {story.harmed} of the bad version's own"
         self.line(f"{verdict}, {duration(story.ended - story.began)}", "good" if story.passed else "bad")
 
     def _styled(self, text: str, style: str) -> str:

@@ -18,7 +18,8 @@ UNKNOWN = "?"
 NONE = "-"
 WIDTH = 118
 HEADINGS = ("VERSION", "WEIGHT", "COHORTS", "READY", "HPA", "CPU", "MEASURED", "REQUESTS", "ERRORS")
-RIGHT = {"WEIGHT", "READY", "CPU", "MEASURED", "REQUESTS", "ERRORS"}
+SINCE_START = "SINCE START"
+RIGHT = {SINCE_START, "WEIGHT", "READY", "CPU", "MEASURED", "REQUESTS", "ERRORS"}
 
 
 def status_table(services: Iterable[Told]) -> list[str]:
@@ -26,7 +27,7 @@ def status_table(services: Iterable[Told]) -> list[str]:
     lines: list[str] = []
     for service in _entries(services, "status_table", "versions"):
         lines += [""] if lines else []
-        lines += [_title(service), *_table([_row(one) for one in service["versions"]])]
+        lines += [_title(service), *_table([_row(one) for one in service["versions"]], _headings(service["measured"]))]
         lines += [f"cohort {name}: {cohort['match']}" for name, cohort in service["cohorts"].items()]
         lines += _mirrors(service)
         lines += _rollout(service.get("rollout"))
@@ -131,16 +132,22 @@ def _number(value: int | None) -> str:
     return UNKNOWN if value is None else str(value)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def _headings(measured: Told | None) -> Sequence[str]:
+    """Counters as old as the proxies are no measure of the weights of now."""
+    old = measured is not None and measured["seconds"] is None
+    return [SINCE_START if old and heading == "MEASURED" else heading for heading in HEADINGS]
+
+
+def _table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> list[str]:
     if not rows:
         return ["no versions"]
-    columns = list(zip(HEADINGS, *rows, strict=True))
+    columns = list(zip(headings, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     lines = []
-    for row in (HEADINGS, *rows):
+    for row in (headings, *rows):
         cells = [
             cell.rjust(width) if heading in RIGHT else cell.ljust(width)
-            for cell, width, heading in zip(row, widths, HEADINGS, strict=True)
+            for cell, width, heading in zip(row, widths, headings, strict=True)
         ]
         lines.append("  ".join(cells).rstrip())
     return lines

@@ -31,7 +31,9 @@ STEPS: list[tuple[str, dict[str, int], dict[str, int] | None]] = [
     ("HPA under load", {"v1": 25, "v2": 75}, TESTUSER),
     ("promote v2", {"v2": 100}, None),
     ("roll back to v1", V1, None),
-    ("status", V1, None),
+    ("a good rollout", {"v2": 100}, None),
+    ("a bad rollout", {"v2": 100}, None),
+    ("status", {"v2": 100}, None),
 ]
 
 

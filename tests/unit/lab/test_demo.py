@@ -25,6 +25,7 @@ from tests.unit.lab.sample_story import seen, story
 
 DICE = random.Random(3)
 HALF = {"v1": 50, "v2": 50}
+OWN_IMAGE = {"bookinfo_image": "localhost/bookinfo:1"}
 
 
 def stage_of(*readings: Reading, lost: int = 0) -> Stage:
@@ -79,7 +80,7 @@ def test_a_stage_fails_and_says_why(stage: Stage, trouble: str) -> None:
 def test_the_numbers_have_the_shape_that_is_promised() -> None:
     told = story().as_dict()
     assert set(told) == {"cluster", "stages", "seconds"}
-    assert [stage["name"] for stage in told["stages"]] == [step.name for step in steps("bookinfo", {})]
+    assert [stage["name"] for stage in told["stages"]] == [step.name for step in steps("bookinfo", OWN_IMAGE)]
     assert told["stages"][5]["wanted"] == HALF
     for stage in told["stages"]:
         assert {"name", "wanted", "requests", "counts", "failed", "p_value"} <= set(stage)
@@ -89,13 +90,13 @@ def test_the_numbers_have_the_shape_that_is_promised() -> None:
 
 def test_a_failed_request_is_in_the_numbers_the_report_and_the_terminal() -> None:
     told = story(failed=3)
-    assert [stage["failed"] for stage in told.as_dict()["stages"]] == [3 if number == 5 else 0 for number in range(12)]
+    assert [stage["failed"] for stage in told.as_dict()["stages"]] == [3 if number == 5 else 0 for number in range(14)]
     assert not told.passed
     report, printed = page(told), io.StringIO()
-    Terminal(12, printed).summary(told)
+    Terminal(14, printed).summary(told)
     assert "Not every stage passed" in report
     assert "3 requests failed, most of them: status 503" in report
-    assert "11 of 12 stages passed" in printed.getvalue()
+    assert "13 of 14 stages passed" in printed.getvalue()
     assert "FAILED" in printed.getvalue()
 
 
@@ -127,8 +128,8 @@ def test_the_drawing_is_well_formed_and_shows_every_version_and_stage() -> None:
     drawing = xml.etree.ElementTree.fromstring(timeline(story()))
     classes = [element.get("class", "") for element in drawing.iter()]
     assert {"band v1", "band v2", "band v3", "line v1", "line v2", "line v3", "measured"} <= set(classes)
-    assert classes.count("mark") == 10, "stages without a mesh are no part of the drawing"
-    assert [element.text for element in drawing.iter() if element.text in ("1", "2", "3", "12")] == ["3", "12"]
+    assert classes.count("mark") == 12, "stages without a mesh are no part of the drawing"
+    assert [element.text for element in drawing.iter() if element.text in ("1", "2", "3", "14")] == ["3", "14"]
     assert "lost" not in classes
     lost = xml.etree.ElementTree.fromstring(timeline(story(failed=1)))
     assert "lost" in [element.get("class") for element in lost.iter()]

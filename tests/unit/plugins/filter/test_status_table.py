@@ -64,6 +64,7 @@ def test_no_requests_have_no_share() -> None:
     nothing = {**COUNTED, "requests": 0, "errors": 0, "seconds": None, "source": "proxies", "by_version": {}}
     lines = filters.status_table([told(reviews.healthy(), nothing)])
     assert "0 requests since the proxies started, 0 errors (proxies)" in lines[0]
+    assert lines[1].split("  ")[-3].strip() == "SINCE START", "older weights are in it too"
     assert lines[2].split()[-3:] == ["?", "0", "0"]
 
 

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbooks promote and rollback where something is in their way: a guess, or pods that never come."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from .conftest import Writes
+
+if t.TYPE_CHECKING:
+    from support.direct import Direct
+    from support.play import Played, Player
+    from support.scene import Scene
+
+QUIET = {"preflight": False, "wait": False}
+
+
+class Verbs:
+    """The playbooks on `reviews` of one namespace; v1 and v2 have half each, and their new pods never start."""
+
+    def __init__(self, scene: Scene, direct: Direct, play: Player) -> None:
+        self.namespace, self._kube = scene.namespace, scene.kube
+        self._direct, self._play = direct, play
+        scene.apply(deployment("v1", 1), deployment("v2", 5))
+        self.weigh({"v1": 50, "v2": 50})
+
+    def __call__(self, verb: str, *options: str, fails: bool = False, **variables: t.Any) -> Played:
+        return self._play(
+            f"meshops.canary.{verb}", *options, fails=fails, service="reviews", ns=self.namespace, **variables
+        )
+
+    def weigh(self, weights: dict[str, float]) -> None:
+        self._direct("weight", weights=weights, **QUIET)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        told = self._direct("info", measure="none", proxies=False, preflight=False)["services"][0]["weights"]
+        return {version: percent for version, percent in told.items() if percent}
+
+    def record(self, stable: str, canary: str) -> None:
+        self._direct("rollout", state="opened", stable=stable, canary=canary, steps=[50], holder="ada")
+
+    def desired(self, version: str) -> int:
+        found = self._kube.get("apps/v1", "Deployment", f"reviews-{version}", self.namespace)
+        assert found
+        return int(found["spec"]["replicas"])
+
+
+def deployment(version: str, pods: int) -> dict[str, t.Any]:
+    labels = {"app": "reviews", "version": version}
+    container = {"name": "reviews", "image": "none", "resources": {"requests": {"cpu": "1m"}}}
+    pod = {"schedulerName": "nobody", "containers": [container]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": f"reviews-{version}"},
+        "spec": {
+            "replicas": pods,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+@pytest.fixture
+def verbs(scene: Scene, direct: Direct, play: Player) -> Verbs:
+    return Verbs(scene, direct, play)
+
+
+def test_a_rollback_does_not_guess_among_three_versions(verbs: Verbs) -> None:
+    refused = verbs("rollback", fails=True, capacity=False).last["msg"]
+    assert "does not say which version is stable" in refused
+    assert "There are: v1, v2, v3. Name one of them: -e stable=v1" in refused
+    assert verbs.weights == {"v1": 50, "v2": 50}
+
+
+def test_a_rollback_goes_where_the_last_rollout_came_from(verbs: Verbs) -> None:
+    verbs.record("v2", "v1")
+    said = verbs("rollback", capacity=False).last["msg"]
+    assert verbs.weights == {"v2": 100}
+    assert said[0] == "The last rollout names v2 as stable."
+
+
+def test_a_record_of_other_versions_says_nothing(verbs: Verbs) -> None:
+    verbs.record("v1", "v2")
+    verbs.weigh({"v3": 100})
+    assert "does not say" in verbs("rollback", fails=True, capacity=False).last["msg"]
+
+
+def test_a_rollback_says_how_the_version_is_called(verbs: Verbs) -> None:
+    assert "called stable here, not version" in verbs("rollback", fails=True, version="v1").last["msg"]
+    assert verbs.weights == {"v1": 50, "v2": 50}
+
+
+def test_a_rollback_goes_back_without_the_pods_that_do_not_come(verbs: Verbs) -> None:
+    played = verbs("rollback", stable="v1", capacity_timeout=3, force="CAPACITY_NOT_YET,CAPACITY_BELOW_SHARE")
+    warned = played.task("Go back all the same")["msg"]
+    assert "is to have 5 ready pods, and has 0 after 3 s" in warned
+    assert "describe deployment reviews-v1" in warned
+    assert verbs.desired("v1") == 5, "its pods were asked for"
+    assert verbs.weights == {"v1": 100}
+
+
+def test_a_promotion_moves_nothing_without_the_pods(verbs: Verbs) -> None:
+    refused = verbs("promote", fails=True, version="v2", capacity_timeout=3).last["msg"]
+    assert "is to have 5 ready pods, and has 0 after 3 s" in refused
+    assert "-e capacity_timeout=SECONDS" in refused
+    assert verbs.weights == {"v1": 50, "v2": 50}
+
+
+@pytest.mark.parametrize(("verb", "name"), [("promote", "version"), ("rollback", "stable")])
+def test_check_mode_foresees_the_pods(verbs: Verbs, scene: Scene, verb: str, name: str) -> None:
+    """v3 has no pods yet: what check mode cannot start must not refuse what would go well."""
+    scene.apply(deployment("v3", 0))
+    writes = Writes(scene.kube, verbs.namespace)
+    shown = verbs(verb, "--check", "--diff", **{name: "v3"}).last["msg"]
+    assert "v3 0% -> 100%" in " ".join(shown)
+    assert writes.seen() == set()
+    assert verbs.desired("v3") == 0
