@@ -58,7 +58,10 @@ options:
         elements: str
         default: []
   state:
-    description: V(absent) takes away what this module added, and refuses while routes hold what it did not put there.
+    description:
+      - V(absent) takes away what this module added. An object it created goes too, unless others have added to it, such as
+        a timeout or a subset; then that stays, and routes send to all pods of the service.
+      - It refuses while another route names a subset that would go, or one it created also routes to other services.
     type: str
     choices: [present, absent]
     default: present

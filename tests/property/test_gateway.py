@@ -45,6 +45,7 @@ ALLOWED = re.compile(
 FILTERS = (
     {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x", "value": "1"}]}},
     {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplaceFullPath", "replaceFullPath": "/"}}},
+    {"type": "CORS", "cors": {"allowOrigins": ["https://shop.example.com"], "maxAge": 5}},
     {"type": "ExtensionRef", "extensionRef": {"group": "example.com", "kind": "Wasm", "name": "w"}},
     {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "page", "port": 80}, "percent": 7}},
 )
@@ -69,7 +70,11 @@ def matches(draw: t.Any) -> Json:
     value = draw(st.sampled_from(("/", "/api", "/api/v2", "/old")))
     match: Json = {"path": {"type": kind, "value": value}}
     if draw(st.integers(0, 4)) == 0:
-        match["headers"] = [{"type": "Exact", "name": "x-team", "value": draw(st.sampled_from("ab"))}]
+        value = draw(st.sampled_from((("Exact", "a"), ("Exact", "b"), ("RegularExpression", "a+"))))
+        match["headers"] = [{"type": value[0], "name": "x-team", "value": value[1]}]
+    if draw(st.integers(0, 4)) == 0:
+        value = draw(st.sampled_from((("Exact", "1"), ("RegularExpression", "[0-9]+"))))
+        match["queryParams"] = [{"type": value[0], "name": "debug", "value": value[1]}]
     if draw(st.integers(0, 4)) == 0:
         match["method"] = draw(st.sampled_from(("GET", "POST")))
     return match
@@ -83,13 +88,21 @@ def http_routes(draw: t.Any, own_only: bool = False) -> Json:
         ours = own_only or number == 0 or draw(st.booleans())
         names = ("reviews", *VERSIONS, *(() if own_only else ("page",))) if ours else ("page",)
         backends = draw(st.lists(refs(names), min_size=1, max_size=3, unique_by=lambda one: one["name"]))
-        rule: Json = {"matches": draw(st.lists(matches(), min_size=1, max_size=2, unique_by=patch.canonical))}
+        rule: Json = {}
+        if draw(st.integers(0, 4)):
+            rule["matches"] = draw(st.lists(matches(), min_size=1, max_size=2, unique_by=patch.canonical))
+        if number and draw(st.integers(0, 4)) == 0:
+            redirect = {"type": "RequestRedirect", "requestRedirect": {"statusCode": 301, "scheme": "https"}}
+            rules.append({**rule, "filters": [redirect]})
+            continue
         rule["backendRefs"] = backends
         filters = draw(some(FILTERS))
         if filters:
             rule["filters"] = filters
         if draw(st.booleans()):
             rule["timeouts"] = {"request": "3s"}
+        if draw(st.integers(0, 4)) == 0:
+            rule["retry"] = {"codes": [503], "attempts": 2, "backoff": "100ms"}
         if draw(st.booleans()):
             rule["name"] = f"rule-{number}"
         rules.append(rule)
@@ -190,10 +203,13 @@ def test_weights_are_dealt_exactly_and_nothing_else_changes(route: Json, wanted:
     own = {"reviews", *wanted} | ({*VERSIONS, "page"} if mesh else set())
     assert {**after["spec"], "rules": 0} == {**route["spec"], "rules": 0}
     for before_rule, after_rule in zip(route["spec"]["rules"], after["spec"]["rules"], strict=True):
+        if "backendRefs" not in before_rule:
+            assert before_rule == after_rule
+            continue
         assert {**before_rule, "backendRefs": 0} == {**after_rule, "backendRefs": 0}
         old, new = shares(before_rule), shares(after_rule)
         part = sum((share for name, share in old.items() if name in own), Fraction(0))
-        general = any("headers" not in match for match in before_rule["matches"])
+        general = any(not match.keys() & {"headers", "queryParams"} for match in before_rule.get("matches") or [{}])
         if not part or not general:
             assert old == new
             continue

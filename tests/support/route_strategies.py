@@ -58,7 +58,11 @@ _STRING_MATCHES: tuple[Json, ...] = (
     *({"regex": expression} for expression in ("(?i)jason", "[a-z]+", ".*", "eu-.*", "^$")),
     {},
 )
-_PATH_MATCHES = tuple({kind: path} for kind in ("exact", "prefix") for path in PATHS)
+_PATH_MATCHES = (
+    *({kind: path} for kind in ("exact", "prefix") for path in PATHS),
+    {"regex": "/api/v[0-9]+"},
+    {"regex": ".*"},
+)
 _HEADER_MAPS: tuple[Json, ...] = (
     *({name: condition} for name in HEADERS for condition in _STRING_MATCHES),
     *({"end-user": one, "x-region": other} for one in _STRING_MATCHES for other in _STRING_MATCHES),
@@ -121,6 +125,8 @@ _POLICY_ITEMS: tuple[tuple[str, t.Sequence[t.Any]], ...] = (
             ],
         ),
     ),
+    ("mirror", ({"host": "ratings"}, {"host": "reviews", "subset": "v2"}, {"host": "shadow", "port": {"number": 80}})),
+    ("mirrorPercentage", _PERCENTAGES),
     (
         "corsPolicy",
         ({}, {"allowMethods": ["GET"], "maxAge": "24h"}, {"allowOrigins": [{"regex": ".*"}], "allowCredentials": True}),
