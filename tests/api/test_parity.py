@@ -142,7 +142,7 @@ def _run(player: t.Any, namespace: str, *, in_process: bool) -> dict[str, Result
         }
         for name, module, options, keywords in CASES
     ]
-    played = player(tasks, "-vvv", environment={"CANARY_IN_PROCESS": str(in_process).lower()}, seconds=600)
+    played = player(tasks, "-vvv", environment={"CANARY_IN_PROCESS": str(in_process).lower()}, seconds=900)
     return {name: _comparable(played.task(name), namespace) for name, *_rest in CASES}
 
 
