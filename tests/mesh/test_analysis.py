@@ -23,6 +23,7 @@ pytestmark = pytest.mark.mesh
 
 FAILING = 0.5
 SLOW_MS = 400
+STABLE_MS = 60
 LOAD = Load(seconds=60, rate=120, limit=60)
 
 
@@ -111,3 +112,19 @@ def test_a_slow_canary_is_noticed_while_it_is_watched(direct: Direct, shop: Shop
     assert seen["harmed"] == 0
     assert seen["reasons"][0].startswith("latency: p95 ")
     assert seen["numbers"]["canary"]["p50"] > SLOW_MS / 2 > seen["numbers"]["stable"]["p50"]
+
+
+def test_twice_the_time_of_stable_is_noticed_and_the_same_time_is_not(direct: Direct, shop: Shop, kube: Kube) -> None:
+    break_version(kube, shop.namespace, "v1", "FAULT_DELAY_MS", STABLE_MS)
+    break_version(kube, shop.namespace, "v3", "FAULT_DELAY_MS", STABLE_MS)
+    direct("weight", weights={"v1": 70, "v3": 30})
+    load = Load(seconds=60, rate=60, limit=60, connections=24)
+    with shop.sidecar.background(load):
+        alike = judge(direct, "v3", watch=20)
+    assert alike["verdict"] == "pass", alike
+    break_version(kube, shop.namespace, "v3", "FAULT_DELAY_MS", 2 * STABLE_MS)
+    with shop.sidecar.background(load):
+        seen = judge(direct, "v3", watch=50)
+    assert seen["verdict"] == "fail", seen
+    assert seen["reasons"][0].startswith("latency: p95 ")
+    print({name: one["reasons"] for name, one in (("alike", alike), ("slow", seen))})
