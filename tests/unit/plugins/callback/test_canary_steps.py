@@ -30,6 +30,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
 COLUMNS = 100
+LAST_WORD = "<that is all>"
 CLOCK = r"\d\d:\d\d:\d\d "
 HEAD = r"reviews v1 -> v2 \| step 2/4 \| \[##-{18}\] 10% \| "
 
@@ -64,11 +65,12 @@ class Terminal:
         monkeypatch.setattr(sys, "stdout", self.file)
 
     def read(self) -> str:
-        os.set_blocking(self.master, False)
-        try:
-            return os.read(self.master, 65536).decode().replace("\r\n", "\n")
-        except BlockingIOError:
-            return ""
+        """Return all that was written; the kernel passes it on in its own time, so a last word is waited for."""
+        print(LAST_WORD, end="\r", file=self.file)
+        seen = ""
+        while LAST_WORD not in seen:
+            seen += os.read(self.master, 65536).decode()
+        return seen.partition(LAST_WORD)[0].replace("\r\n", "\n")
 
 
 @pytest.fixture
