@@ -225,7 +225,7 @@ class _Task:
         try:
             never_ended, template = self._rollouts.template_before(name)
             if template is not None:
-                self._apply(lambda *given: canary.plan_undone(*given, name, template))
+                self._apply(functools.partial(canary.plan_undone, name=name, template=template))
             elif (
                 never_ended
                 and name == self._known.canary_name
