@@ -25,7 +25,7 @@ OUT = ROOT / "out"
 RECAP = re.compile(r"^localhost\s+:\s+ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)", re.MULTILINE)
 # What debug prints with results as YAML: "ok: [localhost] => " and a mapping with `msg` alone.
 RESULT = re.compile(r"^ok: \[localhost\] => *\n((?: {4}msg:.*\n)(?: {4}.*\n|\n(?= {4}))*)", re.MULTILINE)
-SECONDS_FOR_A_PLAYBOOK = 300
+SECONDS_FOR_A_PLAYBOOK = 600
 
 
 @dataclasses.dataclass(frozen=True)

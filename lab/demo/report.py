@@ -66,11 +66,7 @@ def _tiles(story: Story) -> str:
         (f"{story.failed:,}", "requests failed", "bad" if story.failed else "good"),
         (f"{middle[len(middle) // 2]:.1f} ms" if middle else "none", "median answer through two proxies", ""),
         (f"{most}", "pods of one version at most, by its HPA", ""),
-        *(
-            [(f"{story.harmed:,}", "more failed by the bad version, until it was taken back", "")]
-            if story.harmed
-            else []
-        ),
+        *([(f"{story.harmed:,}", "more failed by the bad version, until taken back", "")] if story.harmed else []),
         (duration(story.ended - story.began), "from nothing to the end", ""),
     ]
     cells = "".join(

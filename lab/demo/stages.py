@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 USER = "testuser"
 ROLLOUTS = OUT / "demo-rollouts"
 """Where the rollouts put their own reports."""
-SHORT = {"pause": 3, "deadline": 60, "rollout_retire_after": 1, "rollout_must_promote": False}
+SHORT = {"pause": 3, "deadline": 120, "rollout_retire_after": 1, "rollout_must_promote": False}
 Weights = dict[str, int]
 
 

@@ -58,7 +58,7 @@ def test_a_bad_rollout_harms_and_does_not_lose() -> None:
     drawing = timeline(told)
     assert "9 failed by the bad version" in drawing
     assert 'class="lost"' not in drawing
-    assert "more failed by the bad version, until it was taken back" in page(told)
+    assert "more failed by the bad version, until taken back" in page(told)
 
 
 @pytest.mark.parametrize(("phase", "troubles"), [("rolled_back", 0), ("promoted", 1)])
