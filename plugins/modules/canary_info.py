@@ -230,7 +230,8 @@ services:
       type: dict
       sample:
         {id: 5f0c2a91, phase: observing, over: false, stable: v1, canary: v2, step: 2, steps: 4, weight: 10.0, since: "2026-11-25T21:07:12Z",
-         seconds_left: 566.0, waits_for: enough evidence for a verdict, reason: "", holder: ada@ops1/4711, lease_until: "2026-11-25T21:22:12Z", drift: "", next: []}
+         seconds_left: 566.0, waits_for: enough evidence for a verdict, reason: "", holder: ada@ops1/4711,
+         lease_until: "2026-11-25T21:22:12Z", drift: "", next: []}
     findings:
       description:
         - What is wrong, errors first. C(severity) is V(error), V(warning), or V(note) for what was not checked.

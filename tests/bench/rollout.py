@@ -170,7 +170,9 @@ def killed_and_resumed(stage: Stage) -> tuple[Figures, Later]:
     """The playbook is killed at 25 percent, nobody is there, and it is run again."""
     lasting = [{**one, "pause": HELD} if one["weight"] == 25 else one for one in STEPS]
     process = stage.begin("v3", steps=lasting, rollout_retire_after=0)
-    stage.kube.wait_until(lambda: (now := stage.run()).get("at") == 1 and now["phase"] == "observing", 60, "25 percent")
+    stage.kube.wait_until(
+        lambda: (now := stage.run()).get("at") == 1 and now["phase"] == "observing", 180, "25 percent"
+    )
     kill(process)
     gone = time.time()
     time.sleep(AWAY)
