@@ -38,3 +38,10 @@ def test_steps_the_canary_has_behind_it_are_left_out(
     steps = [result["results"] for name, _host, result in played.tasks if name.endswith("Give the canary its share")]
     assert [float(one[-1]["item"]) for one in steps] == climbed
     assert [len(one) for one in steps] == [1] + [2] * (len(climbed) - 1), "the step before is looked at first"
+
+
+def test_an_end_climbs_nothing(direct: Direct, play: Player, shop: str) -> None:
+    direct("replicas", image=NEW, share=25, **QUICK)
+    played = play("meshops.canary.replica_canary", "--check", service="reviews", ns=shop, state="absent")
+    assert not [name for name, _host, _result in played.tasks if name.endswith("Give the canary its share")]
+    assert played.changed == 1
