@@ -60,8 +60,7 @@ _STRING_MATCHES: tuple[Json, ...] = (
 )
 _PATH_MATCHES = (
     *({kind: path} for kind in ("exact", "prefix") for path in PATHS),
-    {"regex": "/api/v[0-9]+"},
-    {"regex": ".*"},
+    *({"regex": expression} for expression in ("/api/v[0-9]+", ".*")),
 )
 _HEADER_MAPS: tuple[Json, ...] = (
     *({name: condition} for name in HEADERS for condition in _STRING_MATCHES),
@@ -99,7 +98,7 @@ _HEADER_OPERATIONS: tuple[Json, ...] = (
 _POLICY_ITEMS: tuple[tuple[str, t.Sequence[t.Any]], ...] = (
     (
         "rewrite",
-        ({"authority": "reviews.internal"}, {"uri": "/v2"}, {"uriRegexRewrite": {"match": "a", "rewrite": "b"}}),
+        ({"authority": "reviews.internal"}, {"uri": "/v2"}, {"uriRegexRewrite": {"match": "a", "rewrite": ""}}),
     ),
     ("timeout", ("1s", "0.5s", "250ms", "3m")),
     (
@@ -119,10 +118,7 @@ _POLICY_ITEMS: tuple[tuple[str, t.Sequence[t.Any]], ...] = (
         (
             [{"destination": {"host": "ratings"}}],
             [{"destination": {"host": "legacy.example.com", "port": {"number": 80}}, "percentage": {"value": 5}}],
-            [
-                {"destination": {"host": "ratings"}},
-                {"destination": {"host": "ratings", "subset": "v1"}, "percentage": {}},
-            ],
+            [{"destination": {"host": host}, "percentage": {}} for host in ("ratings", "shadow")],
         ),
     ),
     ("mirror", ({"host": "ratings"}, {"host": "reviews", "subset": "v2"}, {"host": "shadow", "port": {"number": 80}})),

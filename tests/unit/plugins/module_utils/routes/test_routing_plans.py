@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import copy
 import typing as t
 
 import pytest
@@ -207,72 +206,6 @@ def test_an_object_others_added_routes_to_is_not_deleted() -> None:
     )
     with pytest.raises(Refused, match="ratings"):
         plan.plan_routing_absent(first, REVIEWS)
-
-
-def edited(state: Snapshot, plural: str, edit: t.Callable[[rs.Json], t.Any]) -> Snapshot:
-    state = copy.deepcopy(state)
-    edit(getattr(state, plural)[0])
-    return state
-
-
-def test_what_others_put_into_our_rule_stays() -> None:
-    ready = empty().after(plan.plan_routing(empty(), REVIEWS, TWO, "v1").changes)
-    blue = {"name": "blue", "labels": {"colour": "blue"}}
-
-    def add(rule: rs.Json) -> None:
-        rule["spec"]["subsets"].append(blue)
-        rule["spec"]["trafficPolicy"] = {"tls": {"mode": "DISABLE"}}
-
-    theirs = edited(ready, "destination_rules", add)
-    back = plan.plan_routing_absent(theirs, REVIEWS)
-    assert [(change.verb, change.kind) for change in back.changes] == [
-        ("delete", "VirtualService"),
-        ("patch", "DestinationRule"),
-    ]
-    (left,) = theirs.after(back.changes).destination_rules or ()
-    assert left["spec"] == {"host": FQDN, "trafficPolicy": {"tls": {"mode": "DISABLE"}}, "subsets": [blue]}
-    assert left["metadata"] == {"name": "reviews", "namespace": "bookinfo"}
-    assert not plan.plan_routing_absent(theirs.after(back.changes), REVIEWS).changes
-
-
-@pytest.mark.parametrize("edit", [{"trafficPolicy": {"tls": {"mode": "DISABLE"}}}, {"exportTo": ["."]}])
-def test_our_rule_with_somebodys_policy_is_not_deleted(edit: rs.Json) -> None:
-    ready = empty().after(plan.plan_routing(empty(), REVIEWS, TWO, "v1").changes)
-    theirs = edited(ready, "destination_rules", lambda rule: rule["spec"].update(edit))
-    (left,) = theirs.after(plan.plan_routing_absent(theirs, REVIEWS).changes).destination_rules or ()
-    assert left["spec"] == {"host": FQDN, **edit}
-
-
-def test_our_virtual_service_with_somebodys_timeout_stays_without_our_versions() -> None:
-    ready = empty().after(plan.plan_routing(empty(), REVIEWS, TWO, "v1").changes)
-    split = ready.after(plan.plan_weights(ready, REVIEWS, {"v1": 90, "v2": 10}).changes)
-    theirs = edited(split, "virtual_services", lambda one: one["spec"]["http"][0].update(timeout="3s"))
-    after = theirs.after(plan.plan_routing_absent(theirs, REVIEWS).changes)
-    (left,) = after.virtual_services or ()
-    assert left["spec"] == {"hosts": [FQDN], "http": [{"timeout": "3s", "route": [{"destination": {"host": FQDN}}]}]}
-    assert left["metadata"] == {"name": "reviews", "namespace": "bookinfo"}
-    assert not after.destination_rules
-    assert not plan.plan_routing_absent(after, REVIEWS).changes
-
-
-def test_weights_cohorts_and_a_promoted_version_are_no_additions_of_others() -> None:
-    state = empty().after(plan.plan_routing(empty(), REVIEWS, TWO, "v1").changes)
-    for planned in (
-        lambda s: plan.plan_weights(s, REVIEWS, {"v2": 100}, settle=True),
-        lambda s: plan.plan_weights(s, REVIEWS, {"v1": 10, "v2": 90}),
-        lambda s: plan.plan_cohort(s, REVIEWS, "qa", {"headers": {"x": "1"}}, {"v1": 100}),
-        lambda s: plan.plan_sticky(s, REVIEWS),
-    ):
-        state = state.after(planned(state).changes)
-    assert state.after(plan.plan_routing_absent(state, REVIEWS).changes) == empty()
-
-
-def test_a_subset_added_by_us_and_one_by_them() -> None:
-    ready = empty().after(plan.plan_routing(empty(), REVIEWS, TWO, "v1").changes)
-    theirs = edited(ready, "destination_rules", lambda rule: rule["spec"]["subsets"].append({"name": "blue"}))
-    with pytest.raises(Refused, match="blue"):
-        plan.plan_routing(theirs, REVIEWS, {**TWO, "blue": {"version": "blue"}}, "v1")
-    assert not plan.plan_routing_absent(theirs, REVIEWS, ["blue"]).changes
 
 
 @pytest.mark.parametrize(
