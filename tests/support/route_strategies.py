@@ -58,17 +58,15 @@ _STRING_MATCHES: tuple[Json, ...] = (
     *({"regex": expression} for expression in ("(?i)jason", "[a-z]+", ".*", "eu-.*", "^$")),
     {},
 )
-_PATH_MATCHES = (
-    *({kind: path} for kind in ("exact", "prefix") for path in PATHS),
-    *({"regex": expression} for expression in ("/api/v[0-9]+", ".*")),
-)
+_PATH_MATCHES = tuple({kind: path} for kind in ("exact", "prefix") for path in PATHS)
+_PATH_EXPRESSIONS = ({"regex": "/api/v[0-9]+"}, {"regex": ".*"})
 _HEADER_MAPS: tuple[Json, ...] = (
     *({name: condition} for name in HEADERS for condition in _STRING_MATCHES),
     *({"end-user": one, "x-region": other} for one in _STRING_MATCHES for other in _STRING_MATCHES),
 )
 _MATCH_ITEMS: tuple[tuple[str, t.Sequence[t.Any]], ...] = (
     ("name", ("by-path", "by-user")),
-    ("uri", _PATH_MATCHES),
+    ("uri", (*_PATH_MATCHES, *_PATH_EXPRESSIONS)),
     ("scheme", ({"exact": "http"},)),
     ("method", ({"exact": "GET"}, {"exact": "POST"})),
     ("authority", ({"prefix": "reviews"},)),
