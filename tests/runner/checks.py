@@ -37,7 +37,7 @@ def lint_steps(root: Path, workspace: Path, home: Path) -> list[Step]:
 
     def step(name: str, *commands: tuple[str, ...], folder: Path = copy) -> Step:
         programs = tuple((str(BIN / command[0]), *command[1:]) for command in commands)
-        return Step(name, programs, folder, quiet)
+        return Step(name, programs, folder, quiet, seconds=1200)  # a slow machine is no finding
 
     return [
         step("sanity", ("ansible-test", "sanity", "--local", "--python", PYTHON, "--color", "no")),
