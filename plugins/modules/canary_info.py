@@ -225,8 +225,9 @@ services:
       sample: {method: proxies, converged: true, proxies: 6, checked: 6, seconds: 0.2, pending: [], note: ""}
     rollout:
       description:
-        - Where the last rollout of the service stands, V(null) if none is recorded or it cannot be read. With its C(phase), C(step) of C(steps), C(weight),
-          C(since), C(seconds_left), C(reason), the C(holder) of its lock (empty for nobody), the C(drift) somebody made by hand, and in C(next) what to do.
+        - Where the last rollout of the service stands, V(null) if none is recorded or it cannot be read. With its C(phase), C(step) of
+          C(steps), C(weight), C(since), C(seconds_left), C(reason), the C(holder) of its lock (empty for nobody), the C(drift)
+          somebody made by hand, and in C(next) what to do.
       type: dict
       sample:
         {id: 5f0c2a91, phase: observing, over: false, stable: v1, canary: v2, step: 2, steps: 4, weight: 10.0, since: "2026-11-25T21:07:12Z",

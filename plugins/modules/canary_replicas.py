@@ -16,7 +16,7 @@ description:
     pods, so the canary's share is its share of pods.
   - A wanted share becomes the nearest number of pods beside those of stable. What is reached, how far off it is and what it costs is said
     before anything is done. A small exact share takes many pods; M(meshops.canary.canary_weight) sets it with any number of them.
-  - Of stable nothing but the image is ever changed, and without O(total) or O(max_error) never its number of pods, so an autoscaler and this module do not meet.
+  - Of stable only the image is ever changed, and without O(total) or O(max_error) never its number of pods, which may be an autoscaler's.
   - The module waits as C(kubectl rollout status) does. Pods that do not become ready are named with their own reason, and what was written is
     taken back. Where an earlier run had written it and was killed, the Deployment goes back to the revision before, unless its pods were all ready once.
 options:

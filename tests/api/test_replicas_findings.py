@@ -39,12 +39,24 @@ def test_what_loses_requests_is_warned_of_and_preflight_can_be_left_out(direct: 
     assert direct("replicas", image=NEW, share=25, preflight=False, **QUICK)["findings"] == []
 
 
+def test_what_makes_shares_and_capacity_other_than_asked_is_warned_of(direct: Direct, kube: Kube, shop: str) -> None:
+    kube.patch("v1", "Service", "reviews", shop, {"spec": {"sessionAffinity": "ClientIP"}})
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
+    kube.patch(APPS, "Deployment", "reviews", shop, {"spec": {"strategy": rolling}})
+    shared = direct("replicas", image=NEW, share=25, check_mode=True, **QUICK)
+    assert "SESSION_AFFINITY" in {one["code"] for one in shared["findings"]}
+    updated = direct("replicas", state="updated", image=NEW, check_mode=True, **QUICK)
+    assert "UPDATE_SINKS_CAPACITY" in {one["code"] for one in updated["findings"]}
+
+
 def test_a_canary_with_another_template_is_not_promoted_silently(direct: Direct, kube: Kube, shop: str) -> None:
     direct("replicas", image=NEW, share=25, **QUICK)
     container = {"name": "reviews", "image": NEW, "env": [{"name": "COLOUR", "value": "black"}]}
     body = {"spec": {"template": {"spec": {"containers": [container]}}}}
     kube.patch(APPS, "Deployment", "reviews-canary", shop, body)
     before = stored(kube, shop)
+    raised = direct("replicas", image=NEW, share=40, check_mode=True, **QUICK)
+    assert "CANARY_TEMPLATE_DIFFERS" in {one["code"] for one in raised["findings"]}
     refused = direct("replicas", state="promoted", fails=True, **QUICK)
     assert "[PROMOTES_UNTESTED]" in refused["msg"]
     assert "containers/0/env/0" in refused["msg"]

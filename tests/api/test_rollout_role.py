@@ -53,7 +53,7 @@ def role(play: Player, kube: Kube, direct: Direct, routed: str) -> Role:
 
 def hook(path: Path, **task: t.Any) -> str:
     """Return a file with one task, by its module's name with dots as underscores."""
-    ((module, options),) = task.items()
+    module, options = next(iter(task.items()))
     lines = [f"    {name}: {value!r}" for name, value in options.items()]
     file = path / f"hook{len(list(path.iterdir()))}.yml"
     file.write_text("\n".join([f"- name: Hook\n  {module}:", *lines, ""]), encoding="utf-8")

@@ -94,7 +94,15 @@ WARNED: tuple[Staged, ...] = (
     Staged("CAPACITY_OF_COHORT", stages.nothing, "header_route", {**TESTERS, "headers": {"end-user": "ada"}}),
 )
 # What no stage shows, and where it is shown instead.
+BY_PODS = "tests/api/test_replicas_findings.py, where Deployments are changed and no routes"
 ELSEWHERE = {
+    "UPDATE_ENDS_ALL_PODS": BY_PODS,
+    "UPDATE_SINKS_CAPACITY": BY_PODS,
+    "READINESS_PROBE_MISSING": BY_PODS,
+    "PRESTOP_MISSING": BY_PODS,
+    "SESSION_AFFINITY": BY_PODS,
+    "CANARY_TEMPLATE_DIFFERS": BY_PODS,
+    "PROMOTES_UNTESTED": BY_PODS,
     "RIGHT_MISSING": "tests/api/test_rights.py takes every single verb away",
     "RIGHT_MISSING_OPTIONAL": "tests/api/test_rights.py takes every single verb away",
     "NOT_CHECKED": "tests/api/test_rights.py takes every single verb away",

@@ -62,7 +62,7 @@ def _next(service: ServiceRef, run: Mapping[str, t.Any], drift: str, *, gate: st
     """Return what there is to do, a sentence or command each; nothing where nothing is."""
     where = f"-e service={service.name} -e ns={service.namespace}"
     if run["phase"] == "stopped":
-        return [f"to take everything back: ansible-playbook meshops.canary.rollback {where} -e version={run['stable']}"]
+        return [f"to take everything back: ansible-playbook meshops.canary.rollback {where} -e stable={run['stable']}"]
     if run["over"]:
         return []
     if run["phase"] == "gated" and gate == "manual":

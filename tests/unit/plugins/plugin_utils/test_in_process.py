@@ -15,7 +15,6 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.meshops.canary.plugins.action import canary_weight
-from ansible_collections.meshops.canary.plugins.module_utils.commands import replicas, weight
 from ansible_collections.meshops.canary.plugins.plugin_utils import in_process
 
 
@@ -85,16 +84,3 @@ def test_arguments_are_plain_as_a_module_gets_them() -> None:
     assert plain == {"a": ["x", 1, 1.5, True, None], "b": {"c": ["d"]}}
     assert [type(key) for key in plain] == [str, str]
     assert [type(item) for item in plain["a"]] == [str, int, float, bool, type(None)]
-
-
-@pytest.mark.parametrize(
-    ("command", "live", "shown"), [(replicas, False, True), (weight, False, False), (weight, True, True)]
-)
-def test_a_command_that_waits_for_pods_tells_how_far_they_are_at_once(
-    command: t.Any, live: bool, shown: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(in_process.constants, "CALLBACKS_ENABLED", [in_process.rollout_line.CALLBACK] if live else [])
-    monkeypatch.setattr(in_process, "display", SimpleNamespace(display=said.append, v=lambda _sentence: None))
-    in_process._log(command)("shop: 1 of 3 pods updated")
-    assert [one.partition(" ")[2] for one in said] == (["shop: 1 of 3 pods updated"] if shown else [])

@@ -57,6 +57,7 @@ class Door:
 
 def told(monkeypatch: pytest.MonkeyPatch, held: dict[str, int], *rules: hr.Json) -> dict[str, t.Any]:
     monkeypatch.setattr(convergence, "Proxies", lambda *_given: Door(held))
+    monkeypatch.setattr(info.run_status, "status", lambda *_given: None)
     snapshot = hr.snapshot(hr.http_route(*rules))
     one = info._Told(t.cast("t.Any", None), snapshot, hr.REVIEWS, PARAMS, lambda _said: None)
     return one.service(None, None)
