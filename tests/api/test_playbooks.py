@@ -86,6 +86,17 @@ def test_a_rollback_goes_where_the_last_rollout_came_from(verbs: Verbs) -> None:
     assert said[0] == "The last rollout names v2 as stable."
 
 
+def test_a_rollback_ends_the_rollout_of_somebody_else(verbs: Verbs, direct: Direct) -> None:
+    verbs.weigh({"v1": 100})
+    verbs.record("v1", "v2")
+    verbs("rollback", stable="v1", capacity=False)
+    assert verbs.weights == {"v1": 100}
+    found = direct("rollout")
+    assert (found["run"]["phase"], found["run"]["holder"]) == ("rolled_back", "")
+    lost = direct("rollout", state="recorded", event="ready", holder="ada", fails=True)
+    assert "possible now: none, it is over" in lost["msg"]
+
+
 def test_a_record_of_other_versions_says_nothing(verbs: Verbs) -> None:
     verbs.record("v1", "v2")
     verbs.weigh({"v3": 100})
