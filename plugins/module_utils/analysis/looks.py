@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
     from .verdict import Judgement
 
 Evidence = Mapping[str, Sequence[float]]
-Pair = tuple[float | None, float | None]
+Pair: t.TypeAlias = "tuple[float | None, float | None]"
 Kind = t.Literal["errors", "latency", "rate", "value", "http"]
 
 

@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
     from .observe import Source
 
     Asked = Mapping[str, t.Any]
-    Ask = Callable[[float | None], Pair]
+    Ask: t.TypeAlias = "Callable[[float | None], Pair]"
     """Returns the canary's number and stable's at a moment (Unix time, None for now). Raises CanaryError."""
 
 GOOD: t.Final = range(200, 400)
