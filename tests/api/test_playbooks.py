@@ -97,6 +97,14 @@ def test_a_rollback_ends_the_rollout_of_somebody_else(verbs: Verbs, direct: Dire
     assert "possible now: none, it is over" in lost["msg"]
 
 
+def test_a_rollback_goes_back_also_beside_a_record_that_nobody_can_read(verbs: Verbs, scene: Scene) -> None:
+    verbs.record("v1", "v2")
+    scene.kube.patch("v1", "ConfigMap", "canary-rollout-reviews", scene.namespace, {"data": {"run": "no JSON"}})
+    said = verbs("rollback", stable="v1", capacity=False).last["msg"]
+    assert said[0].startswith("A rollout that may be under way could not be ended, so see to it")
+    assert verbs.weights == {"v1": 100}
+
+
 def test_a_record_of_other_versions_says_nothing(verbs: Verbs) -> None:
     verbs.record("v1", "v2")
     verbs.weigh({"v3": 100})
