@@ -18,14 +18,14 @@ if t.TYPE_CHECKING:
 
 pytestmark = pytest.mark.mesh
 
-ONE_STEP: dict[str, t.Any] = {"steps": [100], "pause": 2, "rollout_drain": 2}
+TWO_STEPS: dict[str, t.Any] = {"steps": [50, 100], "pause": 2, "rollout_drain": 2}
 
 
 def test_the_old_version_keeps_its_pods_when_somebody_goes_back_to_it(stage: Stage) -> None:
     """Between the promotion and the end of the old version's pods, where a rollback by hand is most likely."""
     pods = len(stage.pods("v2"))
     with stage.shop.sidecar.background(LOAD) as load:
-        process = stage.begin("v3", **{**ONE_STEP, "rollout_retire_after": 20, "rollout_old_replicas": 0})
+        process = stage.begin("v3", **{**TWO_STEPS, "rollout_retire_after": 20, "rollout_old_replicas": 0})
         stage.kube.wait_until(lambda: stage.run().get("phase") == "promoting", 90, "everything is on v3")
         stage.kube.wait_until(lambda: stage.run()["written"].get("v3") == 100, 60, "and that is recorded")
         stage.direct("weight", weights={"v2": 100}, settle=True, force=["CAPACITY_BELOW_SHARE"])
@@ -41,7 +41,7 @@ def test_the_old_version_keeps_its_pods_when_somebody_goes_back_to_it(stage: Sta
 
 def test_the_old_versions_pods_go_when_it_is_seen_to_get_nothing(stage: Stage) -> None:
     with stage.shop.sidecar.background(LOAD) as load:
-        told = report(stage.rollout("v3", **ONE_STEP, rollout_old_replicas=1))
+        told = report(stage.rollout("v3", **TWO_STEPS, rollout_old_replicas=1))
         load.stop()
         seen = load.result()
     assert told["phase"] == "promoted"
@@ -55,7 +55,7 @@ def test_nothing_that_only_tells_can_end_a_rollout(stage: Stage, tmp_path: Path)
     (tmp_path / "file").write_text("no folder")
     with stage.shop.sidecar.background(LOAD):
         played = stage.rollout(
-            "v3", **{**ONE_STEP, "report_dir": str(tmp_path / "file"), "textfile": str(tmp_path / "none" / "v3.prom")}
+            "v3", **{**TWO_STEPS, "report_dir": str(tmp_path / "file"), "textfile": str(tmp_path / "none" / "v3.prom")}
         )
     assert report(played)["phase"] == "promoted"
     assert stage.weights() == {"v3": 100}

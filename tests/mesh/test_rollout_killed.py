@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import time
 import typing as t
@@ -71,7 +72,7 @@ def test_killed_at_a_checkpoint_it_goes_on_and_ends_the_same(
 def test_killed_at_random_moments_it_still_ends_the_same(undisturbed: Object, stage: Stage) -> None:
     seed = random.randrange(10**6)
     moments = random.Random(seed)
-    with stage.shop.sidecar.background(LOAD) as load:
+    with stage.shop.sidecar.background(dataclasses.replace(LOAD, seconds=900, limit=900)) as load:
         for _kill in range(RANDOM_KILLS):
             if stage.run().get("phase") == "promoted":
                 stage.reset()
@@ -84,6 +85,7 @@ def test_killed_at_random_moments_it_still_ends_the_same(undisturbed: Object, st
     assert told["phase"] == "promoted", f"seed {seed}: {told['reason']}"
     assert stage.route() == undisturbed, f"seed {seed}"
     assert seen.failed == 0, f"seed {seed}: {seen.reasons}"
+    assert seen.ended_by == "stop", "requests were sent all the time"
 
 
 def test_a_new_istiod_in_mid_rollout_changes_nothing(undisturbed: Object, stage: Stage, kube: Kube) -> None:

@@ -84,9 +84,7 @@ def judge_errors(metric: Metric, canary: Tally | None, stable: Tally | None) -> 
         return metric.says("pass", f"{seen}, {canary.rate:.2%}; at most {metric.limit:g}% may", **numbers)
     if stable is None or stable.requests < metric.min_requests:
         had = "no numbers" if stable is None else f"{stable.requests} requests"
-        return metric.says(
-            "inconclusive", f"stable has {had}; {metric.min_requests} requests are needed to compare", **numbers
-        )
+        return metric.says("inconclusive", f"stable has {had}; {_too_few(metric)}", **numbers)
     numbers["stable"] = {"requests": stable.requests, "errors": stable.errors}
     p_value = worse_p_value(canary, stable)
     compared = f"stable's {stable.errors} of {stable.requests} ({stable.rate:.2%})"
@@ -94,6 +92,12 @@ def judge_errors(metric: Metric, canary: Tally | None, stable: Tally | None) -> 
     strength = metric.alpha / max(p_value, 1e-300)
     worse = p_value < metric.alpha and canary.rate > (metric.max_ratio or 1.0) * stable.rate
     return metric.says("fail" if worse else "pass", told, strength, p_value=p_value, **numbers)
+
+
+def _too_few(metric: Metric) -> str:
+    """Say what it takes to compare with stable, for a step that leaves stable nothing and has none before it."""
+    needed = f"{metric.min_requests} requests are needed to compare"
+    return f"{needed}: take a smaller step before this one, or judge by a limit alone (compare: false)"
 
 
 def judge_latency(
@@ -124,11 +128,7 @@ def judge_latency(
             return metric.says("inconclusive", "neither a limit nor a comparison with stable was asked for", **numbers)
         return metric.says("pass", f"{at} is {value:.0f} ms; at most {metric.limit:g} ms is allowed", **numbers)
     if stable is None or sum(theirs.values()) < metric.min_requests:
-        return metric.says(
-            "inconclusive",
-            f"{sum(theirs.values())} requests on stable; {metric.min_requests} are needed to compare",
-            **numbers,
-        )
+        return metric.says("inconclusive", f"{sum(theirs.values())} requests on stable; {_too_few(metric)}", **numbers)
     numbers["stable"] = {"requests": sum(theirs.values()), at: histogram.quantile(stable, metric.quantile)}
     middles = (histogram.quantile(canary, 0.5), histogram.quantile(stable, 0.5))
     return _compare_latency(metric, grouped_rank_test(mine, theirs), middles, numbers, by_test)

@@ -45,6 +45,11 @@ def test_errors(case: str) -> None:
     assert judge_errors(ERRORS, canary, stable).outcome == wanted
 
 
+def test_without_requests_on_stable_it_is_said_what_to_do() -> None:
+    for judged in (judge_errors(ERRORS, Tally(1000, 1), Tally(0, 0)), judge_latency(LATENCY, FAST, {})):
+        assert "take a smaller step before this one, or judge by a limit alone" in judged.reason
+
+
 LATENCY_CASES = {
     "no histogram": (None, FAST, "inconclusive"),
     "empty": ({}, FAST, "inconclusive"),
