@@ -33,6 +33,8 @@ CHECKPOINTS = [
     ("promoting", 3),
 ]
 RANDOM_KILLS = 50
+# A step passes within two seconds, so that the kills fall into all of them; in all they last longer than a deadline.
+SWIFT = {"rollout_retire_after": 1, "steps": [25, 50, 100], "pause": 1, "deadline": 900}
 PATIENT = {"rollout_retire_after": 3, "deadline": 120}
 
 
@@ -76,10 +78,10 @@ def test_killed_at_random_moments_it_still_ends_the_same(undisturbed: Object, st
         for _kill in range(RANDOM_KILLS):
             if stage.run().get("phase") == "promoted":
                 stage.reset()
-            process = stage.begin("v3", **PATIENT)
-            time.sleep(moments.uniform(0.5, 5))
+            process = stage.begin("v3", **SWIFT)
+            time.sleep(moments.uniform(0.5, 6))
             kill(process)
-        told = report(stage.rollout("v3", **PATIENT))
+        told = report(stage.rollout("v3", **SWIFT))
         load.stop()
         seen = load.result()
     assert told["phase"] == "promoted", f"seed {seed}: {told['reason']}"

@@ -90,6 +90,12 @@ class Stage:
         found = self.kube.get("v1", "ConfigMap", "canary-rollout-reviews", self.shop.namespace)
         return dict(json.loads(found["data"]["run"])) if found else {}
 
+    def trail(self) -> list[tuple[str, str, str]]:
+        """Return what was recorded so far: event, phase before, phase after."""
+        found = self.kube.get("v1", "ConfigMap", "canary-rollout-reviews", self.shop.namespace)
+        events = json.loads(found["data"]["events"]) if found else []
+        return [(entry["event"], entry["from"], entry["to"]) for entry in events]
+
     def weights(self) -> dict[str, float]:
         """Return who gets what, in the VirtualService's own words."""
         found = self.kube.get(ISTIO, "VirtualService", "reviews", self.shop.namespace)
