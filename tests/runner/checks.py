@@ -108,7 +108,7 @@ def lab_step(root: Path, name: str, out: Path) -> Step:
         command = (*words, f"--junitxml={report}", "--last-failed", "--last-failed-no-failures=none")
         return dataclasses.replace(step, name=f"{name}-again", commands=(command,), junit=report, seconds=900)
 
-    return dataclasses.replace(pytest_step(root, name, out, "--durations=15", seconds=2700), again=again)
+    return dataclasses.replace(pytest_step(root, name, out, "--durations=15", seconds=3300), again=again)
 
 
 def property_step(root: Path, out: Path, *, thorough: bool) -> Step:
