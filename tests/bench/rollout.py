@@ -190,9 +190,9 @@ def killed_and_resumed(stage: Stage) -> tuple[Figures, Later]:
 
 def taken_over(stage: Stage) -> tuple[Figures, Later]:
     """A running service without routes is put under routing rules and given to one version."""
-    for kind in ("VirtualService", "DestinationRule"):
+    for kind in ("VirtualService", "DestinationRule"):  # one after the other: a route must not outlive its subsets
         stage.kube.delete(ISTIO, kind, "reviews", stage.shop.namespace)
-    time.sleep(2)
+        time.sleep(2)
     began = time.time()
     stage.shop.player(
         [
