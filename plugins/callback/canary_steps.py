@@ -81,24 +81,14 @@ class CallbackModule(Default):
         super().v2_playbook_on_task_start(task, is_conditional)
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
-        """Tell what a task says of a rollout, and messages."""
-        action = str(result._task.action)
-        if self._about_a_rollout(action, result._result):
-            return
-        if self._whole:
+        """Tell what a task says of a rollout, and messages; those of a loop were told item by item."""
+        if not self._is_told(result, message=not result._task.loop):
             super().v2_runner_on_ok(result)
-        elif action in MESSAGES and not result._task.loop:
-            self._message(result._result)
 
     def v2_runner_item_on_ok(self, result: t.Any) -> None:
         """Tell the same of one item of a loop."""
-        action = str(result._task.action)
-        if self._about_a_rollout(action, result._result):
-            return
-        if self._whole:
+        if not self._is_told(result, message=True):
             super().v2_runner_item_on_ok(result)
-        elif action in MESSAGES:
-            self._message(result._result)
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         """Show a failure below the line."""
@@ -137,6 +127,15 @@ class CallbackModule(Default):
         """End the last line before the recap."""
         self._live.finish()
         super().v2_playbook_on_stats(stats)
+
+    def _is_told(self, result: t.Any, *, message: bool) -> bool:
+        """Tell in our own way what went well; return whether nothing is left for Ansible's. message: debug is heard."""
+        action = str(result._task.action)
+        if self._about_a_rollout(action, result._result):
+            return True
+        if message and action in MESSAGES and not self._whole:
+            self._message(result._result)
+        return not self._whole
 
     def _about_a_rollout(self, action: str, result: dict[str, t.Any]) -> bool:
         """Draw what a task of a rollout says; return whether it was one."""

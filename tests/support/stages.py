@@ -76,13 +76,6 @@ def of_flagger(scene: Scene) -> None:
     scene.write_as("flagger", "VirtualService")
 
 
-def of_argo_rollouts_hash(scene: Scene) -> None:
-    labels = {"app": "reviews", "rollouts-pod-template-hash": "6f"}
-    scene.kube.patch(
-        ISTIO, "DestinationRule", "reviews", scene.namespace, {"spec": {"subsets": [{"name": "v9", "labels": labels}]}}
-    )
-
-
 def of_rollouts(scene: Scene) -> None:
     scene.edit("DestinationRule", annotations={"argo-rollouts.argoproj.io/managed-by-rollouts": "reviews"})
 
