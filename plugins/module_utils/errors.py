@@ -65,6 +65,12 @@ class ForeignDestination(Refused):
     code = "foreign_destination"
 
 
+class Drifted(Refused):
+    """Somebody else has edited the weights since they were last looked at."""
+
+    code = "drift"
+
+
 class Conflict(CanaryError):
     """Somebody else wrote the object, again, after it was read and planned a second time."""
 

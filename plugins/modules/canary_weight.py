@@ -29,6 +29,12 @@ options:
         O(state=absent) no longer goes back behind it.
     type: bool
     default: false
+  expected:
+    description:
+      - Percent of requests by version that the service must have now, for a writer who has decided by them. If somebody
+        else has changed them meanwhile nothing is written, and the task fails with RV(error_code=drift).
+      - Weights that are already those of O(weights) are fine. Without the option any weights are.
+    type: dict
   state:
     description:
       - V(absent) gives the routes back as they were before the first weights; what others changed since stays.
@@ -77,6 +83,13 @@ EXAMPLES = r"""
     namespace: bookinfo
     weights: {v2: 100}
     settle: true
+
+- name: Go on from 10 percent, but only if nobody has changed that meanwhile
+  meshops.canary.canary_weight:
+    service: reviews
+    namespace: bookinfo
+    weights: {v1: 75, v2: 25}
+    expected: {v1: 90, v2: 10}
 
 - name: Give the route back as it was before the canary
   meshops.canary.canary_weight:
@@ -237,8 +250,8 @@ diff:
     after_header: {description: The objects concerned., type: str, sample: VirtualService bookinfo/reviews}
 error_code:
   description: >-
-    Kind of the failure: V(invalid_input), V(refused), V(unknown_subset), V(foreign_destination), V(conflict),
-    V(not_converged) or V(api_error).
+    Kind of the failure: V(invalid_input), V(refused), V(unknown_subset), V(foreign_destination), V(drift),
+    V(conflict), V(not_converged) or V(api_error).
   returned: failure
   type: str
   sample: refused

@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import typing as t
+from pathlib import Path
 
 import pytest
 from support.direct import ISTIO
 
 if t.TYPE_CHECKING:
-    from pathlib import Path
-
     from support.direct import Direct
     from support.kube import Kube
     from support.play import Played, Player
@@ -23,6 +24,7 @@ BLIND: dict[str, t.Any] = {
     "report_dir": "", "rollout_capacity": False, "rollout_retire_after": 0, "rollout_drain": 1,
     "rollout_force": ["SUBSET_NOT_READY", "CAPACITY_BELOW_SHARE"],
 }  # fmt: skip
+CALLBACKS = Path(__file__).parents[1] / "support" / "callbacks"
 SHUT = {"gate": "timed", "gate_seconds": 1}
 
 
@@ -60,6 +62,17 @@ def hook(path: Path, **task: t.Any) -> str:
     return str(file)
 
 
+def before(task: str, module: str, options: dict[str, t.Any]) -> dict[str, str]:
+    """Return the environment in which a module runs just before a task that begins like this."""
+    ansible = str(Path(sys.executable).with_name("ansible"))
+    return {
+        "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+        "ANSIBLE_CALLBACKS_ENABLED": "before_task",
+        "BEFORE_TASK": task,
+        "BEFORE_TASK_RUNS": json.dumps([ansible, "localhost", "-m", module, "-a", json.dumps(options)]),
+    }
+
+
 def test_reports_and_metrics_that_cannot_be_written_change_nothing(role: Role, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("this is no folder")
     role(report_dir=str(tmp_path / "file"), textfile=str(tmp_path / "none" / "v2.prom"))
@@ -94,6 +107,17 @@ def test_whoever_goes_back_while_it_promotes_keeps_the_old_version(role: Role, t
     assert "v1 0% -> 100%" in told["reason"]
     role(fails=True)
     assert role.weights() == {"v1": 100}, "it is asked what to do with the edit"
+    role(on_drift="restore")
+    assert (role.told()["id"], role.told()["phase"], role.weights()) == (told["id"], "promoted", {"v2": 100})
+
+
+@pytest.mark.parametrize("task", ["Send the canary its percent", "Make the new version the normal state"])
+def test_an_edit_in_the_moment_before_the_routes_are_written_is_not_overwritten(role: Role, task: str) -> None:
+    edit = {"service": "reviews", "namespace": role.space, "weights": {"v1": 70, "v2": 30}, "preflight": False}
+    role(fails=True, environment=before(task, "meshops.canary.canary_weight", edit))
+    told = role.told()
+    assert (told["phase"], role.weights()) == ("stopped", {"v1": 70, "v2": 30})
+    assert "Somebody else has changed the weights" in told["reason"]
     role(on_drift="restore")
     assert (role.told()["id"], role.told()["phase"], role.weights()) == (told["id"], "promoted", {"v2": 100})
 

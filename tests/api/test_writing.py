@@ -196,3 +196,19 @@ def test_routing_from_nothing_pins_to_stable_and_takes_itself_away(direct: Direc
     assert direct("routing", state="absent", **QUICK)["changed"]
     assert kube.list(ISTIO, "VirtualService", namespace) == []
     assert kube.list(ISTIO, "DestinationRule", namespace) == []
+
+
+def test_weights_are_not_written_over_those_of_somebody_else(direct: Direct, writes: Writes) -> None:
+    """Compare and set: who decided by other weights than there are now is refused, whatever the module or check mode."""
+    asked: dict[str, t.Any] = {"weights": {"v1": 75, "v2": 25}, "expected": {"v1": 90, "v2": 10}, **QUICK}
+    for check_mode in (True, False):
+        refused = direct("weight", fails=True, check_mode=check_mode, **asked)
+        assert refused["error_code"] == "drift"
+        assert refused["weights_now"] == {"v1": 100.0}
+        assert "they are v1 100%, and were expected to be v1 90%, v2 10%. Nothing was written" in refused["msg"]
+    assert writes.seen() == set()
+    direct("weight", weights={"v1": 90, "v2": 10}, **QUICK)
+    assert direct("weight", **asked)["changed"]
+    assert not direct("weight", **asked)["changed"], "a second run finds what it wants"
+    unsure = direct("weight", fails=True, weights={"v1": 100}, expected={"v1": "half"}, **QUICK)
+    assert "expected.v1 must be a number of percent" in unsure["msg"]

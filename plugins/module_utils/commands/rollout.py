@@ -13,6 +13,7 @@ from dataclasses import replace
 from ..cluster import Cluster
 from ..errors import CanaryError, Conflict, InvalidInput
 from ..rollout import machine, steering
+from ..routes.weights import EQUAL
 from . import run_heart, run_result
 from .argspec import BY_PODS, CONNECTION, ArgSpec
 from .dead_man import OPTIONS, DeadMan
@@ -193,7 +194,7 @@ class _Task:
         canary = stored.rollout.canary
         found = self._weights(stored).get(canary, 0.0)
         wanted = steering.weights_wanted(stored.rollout, stored.run).get(canary, 0.0)
-        if abs(found - wanted) > steering.EQUAL:
+        if abs(found - wanted) > EQUAL:
             raise Conflict(
                 f"{canary} has {found:g}% of the requests and not {wanted:g}%: somebody wrote the routes of "
                 f"{self._service.name} in between. Write run.weights_wanted again, by canary_weight, and record this "

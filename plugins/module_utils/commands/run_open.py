@@ -9,13 +9,14 @@ from __future__ import annotations
 import secrets
 import typing as t
 
-from ..errors import InvalidInput, Refused
+from ..errors import Drifted, InvalidInput, Refused
 from ..replicas.pair import Wanted
 from ..replicas.standing import Standing, standing
 from ..rollout import plan as plans
 from ..rollout import record, steering
 from ..rollout.plan import Rollout
 from ..routes import plan as routes
+from ..routes.weights import EQUAL, alike
 from .reading import Reader
 from .run_store import Stored, plan_of
 
@@ -39,12 +40,6 @@ _OF_STEPS: t.Final = (
     "analysis",
 )
 _ROUTES: t.Final = ("virtual_services", "destination_rules", "http_routes")
-
-
-class Drifted(Refused):
-    """Somebody edited the weights in mid-run."""
-
-    code = "drift"
 
 
 def state_now(cluster: Cluster, service: ServiceRef, rollout: Rollout, api: str) -> Standing:
@@ -108,7 +103,7 @@ class Opening:
     def _is_done(self, stored: Stored) -> bool:
         """Return whether this canary is promoted and still is, by whatever steps: beginning anew would take it back."""
         promoted = stored.run.phase == "promoted" and stored.rollout.canary == self.rollout.canary
-        return promoted and _equal(self._found, stored.run.written)
+        return promoted and alike(self._found, stored.run.written)
 
     def _goes_on(self, stored: Stored) -> bool:
         """Return whether this is the rollout that was left unfinished or stopped.
@@ -125,7 +120,7 @@ class Opening:
     def _refuse_to_take(self) -> None:
         """Raise Refused if a version that the plan does not name would lose its requests unasked."""
         named = (self.rollout.stable, self.rollout.canary, *self.rollout.keep)
-        others = {name: share for name, share in self._found.items() if name not in named and share > steering.EQUAL}
+        others = {name: share for name, share in self._found.items() if name not in named and share > EQUAL}
         if not others or self.rollout.by_pods or self._params["supersede"]:
             return
         told = ", ".join(f"{name} {share:g}%" for name, share in others.items())
@@ -226,7 +221,3 @@ def _percents(keep: Mapping[str, t.Any]) -> dict[str, float]:
     if any(percent < 0 for percent in found.values()):
         raise InvalidInput(f"keep: {found} has a negative percent.")
     return found
-
-
-def _equal(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    return all(abs(one.get(version, 0.0) - other.get(version, 0.0)) <= steering.EQUAL for version in {*one, *other})

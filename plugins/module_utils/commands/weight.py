@@ -9,7 +9,9 @@ from __future__ import annotations
 import typing as t
 
 from ..cluster import Cluster
+from ..errors import Drifted
 from ..routes import plan
+from ..routes.weights import alike, one_percent
 from .apply import apply
 from .argspec import CONNECTION, SCOPE, SERVICE, STATE, WAIT, WRITE, ArgSpec
 from .reading import scope_of, service_of
@@ -18,6 +20,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..routes.change import Plan
+    from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
 
 SPEC: t.Final = ArgSpec(
@@ -30,6 +33,7 @@ SPEC: t.Final = ArgSpec(
         **STATE,
         "weights": {"type": "dict"},
         "settle": {"type": "bool", "default": False},
+        "expected": {"type": "dict"},
     },
     required_if=[("state", "present", ["weights"])],
 )
@@ -45,6 +49,27 @@ def run(
         api = params["route_api"]
         if params["state"] == "absent":
             return plan.plan_weights_absent(snapshot, service, scope=scope, api=api)
-        return plan.plan_weights(snapshot, service, params["weights"], scope=scope, settle=params["settle"], api=api)
+        weights, settle = params["weights"], params["settle"]
+        planned = plan.plan_weights(snapshot, service, weights, scope=scope, settle=settle, api=api)
+        if params["expected"] is not None:
+            _must_be_as_expected(service, planned, params["expected"])
+        return planned
 
     return apply(cluster, service, decide, params, check_mode=check_mode, log=log)
+
+
+def _must_be_as_expected(service: ServiceRef, planned: Plan, expected: Mapping[str, t.Any]) -> None:
+    """Raise Drifted unless the weights are those expected, or already those that are wanted."""
+    now = {version: float(percent) for version, percent in planned.weights_before.items() if version}
+    before = {name: float(one_percent(percent, f"expected.{name}")) for name, percent in expected.items()}
+    if alike(now, before) or alike(now, planned.weights_after):
+        return
+    told = ", ".join(f"{version} {percent:g}%" for version, percent in now.items()) or "no version by name"
+    asked = ", ".join(f"{version} {percent:g}%" for version, percent in before.items() if percent)
+    raise Drifted(
+        f"Somebody else has changed the weights of {service.name} in {service.namespace}: they are {told}, and were "
+        f"expected to be {asked}. Nothing was written. Look who it was, then run again with these as expected, or "
+        "without expected to write whatever is there.",
+        weights_now=now,
+        expected=before,
+    )

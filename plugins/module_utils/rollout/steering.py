@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ..analysis.verdict import Judgement, Verdict
 from ..analysis.watching import fresh
+from ..routes.weights import EQUAL, alike
 from . import adapt
 from .machine import ENDS
 
@@ -22,8 +23,6 @@ if t.TYPE_CHECKING:
     from .record import Run
 
 Went = tuple["Run", list[dict[str, t.Any]]]
-EQUAL: t.Final = 0.0005
-"""Half of the finest share routes are written in, in percent."""
 _BACK: t.Final[frozenset[Phase]] = frozenset(("rolling_back", "rolled_back"))
 _ON: t.Final[frozenset[Phase]] = frozenset(("promoting", "promoted"))
 _DEFAULTS: t.Final = {"rollback": "back", "continue": "it goes on"}
@@ -60,7 +59,7 @@ def drift(rollout: Rollout, run: Run, found: Mapping[str, float]) -> str:
     """
     if run.phase in ENDS or not run.written:
         return ""
-    if _same(found, run.written) or _same(found, weights_wanted(rollout, run)):
+    if alike(found, run.written) or alike(found, weights_wanted(rollout, run)):
         return ""
     versions = [*run.written, *(version for version in found if version not in run.written)]
     changes = [
@@ -214,10 +213,6 @@ def _verdict(event: Event, raw: Mapping[str, t.Any] | None, note: str) -> Verdic
         for one in raw.get("metrics") or ()
     )
     return Verdict(outcome, tuple(str(one) for one in raw.get("reasons") or ()), judgements, raw.get("score"))
-
-
-def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    return all(abs(one.get(version, 0.0) - other.get(version, 0.0)) <= EQUAL for version in {*one, *other})
 
 
 def in_lines(rollout: Rollout) -> list[str]:

@@ -25,6 +25,8 @@ if t.TYPE_CHECKING:
 HUNDRED: t.Final = Fraction(100)
 DECIMALS: t.Final = 3
 INT32_MAX: t.Final = 2**31 - 1
+EQUAL: t.Final = 0.0005
+"""Half of the finest share routes are written in, in percent."""
 _PREFERRED_SUMS: t.Final = (100, 1000, 10_000, 100_000)
 
 
@@ -86,6 +88,11 @@ def number(value: Fraction) -> Percent:
     """Return a percent as people write it: 10, 0.5, 33.333 (rounded to three decimals)."""
     rounded = round(float(value), DECIMALS)
     return int(rounded) if rounded == int(rounded) else rounded
+
+
+def alike(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Say whether two splits (version -> percent) are the same; a version that is missing has 0."""
+    return all(abs(one.get(version, 0.0) - other.get(version, 0.0)) <= EQUAL for version in {*one, *other})
 
 
 def shares(weights: Sequence[int]) -> list[Fraction]:
