@@ -108,13 +108,14 @@ class Cluster:
         name: str,
         patch: Sequence[Mapping[str, t.Any]],
         *,
+        subresource: str = "",
         dry_run: bool = False,
     ) -> Object:
-        """Apply a JSON Patch and return the object as stored.
+        """Apply a JSON Patch and return the object as stored, or its subresource `scale`.
 
         Raises Conflict if a `test` fails or the resourceVersion is no longer the one in the patch.
         """
-        attempt = Attempt("patch", resource, namespace, name, dry_run=dry_run)
+        attempt = Attempt("patch", resource, namespace, name, subresource, dry_run)
         return self._json("PATCH", attempt, _strict(dry_run), list(patch), _JSON_PATCH)
 
     def delete(
@@ -254,4 +255,6 @@ def _path(attempt: Attempt, version: str) -> str:
     parts.append(resource.plural)
     if attempt.name and attempt.verb != "create":
         parts.append(attempt.name)
+    if attempt.subresource:
+        parts.append(attempt.subresource)
     return "/" + "/".join(quote(part, safe="") for part in parts)

@@ -26,7 +26,10 @@ _DOING: t.Final = {
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request in the user's words. verb: as RBAC names it. subresource: portforward, exec, proxy or empty."""
+    """One request in the user's words.
+
+    verb: as RBAC names it. subresource: portforward, exec, proxy, log, scale or empty.
+    """
 
     verb: str
     resource: Resource
@@ -53,7 +56,8 @@ class Attempt:
             return f"Running a command in {self.object}"
         if self.subresource == "proxy":
             return f"Reading through the API server's proxy from {self.object}"
-        return f"{_DOING[self.verb]} {self.object}" + (" (dry run)" if self.dry_run else "")
+        doing = "Scaling" if self.subresource == "scale" else _DOING[self.verb]
+        return f"{doing} {self.object}" + (" (dry run)" if self.dry_run else "")
 
     @property
     def grant(self) -> str:

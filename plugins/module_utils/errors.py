@@ -89,6 +89,12 @@ class RolloutFailed(CanaryError):
     code = "rollout_failed"
 
 
+class NotReady(CanaryError):
+    """The pods asked for are not ready at the deadline, or cannot become so; they stay asked for."""
+
+    code = "not_ready"
+
+
 class ApiError(CanaryError):
     """The API server (or what it proxies to) refused or could not be reached. details: status, reason."""
 

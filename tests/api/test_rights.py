@@ -13,7 +13,6 @@ import typing as t
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.cluster_http import Transport
 from ansible_collections.meshops.canary.plugins.module_utils.commands.needs import NEEDS, ROLES, of_role
-from support.collection import ROOT
 from support.direct import Direct, destination_rule, service, virtual_service
 from support.scene import Scene
 from support.stages import autoscaled_without_request
@@ -25,20 +24,13 @@ if t.TYPE_CHECKING:
     from ansible_collections.meshops.canary.plugins.module_utils.commands.needs import Need
     from support.kube import Kube
     from support.lab import Lab
-    from support.play import Player
 
 RBAC = "rbac.authorization.k8s.io"
 SHIFT = {"v1": 75, "v2": 25}
 QUICK = {"wait": False}
 HERE = [need for need in NEEDS if need.where == "service"]
-SCALING = (
-    "get horizontalpodautoscalers",
-    "patch horizontalpodautoscalers",
-    "get deployments",
-    "patch deployments/scale",
-)
-# What a role's story does not ask: playbooks scale by kubernetes.core, and only a container that has run has a log.
-NOT_TOLD = {"rollout": {*SCALING}, "replicas": {"get pods/log"}}
+# What a role's story does not ask: only a container that has run has a log.
+NOT_TOLD = {"replicas": {"get pods/log"}}
 
 
 def name_of(need: Need) -> str:
@@ -125,7 +117,12 @@ def route(user: Limited, scene: Scene) -> None:
     assert user("routing", state="absent", service="ratings", **QUICK)["changed"]
 
 
-def roll_out(user: Limited, _scene: Scene) -> None:
+def roll_out(user: Limited, scene: Scene) -> None:
+    autoscaled_without_request(scene)
+    none = user.attempt("capacity", version="v1", pods=2, wait_timeout=1)
+    assert (none["error_code"], none["changed"]) == ("not_ready", True), "the Deployment's pods have no node"
+    assert [one["kind"] for one in none["patch"]] == ["HorizontalPodAutoscaler", "Deployment"]
+    assert user("capacity", state="released")["changed"]
     plan = {"stable": "v1", "canary": "v2", "steps": [25, 100], "holder": "ada@ops/1"}
     assert user("rollout", state="opened", **plan)["changed"]
     user("rollout", state="recorded", event="ready", holder=plan["holder"])
@@ -171,17 +168,6 @@ def test_the_documented_role_suffices_and_nothing_in_it_is_idle(scene: Scene, li
     rest = [need for need in NEEDS if name not in need.roles]
     more = {(name_of(need), scene.namespace if need.where == "service" else None) for need in rest}
     assert {one for one in limited.refused if one[1] in (scene.namespace, None)} <= more
-
-
-def test_capacity_needs_what_the_role_says(scene: Scene, limited: Limited, play: Player) -> None:
-    limited.may(of_role("rollout"))
-    autoscaled_without_request(scene)
-    environment = {"K8S_AUTH_IMPERSONATE_USER": limited.user}
-    by_hpa = {"version": "v1", "ready": 9, "desired": 0, "deployments": ["reviews-v1"], "hpa": {"name": "reviews-v1"}}
-    tasks = str(ROOT / "playbooks" / "tasks" / "capacity.yml")
-    given = {"canary_namespace": scene.namespace, "service": "reviews", "capacity_pods": 2, "capacity_version": by_hpa}
-    played = play([{"ansible.builtin.include_tasks": tasks}], environment=environment, **given)
-    assert played.changed == 2, "the floor of the autoscaler, and the Deployment that was scaled to nothing"
 
 
 @pytest.fixture(scope="module")

@@ -199,7 +199,7 @@ def test_routing_from_nothing_pins_to_stable_and_takes_itself_away(direct: Direc
 
 
 def test_weights_are_not_written_over_those_of_somebody_else(direct: Direct, writes: Writes) -> None:
-    """Compare and set: who decided by other weights than there are now is refused, whatever the module or check mode."""
+    """Compare and set: who decided by other weights than there are now is refused, also in check mode."""
     asked: dict[str, t.Any] = {"weights": {"v1": 75, "v2": 25}, "expected": {"v1": 90, "v2": 10}, **QUICK}
     for check_mode in (True, False):
         refused = direct("weight", fails=True, check_mode=check_mode, **asked)

@@ -40,6 +40,8 @@ if t.TYPE_CHECKING:
     Inspect = Callable[[Snapshot, Plan], list[Finding]]
     Log = Callable[[str], None]
 
+PODS: t.Final = frozenset({"Deployment", "HorizontalPodAutoscaler"})
+"""Kinds that no proxy holds."""
 SETTLED: t.Final = datetime.timedelta(seconds=60)
 """An object written longer ago is taken as held by the proxies: Istio's pushes take seconds."""
 
@@ -62,6 +64,7 @@ class Application:
         self._writer = Writer(cluster, log)
         self._outcome = Outcome(service, params)
         self._name = f"{service.name} in {service.namespace}"
+        self._what = "pods" if inspect else "routes"
         _check_force(params["force"])
 
     def run(self, *, check_mode: bool) -> dict[str, t.Any]:
@@ -143,8 +146,7 @@ class Application:
         way = (
             f"{', '.join(never)} cannot be forced." if never else f"To do it nevertheless: force: [{', '.join(codes)}]"
         )
-        what = "pods" if self._inspect else "routes"
-        raise Refused(f"Refused to change the {what} of {self._name}, nothing was written: {shown} {way}", errors)
+        raise Refused(f"Refused to change the {self._what} of {self._name}, nothing was written: {shown} {way}", errors)
 
     def _write(self, snapshot: Snapshot, plan: Plan) -> None:
         """Write and wait. What was written before a failure is put back; a proxy that lags is no reason to."""
@@ -159,8 +161,8 @@ class Application:
             raise
         except Conflict as second:
             said = Conflict(
-                f"Somebody else keeps changing the routes of {self._name}: planned twice, and both times the object "
-                f"had changed before it was written. {second.msg}",
+                f"Somebody else keeps changing the {self._what} of {self._name}: planned twice, and both times the "
+                f"object had changed before it was written. {second.msg}",
                 **second.details,
             )
             raise self._writer.undone(said) from second
@@ -176,7 +178,7 @@ class Application:
         for index, change in enumerate(changes):
             self._writer.write(change)
             following = changes[index + 1 :]
-            if following and following[0].kind != change.kind:
+            if following and following[0].kind != change.kind and change.kind not in PODS:
                 self._must_converge(snapshot, changes[: index + 1], f"before {following[0].object} is written")
 
     def _must_be_reachable(self, snapshot: Snapshot, plan: Plan) -> None:

@@ -24,8 +24,8 @@ if t.TYPE_CHECKING:
 
     Object = dict[str, t.Any]
 
-PAUSE: t.Final = 1.0
-LOOK_EVERY: t.Final = 3
+PAUSE: t.Final = 0.3
+LOOK_EVERY: t.Final = 10
 """Rounds of waiting between two looks at the pods."""
 LOG_LINES: t.Final = 5
 
@@ -43,6 +43,22 @@ class Rollouts:
         False as soon as Kubernetes gives up, or a pod can only go on failing. Raises ApiError if it cannot be read: at
         once where asking again is no use, else at the deadline.
         """
+        return self._wait(name, seconds, lambda found: (rollout_state([found], [name]), progress(found)))
+
+    def wait_ready(self, name: str, pods: int, seconds: float) -> int:
+        """Return how many pods of the Deployment are ready, as soon as there are so many; else as `wait` ends."""
+        ready = 0
+
+        def enough(found: Object) -> tuple[str, str]:
+            nonlocal ready
+            ready = int((found.get("status") or {}).get("readyReplicas") or 0)
+            return "done" if ready >= pods else "waiting", f"{name}: {ready} of {pods} pods ready"
+
+        self._wait(name, seconds, enough)
+        return ready
+
+    def _wait(self, name: str, seconds: float, look: Callable[[Object], tuple[str, str]]) -> bool:
+        """Return whether the Deployment is `done` in time. look: returns done, failed or waiting, and what to tell."""
         deadline, rounds = time.monotonic() + seconds, 0
         since: dict[str, float] = {}
         while True:
@@ -50,8 +66,8 @@ class Rollouts:
             try:
                 found = self._cluster.get(DEPLOYMENT, self._namespace, name)
                 if found:
-                    self._tell(progress(found))
-                    state = rollout_state([found], [name])
+                    state, told = look(found)
+                    self._tell(told)
                 if found and state == "waiting" and rounds % LOOK_EVERY == 0 and self._is_hopeless(found, since):
                     state = "failed"
             except ApiError as error:

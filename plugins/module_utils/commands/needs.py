@@ -75,7 +75,7 @@ NEEDS: t.Final = (
     *_each("get create patch", kinds.LEASE, LOCK, ("rollout",)),
     Need("get", kinds.SERVICE, "write Events on it, and read approvals of a gate", ("rollout",)),
     Need("create", kinds.EVENT, "tell what a rollout does", ("rollout",)),
-    *_each("get patch", kinds.HPA, CAPACITY, ("rollout",)),
+    Need("patch", kinds.HPA, CAPACITY, ("rollout",)),
     Need("get", kinds.DEPLOYMENT, CAPACITY, ("rollout", "replicas")),
     Need("patch", kinds.DEPLOYMENT, CAPACITY, ("rollout",), "scale"),
     *_each("create patch delete", kinds.DEPLOYMENT, PODS, ("replicas",)),

@@ -53,13 +53,13 @@ def missing(cluster: Cluster, service: ServiceRef, changes: Iterable[Change]) ->
 
     For whoever was refused: one refusal names one verb, and the next attempt would name the next.
     """
-    wanted = {(need.verb, need.resource): need.what for need in of_role("read")}
+    wanted = {(need.verb, need.resource, need.subresource): need.what for need in of_role("read")}
     for change in changes:
         resource = kinds.of_object(change.api_version, change.kind)
-        wanted.setdefault((change.verb, resource), f"{change.verb} {change.object}")
+        wanted.setdefault((change.verb, resource, change.subresource), f"{change.verb} {change.object}")
     asked = [
-        (_right(Need(verb, resource, what, ("shift",)), service.namespace), resource)
-        for (verb, resource), what in wanted.items()
+        (_right(Need(verb, resource, what, ("shift",), subresource), service.namespace), resource)
+        for (verb, resource, subresource), what in wanted.items()
     ]
     return list(inspect(_answers(cluster, asked), None))
 

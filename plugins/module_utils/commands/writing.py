@@ -77,7 +77,9 @@ class Writer:
                 resource, change.namespace, change.name, resource_version=version, uid=known.get("uid"), dry_run=dry_run
             )
             return None
-        return self._cluster.patch(resource, change.namespace, change.name, change.patch, dry_run=dry_run)
+        return self._cluster.patch(
+            resource, change.namespace, change.name, change.patch, subresource=change.subresource, dry_run=dry_run
+        )
 
     def _take_back(self, change: Change, stored: Object | None) -> None:
         resource = of_object(change.api_version, change.kind)
@@ -94,7 +96,8 @@ class Writer:
                 earlier["metadata"].pop("annotations", None)
             else:
                 earlier["metadata"]["annotations"] = annotations
-            self._cluster.patch(resource, change.namespace, change.name, guarded_patch(stored, earlier))
+            patch = guarded_patch(stored, earlier)
+            self._cluster.patch(resource, change.namespace, change.name, patch, subresource=change.subresource)
 
 
 def _reborn(obj: Object) -> Object:

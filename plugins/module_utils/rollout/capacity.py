@@ -11,6 +11,12 @@ import typing as t
 
 from ..errors import InvalidInput
 
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+WITHOUT_HPA: t.Final = 100.0
+"""Target utilisation where nobody set one. Pods then count as fully used, so it cancels out."""
+
 
 class Load(t.NamedTuple):
     """What a version's pods do now. pods: ready ones. utilisation: percent of the request, as the HPA reads it."""
@@ -36,3 +42,26 @@ def pods_needed(share: float, stable_share: float, stable: Load, target: float, 
     used = target if stable.utilisation is None else stable.utilisation
     whole = stable.pods * used / target * 100.0 / stable_share
     return max(1, math.ceil(round(whole * share / 100.0 * headroom, 6)))
+
+
+def pods_for(
+    versions: Sequence[Mapping[str, t.Any]], stable: str, canary: str, share: float, *, headroom: float = 1.2
+) -> int:
+    """Return the pods with which `canary` carries `share` percent, judged by what stable's pods do for their share.
+
+    versions: as `overview.versions` gives them. headroom: factor on a measured load. Without a measurement stable's
+    pods count as just enough for what both versions have together, as before the start. Raises InvalidInput for a
+    version that is not there.
+    """
+    by_name = {str(one.get("version")): one for one in versions}
+    if stable not in by_name or canary not in by_name:
+        absent = stable if stable not in by_name else canary
+        raise InvalidInput(f"there is no version {absent}, only {', '.join(by_name) or 'none'}.")
+    serving, hpa = by_name[stable], by_name[stable].get("hpa") or {}
+    used = hpa.get("cpu")
+    load = Load(int(serving.get("desired") or serving.get("ready") or 0), None if used is None else float(used))
+    target = float(hpa.get("cpu_target") or WITHOUT_HPA)
+    carried, factor = float(serving.get("weight") or 0), headroom
+    if load.utilisation is None:
+        carried, factor = carried + float(by_name[canary].get("weight") or 0), 1.0
+    return pods_needed(share, carried, load, target, headroom=factor)

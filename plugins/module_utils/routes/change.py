@@ -26,7 +26,8 @@ class Change:
 
     before None creates, after None deletes. patch: JSON Patch (RFC 6902) that turns before into after and
     fails with a conflict if somebody else wrote the object since it was read; empty for creation and deletion.
-    summary: lines for a manager.
+    summary: lines for a manager. subresource: `scale` where only the number of pods is written, for which there is a
+    right of its own.
     """
 
     api_version: str
@@ -37,6 +38,7 @@ class Change:
     after: Object | None
     patch: tuple[dict[str, t.Any], ...] = ()
     summary: tuple[str, ...] = ()
+    subresource: str = ""
 
     @property
     def object(self) -> str:
@@ -78,7 +80,7 @@ class Plan:
         return bool(self.changes)
 
 
-def edit(before: Object, after: Object, summary: Sequence[str] = ()) -> Change | None:
+def edit(before: Object, after: Object, summary: Sequence[str] = (), *, subresource: str = "") -> Change | None:
     """Return the change that turns `before` into `after`, None if they are equal."""
     if before == after:
         return None
@@ -92,6 +94,7 @@ def edit(before: Object, after: Object, summary: Sequence[str] = ()) -> Change |
         after=after,
         patch=tuple(guarded_patch(before, after)),
         summary=tuple(summary),
+        subresource=subresource,
     )
 
 

@@ -55,8 +55,16 @@ class Server:
         del self.stored[name]
 
     def patch(
-        self, _kind: Resource, _namespace: str, name: str, patch: t.Sequence[Object], *, dry_run: bool = False
+        self,
+        _kind: Resource,
+        _namespace: str,
+        name: str,
+        patch: t.Sequence[Object],
+        *,
+        subresource: str,
+        dry_run: bool = False,
     ) -> Object:
+        assert not subresource
         self._check(name)
         after: Object = jsonpatch.apply_patch(self.stored[name], list(patch))
         after["metadata"]["resourceVersion"] = str(int(after["metadata"]["resourceVersion"]) + 1)

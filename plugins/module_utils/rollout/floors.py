@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pods before requests: the floor of an autoscaler, or the number of a Deployment, raised and given back. Pure.
+
+Where an autoscaler owns the number of pods its floor is raised, and what the floor was is kept on the autoscaler until
+it is given back, by this run or another one.
+"""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+from dataclasses import replace
+
+from ..errors import Refused
+from ..routes.change import edit
+from ..routes.snapshot import identity, label
+from ..routes.workloads import desired, hpa_of, scaling
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..routes.change import Change
+    from ..routes.hosts import ServiceRef
+    from ..routes.snapshot import Object, Snapshot
+
+FLOOR: t.Final = "canary.meshops.io/floor"
+
+
+class Goal(t.NamedTuple):
+    """What to wait for: so many ready pods of a Deployment."""
+
+    deployment: str
+    pods: int
+
+
+def deployments_of(snapshot: Snapshot, service: ServiceRef, version: Mapping[str, t.Any]) -> list[Object]:
+    """Return the Deployments of a version (an entry of `overview.versions`)."""
+    names = version.get("deployments") or []
+    return [
+        one
+        for one in snapshot.need("deployments")
+        if identity(one)[0] == service.namespace and identity(one)[1] in names
+    ]
+
+
+def deployment_of(snapshot: Snapshot, service: ServiceRef, version: Mapping[str, t.Any]) -> Object:
+    """Return the one Deployment of a version. Raises Refused if there is none, or several."""
+    found = deployments_of(snapshot, service, version)
+    if len(found) != 1:
+        names = [identity(one)[1] for one in found]
+        raise Refused(
+            f"Version {version['version']} of {service.namespace}/{service.name} has {len(names)} Deployments whose "
+            f"pods its subset selects{' (' + ', '.join(names) + ')' if names else ''}; exactly one is needed to give "
+            "it capacity. Deploy it with the role meshops.canary.versions, or give it the pods yourself and leave the "
+            "capacity out: -e capacity=false for a playbook, rollout_capacity: false for the role rollout."
+        )
+    return found[0]
+
+
+def raised(snapshot: Snapshot, deployment: Object, pods: int) -> list[Change]:
+    """Return what gives the Deployment at least so many pods; nothing if it has them.
+
+    Of an autoscaler the floor is raised, to its maximum at most; replicas are its own, but for a Deployment that was
+    scaled to nothing, which no autoscaler wakes.
+    """
+    hpa = hpa_of(snapshot, deployment)
+    if hpa is None:
+        return _scaled(deployment, pods) if desired(deployment) < pods else []
+    changes = _floored(hpa, min(pods, scaling(hpa).maximum))
+    return [*changes, *(_scaled(deployment, 1) if pods and not desired(deployment) else [])]
+
+
+def kept(snapshot: Snapshot, deployment: Object) -> list[Change]:
+    """Return what keeps an autoscaler from taking pods that the Deployment has now; nothing without one."""
+    hpa = hpa_of(snapshot, deployment)
+    return [] if hpa is None else _floored(hpa, min(desired(deployment), scaling(hpa).maximum))
+
+
+def goal(snapshot: Snapshot, deployment: Object, pods: int) -> Goal:
+    """Return what to wait for when so many pods are asked for: no more than the autoscaler's maximum."""
+    hpa = hpa_of(snapshot, deployment)
+    return Goal(identity(deployment)[1], pods if hpa is None else min(pods, scaling(hpa).maximum))
+
+
+def reduced(snapshot: Snapshot, deployment: Object, pods: int) -> list[Change]:
+    """Return what leaves the Deployment so many pods: by its number, or as the floor of its autoscaler, for good.
+
+    Raises Refused for no pods where an autoscaler has a say: its floor is 1 at least.
+    """
+    hpa = hpa_of(snapshot, deployment)
+    if hpa is None:
+        return _scaled(deployment, pods)
+    if pods < 1:
+        raise Refused(
+            f"{label(hpa)} owns the pods of {label(deployment)}, and its floor is at least 1. For none at all remove "
+            "the autoscaler first (role meshops.canary.autoscale with autoscale_state=absent), or leave 1."
+        )
+    after = copy.deepcopy(hpa)
+    (after["metadata"].get("annotations") or {}).pop(FLOOR, None)
+    after["spec"]["minReplicas"] = min(pods, scaling(hpa).maximum)
+    return _edited(hpa, after)
+
+
+def released(snapshot: Snapshot, service: ServiceRef, names: Iterable[str]) -> list[Change]:
+    """Return what gives the autoscalers of these names their floors back; nothing for those that were not raised.
+
+    Their pods stay until they are found idle.
+    """
+    wanted = set(names)
+    changes: list[Change] = []
+    for hpa in snapshot.need("hpas"):
+        namespace, name = identity(hpa)
+        before = (hpa["metadata"].get("annotations") or {}).get(FLOOR)
+        if namespace != service.namespace or name not in wanted or before is None:
+            continue
+        after = copy.deepcopy(hpa)
+        del after["metadata"]["annotations"][FLOOR]
+        after["spec"]["minReplicas"] = int(before)
+        changes += _edited(hpa, after)
+    return changes
+
+
+def told(change: Change) -> tuple[str, str]:
+    """Return the object of such a change with its number before and after, for a diff."""
+    key = "minReplicas" if change.kind == "HorizontalPodAutoscaler" else "replicas"
+    before, after = ((obj or {})["spec"].get(key, 1) for obj in (change.before, change.after))
+    return f"{change.object}: {key} {before}", f"{change.object}: {key} {after}"
+
+
+def _floored(hpa: Object, floor: int) -> list[Change]:
+    now = scaling(hpa).minimum
+    if now >= floor:
+        return []
+    after = copy.deepcopy(hpa)
+    after["metadata"].setdefault("annotations", {}).setdefault(FLOOR, str(now))  # the first floor counts
+    after["spec"]["minReplicas"] = floor
+    return _edited(hpa, after)
+
+
+def _scaled(deployment: Object, pods: int) -> list[Change]:
+    """Return the change of the number alone, which the right to scale is enough for."""
+    namespace, name = identity(deployment)
+    common = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": namespace, "name": name}}
+    before, after = ({**common, "spec": {"replicas": number}} for number in (desired(deployment), pods))
+    return _edited(before, after, subresource="scale")
+
+
+def _edited(before: Object, after: Object, subresource: str = "") -> list[Change]:
+    change = edit(before, after, subresource=subresource)
+    if change is None:
+        return []
+    was, shall_be = told(change)
+    return [replace(change, summary=(f"{was} -> {shall_be.rsplit(' ', 1)[1]}",))]
