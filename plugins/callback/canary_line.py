@@ -20,6 +20,8 @@ description:
     until its end.
   - On a terminal what is counted is drawn over itself in one line, cut to the width, until the verdict takes its place.
     Without one every line is plain text of its own, which suits a log.
+  - On a terminal a Ctrl-C while a rollout is under way asks what to do. Take the canary back, leave it where it is and
+    end the playbook, or go on. Else Ansible ends the playbook at once.
 requirements:
   - Enable it with C(callbacks_enabled = meshops.canary.canary_line) in C(ansible.cfg), or with
     E(ANSIBLE_CALLBACKS_ENABLED=meshops.canary.canary_line).
@@ -38,7 +40,7 @@ example: |
 import typing as t
 
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.meshops.canary.plugins.plugin_utils import rollout_line, rollout_live
+from ansible_collections.meshops.canary.plugins.plugin_utils import rollout_interrupt, rollout_line, rollout_live
 
 
 class CallbackModule(CallbackBase):
@@ -53,6 +55,7 @@ class CallbackModule(CallbackBase):
         super().__init__(*args, **options)
         # Workers are forked from here, and know it: see in_process.
         self._live = rollout_live.live = rollout_live.on(self._display)
+        self._asker = rollout_interrupt.Asker()
 
     def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:
         """Look how wide the terminal is before a worker draws on it."""
@@ -84,3 +87,4 @@ class CallbackModule(CallbackBase):
             self._display.display(rollout_live.stamped(said))
         if told.get("run"):
             self._live.head = rollout_line.parts(action, told)[0]
+            self._asker.heard(told)

@@ -18,6 +18,8 @@ description:
   - Beside these lines it shows messages (M(ansible.builtin.debug)), differences with C(--diff), failures, and the
     recap. Tasks that went well are not named; with C(-v) all is shown as P(ansible.builtin.default#callback) does.
   - Counting shows while it goes on where tasks run inside the controller, which they do by default.
+  - On a terminal a Ctrl-C while a rollout is under way asks what to do. Take the canary back, leave it where it is and
+    end the playbook, or go on. Else Ansible ends the playbook at once.
 requirements:
   - Choose it with C(stdout_callback = meshops.canary.canary_steps) in C(ansible.cfg), or with
     E(ANSIBLE_STDOUT_CALLBACK=meshops.canary.canary_steps).
@@ -41,7 +43,7 @@ example: |
 import typing as t
 
 from ansible.plugins.callback.default import CallbackModule as Default
-from ansible_collections.meshops.canary.plugins.plugin_utils import rollout_line, rollout_live
+from ansible_collections.meshops.canary.plugins.plugin_utils import rollout_interrupt, rollout_line, rollout_live
 
 MESSAGES: t.Final = frozenset({"debug", "ansible.builtin.debug", "ansible.legacy.debug"})
 PROMPTS: t.Final = frozenset({"pause", "ansible.builtin.pause", "ansible.legacy.pause"})
@@ -59,6 +61,7 @@ class CallbackModule(Default):
         super().__init__()
         # Workers are forked from here, and know it: see in_process.
         self._live = rollout_live.live = rollout_live.on(self._display)
+        self._asker = rollout_interrupt.Asker()
         self._step: tuple[t.Any, ...] = ()
 
     @property
@@ -143,6 +146,7 @@ class CallbackModule(Default):
         if not about:
             return False
         run = result.get("run")
+        self._asker.heard(result)
         if run:
             step = (run["id"], run["at"]) if run["phase"] in GOING_ON else (run["id"], run["phase"])
             if step == self._step and run["over"]:

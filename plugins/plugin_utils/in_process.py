@@ -23,9 +23,10 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.cluster_http import IMPORT_ERROR
+from ..module_utils.commands import stopping
 from ..module_utils.commands.argspec import secrets
 from ..module_utils.commands.entry import Command, execute
-from . import rollout_live
+from . import rollout_interrupt, rollout_live
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ SWITCH_VARIABLE: t.Final = "canary_in_process"
 SWITCH_ENVIRONMENT: t.Final = "CANARY_IN_PROCESS"
 
 display = Display()
+stopping.asked = rollout_interrupt.asked_back
 
 
 class InProcessAction(ActionBase):

@@ -13,6 +13,7 @@ import sys
 import typing as t
 
 import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.commands import stopping
 from support.recorded import ADA, BOB, LEASES, PLAN, Rollout, phase
 
 if t.TYPE_CHECKING:
@@ -254,3 +255,16 @@ def test_without_routes_nothing_can_be_moved(direct: Direct, namespace: str) -> 
     refused = direct("rollout", state="opened", fails=True, **PLAN)
     assert refused["error_code"] in ("invalid_input", "refused"), refused
     assert os.linesep not in refused["msg"]
+
+
+def test_whoever_wants_the_canary_back_at_the_terminal_gets_it_with_the_next_record(
+    rollout: Rollout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout.opened()
+    rollout.shift(rollout.recorded("ready")["run"]["weights_wanted"])
+    rollout.recorded("shifted")
+    monkeypatch.setattr(stopping, "asked", lambda: True)
+    back = rollout.recorded("pass")
+    assert (back["run"]["phase"], back["run"]["reason"]) == ("rolling_back", stopping.NOTE)
+    rollout.shift(back["run"]["weights_wanted"])
+    assert rollout.recorded("done")["run"]["phase"] == "rolled_back", "on the way back it changes nothing"

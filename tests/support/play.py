@@ -19,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from .collection import tree
+from .terminal import Terminal, on_a_terminal
 
 Result = dict[str, t.Any]
 
@@ -99,6 +100,12 @@ class Player:
                 env=self._environment(None),
                 start_new_session=True,
             )
+
+    def on_a_terminal(
+        self, playbook: str, environment: dict[str, str], **variables: t.Any
+    ) -> t.ContextManager[Terminal]:
+        """Start the playbook on a terminal of its own, where somebody can press keys."""
+        return on_a_terminal(self._command(playbook, (), variables), self._environment(environment))
 
     def _command(self, playbook: str | list[t.Any], options: tuple[str, ...], variables: dict[str, t.Any]) -> list[str]:
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", *options]

@@ -25,6 +25,7 @@ if t.TYPE_CHECKING:
     from .kube import Kube, Object
     from .play import Played
     from .shop import Shop
+    from .terminal import Terminal
 
 RATE = 220
 LOAD = Load(seconds=240, rate=RATE, connections=6, limit=240)
@@ -84,6 +85,11 @@ class Stage:
         """Start a rollout that can be killed."""
         names = {"service": "reviews", "ns": self.shop.namespace, "canary": canary}
         return self.shop.player.begin("meshops.canary.rollout", **names, **{**QUICK, **variables})
+
+    def on_a_terminal(self, canary: str, environment: dict[str, str], **variables: t.Any) -> t.ContextManager[Terminal]:
+        """Start a rollout that somebody watches, and can answer."""
+        names = {"service": "reviews", "ns": self.shop.namespace, "canary": canary}
+        return self.shop.player.on_a_terminal("meshops.canary.rollout", environment, **names, **{**QUICK, **variables})
 
     def run(self) -> dict[str, t.Any]:
         """Return the record as it stands, {} if there is none."""

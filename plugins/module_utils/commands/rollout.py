@@ -14,7 +14,7 @@ from ..cluster import Cluster
 from ..errors import CanaryError, Conflict, InvalidInput
 from ..rollout import machine, steering
 from ..routes.weights import EQUAL
-from . import run_heart, run_result
+from . import run_heart, run_result, stopping
 from .argspec import BY_PODS, CONNECTION, ArgSpec
 from .dead_man import OPTIONS, DeadMan
 from .lease import Lease
@@ -149,7 +149,10 @@ class _Task:
             self._lease.take()  # first of all: who has lost the lock is told that, not what his event means elsewhere
         if self._params["run"] not in (None, stored.run.id):
             raise Superseded(self._params["run"], stored)
-        return self._after(stored, self._params["event"])
+        event: machine.Event = self._params["event"]
+        if stopping.asked() and stored.run.phase != "rolling_back" and "abort" in machine.possible(stored.run.phase):
+            event, self._params = "abort", {**self._params, "verdict": None, "note": stopping.NOTE}
+        return self._after(stored, event)
 
     def aborted(self) -> dict[str, t.Any]:
         """Take the lock, from a living holder too, and let the rollout go back; nothing if none is unfinished."""

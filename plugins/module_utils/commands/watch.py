@@ -17,6 +17,7 @@ from dataclasses import replace
 from ..analysis.rates import Tally
 from ..analysis.watching import quantiles
 from ..errors import CanaryError, MetricsError
+from . import stopping
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -111,6 +112,9 @@ class Watch:
             self._look(before, at)
             self.seconds = at - self.started
             if self._decided(at):
+                return
+            if stopping.asked():
+                self.verdict = replace(self.verdict, outcome="inconclusive", reasons=(stopping.NOTE,))
                 return
             self._tell(at)
 

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.analysis.rates import Tally
 from ansible_collections.meshops.canary.plugins.module_utils.analysis.sources import Increment
-from ansible_collections.meshops.canary.plugins.module_utils.commands import asked, numbers
+from ansible_collections.meshops.canary.plugins.module_utils.commands import asked, numbers, stopping
 from ansible_collections.meshops.canary.plugins.module_utils.commands.watch import TIMELINE, Watch
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput, MetricsError
 
@@ -296,3 +296,15 @@ def test_the_past_is_judged_without_telling() -> None:
     said: list[str] = []
     watch(good, log=said.append, at=NOW, window=30.0)
     assert said == []
+
+
+def test_whoever_wants_the_canary_back_ends_the_watch_without_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[float] = []
+
+    def counted(second: float) -> Increment:
+        looked.append(second)
+        return good(second)
+
+    monkeypatch.setattr(stopping, "asked", lambda: len(looked) == 4)
+    seen, _source = watch(counted)
+    assert (seen.verdict.outcome, seen.verdict.reasons, seen.looks) == ("inconclusive", (stopping.NOTE,), 4)

@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A program on a terminal of its own, with somebody who reads what it prints and presses keys."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import time
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+CTRL_C: t.Final = "\x03"
+
+
+class Terminal:
+    """said: all that was printed so far."""
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
+        self.pid, self._master = pty.fork()
+        if not self.pid:
+            os.execvpe(command[0], list(command), environment)
+        self.said = ""
+
+    def read_until(self, text: str, seconds: float) -> None:
+        """Read until the text was printed, after all that was waited for before; fail after so many seconds."""
+        begin, deadline = len(self.said), time.monotonic() + seconds
+        while text not in self.said[begin:]:
+            assert time.monotonic() < deadline, f"{text!r} was not printed within {seconds:g} s:\n{self.said}"
+            assert self._read(1.0), f"It ended before it printed {text!r}:\n{self.said}"
+
+    def press(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
+    def end(self, seconds: float) -> int:
+        """Return the exit status, after reading all that is printed until then."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self._read(1.0):
+            pass
+        _pid, status = os.waitpid(self.pid, 0 if time.monotonic() < deadline else os.WNOHANG)
+        self.pid = 0
+        return os.waitstatus_to_exitcode(status)
+
+    def close(self) -> None:
+        """End it if it has not ended."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._master)
+
+    def _read(self, seconds: float) -> bool:
+        """Read what there is within so many seconds; return False at the end of the program."""
+        if select.select([self._master], [], [], seconds)[0]:
+            try:
+                self.said += os.read(self._master, 4096).decode(errors="replace")
+            except OSError:  # how Linux says that nobody has the other side open any more
+                return False
+        return True
+
+
+@contextlib.contextmanager
+def on_a_terminal(command: Sequence[str], environment: dict[str, str] | None = None) -> Iterator[Terminal]:
+    """Yield the program's terminal; the program is ended at the end."""
+    terminal = Terminal(command, {**(os.environ if environment is None else environment), "TERM": "xterm"})
+    try:
+        yield terminal
+    finally:
+        terminal.close()
