@@ -15,6 +15,7 @@ import os
 import select
 import signal
 import sys
+import time
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -83,9 +84,13 @@ class Asker:
     def _answer(self) -> str:
         """Return the first letter of a line of the terminal, empty after a while without one."""
         _say(QUESTION.format(patience=PATIENCE, **self._about))
-        terminal = sys.stdin.fileno()
-        ready, _write, _broken = select.select([terminal], [], [], PATIENCE)
-        return os.read(terminal, 100).decode(errors="replace").strip()[:1].lower() if ready else ""
+        terminal, until = sys.stdin.fileno(), time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            # By short waits: a signal that comes just before one is heard only after it.
+            ready, _write, _broken = select.select([terminal], [], [], 0.2)
+            if ready:
+                return os.read(terminal, 100).decode(errors="replace").strip()[:1].lower()
+        return ""
 
 
 def _say(text: str) -> None:
