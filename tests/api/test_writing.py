@@ -204,8 +204,8 @@ def test_weights_are_not_written_over_those_of_somebody_else(direct: Direct, wri
     for check_mode in (True, False):
         refused = direct("weight", fails=True, check_mode=check_mode, **asked)
         assert refused["error_code"] == "drift"
-        assert refused["weights_now"] == {"v1": 100.0}
-        assert "they are v1 100%, and were expected to be v1 90%, v2 10%. Nothing was written" in refused["msg"]
+        assert refused["weights_now"] == {"v1": 100.0, "v2": 0.0}
+        assert "they are v1 100%, v2 0%, and were expected to be v1 90%, v2 10%. Nothing was written" in refused["msg"]
     assert writes.seen() == set()
     direct("weight", weights={"v1": 90, "v2": 10}, **QUICK)
     assert direct("weight", **asked)["changed"]

@@ -125,8 +125,8 @@ def released(snapshot: Snapshot, service: ServiceRef, names: Iterable[str]) -> l
 
 def told(change: Change) -> tuple[str, str]:
     """Return the object of such a change with its number before and after, for a diff."""
-    key = "minReplicas" if change.kind == "HorizontalPodAutoscaler" else "replicas"
-    before, after = ((obj or {})["spec"].get(key, 1) for obj in (change.before, change.after))
+    key, absent = ("minReplicas", 1) if change.kind == "HorizontalPodAutoscaler" else ("replicas", 0)
+    before, after = ((obj or {})["spec"].get(key, absent) for obj in (change.before, change.after))
     return f"{change.object}: {key} {before}", f"{change.object}: {key} {after}"
 
 
@@ -144,13 +144,21 @@ def _scaled(deployment: Object, pods: int) -> list[Change]:
     """Return the change of the number alone, which the right to scale is enough for."""
     namespace, name = identity(deployment)
     common = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": namespace, "name": name}}
-    before, after = ({**common, "spec": {"replicas": number}} for number in (desired(deployment), pods))
+    # A Scale leaves a number of 0 out.
+    before, after = (
+        {**common, "spec": {"replicas": number} if number else {}} for number in (desired(deployment), pods)
+    )
     return _edited(before, after, subresource="scale")
 
 
 def _edited(before: Object, after: Object, subresource: str = "") -> list[Change]:
+    """Return the edit, guarded by what it touches: an autoscaler's resourceVersion changes with each measurement."""
     change = edit(before, after, subresource=subresource)
     if change is None:
         return []
     was, shall_be = told(change)
-    return [replace(change, summary=(f"{was} -> {shall_be.rsplit(' ', 1)[1]}",))]
+    patch = [one for one in change.patch if one["path"] != "/metadata/resourceVersion"]
+    if not subresource:
+        annotations = before["metadata"].get("annotations")  # none: the test is that there are still none
+        patch.insert(0, {"op": "test", "path": "/metadata/annotations", "value": annotations})
+    return [replace(change, patch=tuple(patch), summary=(f"{was} -> {shall_be.rsplit(' ', 1)[1]}",))]

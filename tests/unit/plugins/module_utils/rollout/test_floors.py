@@ -42,6 +42,15 @@ def snapshot(*objects: Object) -> Snapshot:
     return Snapshot(deployments=[one for one in objects if one["kind"] == "Deployment"], hpas=hpas)
 
 
+def applied(before: Object, change: Change) -> Object:
+    """Return the object as the API server has it then, for which a test for null is one that there is nothing."""
+    for one in change.patch:
+        if one["op"] == "test" and one["value"] is None:
+            assert one["path"].rpartition("/")[2] not in before["metadata"]
+    real = [one for one in change.patch if one.get("value", 0) is not None]
+    return t.cast("Object", jsonpatch.apply_patch(before, real))
+
+
 def told(changes: list[Change]) -> list[str]:
     return [line for change in changes for line in change.summary]
 
@@ -82,18 +91,20 @@ def test_the_number_alone_is_written_and_only_over_the_one_that_was_read() -> No
     (change,) = floors.raised(snapshot(), deployment(1), 2)
     test = {"op": "test", "path": "/spec/replicas", "value": 1}
     assert list(change.patch) == [test, {"op": "replace", "path": "/spec/replicas", "value": 2}]
+    (woken,) = floors.raised(snapshot(), deployment(0), 2)
+    assert list(woken.patch) == [{"op": "add", "path": "/spec/replicas", "value": 2}], "a Scale of 0 has no number"
 
 
 def test_the_first_floor_is_kept_however_often_it_is_raised_and_comes_back() -> None:
     first = autoscaler(1)
     for pods in (2, 3):
         (change,) = floors.raised(snapshot(first), deployment(1), pods)
-        first = jsonpatch.apply_patch(first, list(change.patch))
+        first = applied(first, change)
         assert (first["metadata"]["annotations"][floors.FLOOR], first["spec"]["minReplicas"]) == ("1", pods)
     assert floors.released(snapshot(first), SHOP, ["another"]) == []
     (back,) = floors.released(snapshot(first), SHOP, ["reviews-v2"])
     assert told([back]) == ["HorizontalPodAutoscaler shop/reviews-v2: minReplicas 3 -> 1"]
-    after = jsonpatch.apply_patch(first, list(back.patch))
+    after = applied(first, back)
     assert (after["metadata"]["annotations"], after["spec"]["minReplicas"]) == ({}, 1)
     assert floors.released(snapshot(after), SHOP, ["reviews-v2"]) == []
 
@@ -117,7 +128,7 @@ def test_reducing_sets_the_number_or_the_floor_for_good() -> None:
     assert told(floors.reduced(snapshot(), deployment(3), 0)) == ["Deployment shop/reviews-v2: replicas 3 -> 0"]
     raised = autoscaler(3, was="2")
     (change,) = floors.reduced(snapshot(raised), deployment(3), 1)
-    after = jsonpatch.apply_patch(raised, list(change.patch))
+    after = applied(raised, change)
     assert (after["metadata"]["annotations"], after["spec"]["minReplicas"]) == ({}, 1)
     with pytest.raises(Refused, match="its floor is at least 1"):
         floors.reduced(snapshot(raised), deployment(3), 0)
