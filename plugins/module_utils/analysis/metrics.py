@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from . import histogram
-from .ranks import RankTest, grouped_rank_test
+from .ranks import RankTest, rank_test
 from .rates import Tally, worse_p_value
 from .verdict import Judgement
 
@@ -131,7 +131,7 @@ def judge_latency(
         return metric.says("inconclusive", f"{sum(theirs.values())} requests on stable; {_too_few(metric)}", **numbers)
     numbers["stable"] = {"requests": sum(theirs.values()), at: histogram.quantile(stable, metric.quantile)}
     middles = (histogram.quantile(canary, 0.5), histogram.quantile(stable, 0.5))
-    return _compare_latency(metric, grouped_rank_test(mine, theirs), middles, numbers, by_test)
+    return _compare_latency(metric, rank_test(mine, theirs), middles, numbers, by_test)
 
 
 def _compare_latency(

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 import typing as t
-from collections import Counter
 from dataclasses import dataclass
 
 from .distributions import normal_tail
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 EXACT_UP_TO: t.Final = 8
 """Size of the smaller sample up to which, without ties, the exact distribution of U is used (as SciPy does)."""
@@ -37,14 +36,10 @@ class RankTest:
     stable: int
 
 
-def rank_test(canary: Iterable[float], stable: Iterable[float]) -> RankTest:
-    """Compare two samples (any unit, the same for both). Raises ValueError for an empty one or one with a NaN."""
-    return grouped_rank_test(Counter(canary), Counter(stable))
-
-
-def grouped_rank_test(canary: Mapping[float, int], stable: Mapping[float, int]) -> RankTest:
+def rank_test(canary: Mapping[float, int], stable: Mapping[float, int]) -> RankTest:
     """Compare two samples given as value -> count, as a histogram's buckets are (one value a bucket, its upper bound).
 
+    Any unit, the same for both. Raises ValueError for an empty sample or one with a NaN.
     Normal approximation with tie and continuity correction; the exact distribution where EXACT_UP_TO says so.
     Source: H. B. Mann, D. R. Whitney, Ann. Math. Stat. 18 (1947).
     """

@@ -105,13 +105,6 @@ def normalised(shares: Mapping[str, float]) -> dict[str, float]:
     return {version: share / total for version, share in shares.items()}
 
 
-def binomial_interval(n: int, share: float, alpha: float = 0.001) -> tuple[int, int]:
-    """Return the lowest and the highest count of `n` requests that fits `share` (0 to 1): outside it p < `alpha`."""
-    if n < 0 or not 0 <= share <= 1 or not 0 < alpha < 1:
-        raise InvalidInput(f"n must be 0 or more, share 0 to 1, alpha between 0 and 1; got {n}, {share}, {alpha}")
-    return binomial.interval(n, share, alpha)
-
-
 def p_value(counts: Sequence[int], shares: Sequence[float]) -> tuple[float, str]:
     """Return the p-value of `counts` under `shares` (sum 1) and how it came about.
 

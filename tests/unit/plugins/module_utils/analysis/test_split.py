@@ -11,7 +11,7 @@ import random
 import time
 
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.analysis import split
+from ansible_collections.meshops.canary.plugins.module_utils.analysis import binomial, split
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
 from scipy import stats
 
@@ -90,7 +90,7 @@ def test_a_fitting_split_passes_and_says_on_what() -> None:
 
 def test_a_wrong_split_fails_and_names_the_version_and_its_bounds() -> None:
     verdict = split.test_split({"v1": 2783, "v2": 217}, NINETY_TEN)
-    low, high = split.binomial_interval(3000, 0.1)
+    low, high = binomial.interval(3000, 0.1, 0.001)
     assert verdict.verdict == "fail"
     seen = "v2 answered 217 of 3000 requests (7.23%) where 10.00% is intended"
     assert f"{seen} ({low} to {high} would fit)" in verdict.reasons
