@@ -68,8 +68,9 @@ class Terminal:
 
 @contextlib.contextmanager
 def on_a_terminal(command: Sequence[str], environment: dict[str, str] | None = None) -> Iterator[Terminal]:
-    """Yield the program's terminal; the program is ended at the end."""
-    terminal = Terminal(command, {**(os.environ if environment is None else environment), "TERM": "xterm"})
+    """Yield the program's terminal, wide enough for whole lines; the program is ended at the end."""
+    given = os.environ if environment is None else environment
+    terminal = Terminal(command, {**given, "TERM": "xterm", "COLUMNS": "200"})
     try:
         yield terminal
     finally:
