@@ -85,6 +85,14 @@ options:
         all requests by now is compared with what stable did before.
     type: dict
     default: {}
+  approval:
+    description:
+      - Ticket of a gate at which a person is asked, such as C(RUN-STEP). The task then watches until an annotation of the Service names
+        it, C(canary.meshops.io/approve) or C(canary.meshops.io/reject), and returns what was said as RV(answer).
+      - RV(verdict) is V(fail), before any answer, where the canary fails beyond doubt, else V(inconclusive). The tests that O(watch)
+        ends with are not made, for nobody planned how many requests there are when a person answers. Without an answer it returns at O(deadline).
+      - The Service is read every two seconds; an API server that does not answer is asked again.
+    type: str
   fail_on:
     description: Verdicts that fail the task. By default none does, for deciding on a verdict is the playbook's business.
     type: list
@@ -177,6 +185,17 @@ EXAMPLES = r"""
         headers: {end-user: testuser}
         pattern: '"rating"'
 
+- name: Watch the canary for an hour at most, until somebody says what to do
+  meshops.canary.canary_analysis:
+    service: reviews
+    namespace: bookinfo
+    stable: v1
+    canary: v2
+    evidence: "{{ judged.evidence }}"
+    approval: release-7
+    deadline: 3600
+  register: gate  # gate.verdict is fail, or gate.answer is approved, rejected or null
+
 - name: What would have been decided at that moment of the past?
   meshops.canary.canary_analysis:
     service: reviews
@@ -201,6 +220,11 @@ canary: {description: "The version that was judged.", returned: success, type: s
 stable: {description: "The version it was compared with.", returned: success, type: str, sample: v1}
 verdict: {description: "V(pass), V(fail) or V(inconclusive).", returned: success, type: str, sample: fail}
 passed: {description: "Whether the verdict is V(pass).", returned: success, type: bool}
+answer:
+  description: What a person has said to O(approval), V(approved) or V(rejected). V(null) where nobody did, or nobody was asked.
+  returned: success
+  type: str
+  sample: approved
 reasons:
   description: Why the verdict is what it is, one sentence for each metric that decided.
   returned: success

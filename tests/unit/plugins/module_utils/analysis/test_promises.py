@@ -89,6 +89,30 @@ def test_a_canary_that_has_all_requests_raises_few_false_alarms(rate: float) -> 
     assert wrong <= 0.02 * runs
 
 
+@pytest.mark.parametrize("rate", [0.0005, 0.01])
+def test_an_hour_at_a_manual_gate_raises_few_false_alarms(rate: float) -> None:
+    """A version beside itself, a look a second: a step of 20 s, then 3,600 looks at the gate with what it had seen.
+
+    20 requests a second, a fifth of them the canary's. Only alarms count at the gate, and none was raised in the step.
+    """
+    runs, looks = 100, 3620
+    canary, stable = failed(4, rate, runs * looks, 11), failed(16, rate, runs * looks, 12)
+    mine, theirs = took(20, 20.0, runs * looks // 5, 13), took(80, 20.0, runs * looks // 5, 14)
+
+    def came() -> Iterator[Increment]:
+        for number, (one, other) in enumerate(zip(canary, stable, strict=True)):
+            times = {} if number % 5 else {"v2": next(mine), "v1": next(theirs)}
+            yield Increment({"v2": one, "v1": other}, times)
+
+    wrong, increments = 0, came()
+    for _run in range(runs):
+        step = Observation(DEFAULT, "v2", "v1")
+        before = alarmed(step, increments, 20)
+        gate = Observation(DEFAULT, "v2", "v1", step.evidence())
+        wrong += bool(before) or alarmed(gate, increments, 3600) is not None
+    assert wrong <= 0.02 * runs
+
+
 @pytest.mark.parametrize(("good", "rate"), [(600, 0.001), (600, 0.01), (1800, 0.001), (1800, 0.01)])
 @pytest.mark.parametrize(("bad", "within"), [(0.5, 3), (0.05, 60)])
 def test_a_fault_that_begins_late_is_found_as_fast_as_an_early_one(
