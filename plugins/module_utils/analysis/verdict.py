@@ -22,7 +22,7 @@ Outcome = t.Literal["pass", "fail", "inconclusive"]
 class Judgement:
     """What one metric says.
 
-    reason: one plain sentence with the numbers in it. weight: its share in the score, > 0.
+    reason: one plain sentence with the numbers in it. weight: its share in the score; with 0 it counts for nothing.
     critical: its failure alone fails the whole, its indecision alone holds it. numbers: what the reason was made from.
     strength: how far beyond doubt a failure is, 1 = just (the inverse of p over alpha, or evidence times alpha).
     """

@@ -54,7 +54,7 @@ class Errors:
             self._alone = SequentialLimit(most) if most < 1.0 else None
 
     def add(self, came: Came) -> None:
-        self._canary, self._stable = _sum(self._canary, came.canary), _sum(self._stable, came.stable)
+        self._canary, self._stable = self._canary + came.canary, self._stable + came.stable
         if self._limit:
             self._limit.add(came.canary)
         if self._metric.compare:
@@ -79,7 +79,7 @@ class Errors:
         stable: Tally | None = self._stable
         said = ""
         if self._metric.compare and self._stable.requests < self._metric.min_requests and self._remembered:
-            stable = _sum(self._stable, self._remembered)
+            stable = self._stable + self._remembered
             said = " (stable has too few requests now, so those of the step before count too)"
         judged = judge_errors(replace(self._metric, alpha=self._half), self._canary, stable)
         return replace(judged, reason=judged.reason + said)
@@ -159,10 +159,6 @@ class Latency:
         if base.total() < self._metric.min_requests:
             base.update(self._remembered)  # the operator + would leave out empty buckets, which say where others begin
         return base
-
-
-def _sum(one: Tally, other: Tally) -> Tally:
-    return Tally(one.requests + other.requests, one.errors + other.errors)
 
 
 def _beyond(times: Mapping[float, int], limit: float) -> int:

@@ -210,8 +210,7 @@ class Watch:
             self._before_first_error = before
         self.harmed += canary.errors
         for version, came in ((self._canary, canary), (self._stable, stable)):
-            had = self._tallies[version]
-            self._tallies[version] = Tally(had.requests + came.requests, had.errors + came.errors)
+            self._tallies[version] += came
             self._times[version].update(increment.times.get(version, {}))
         sides = (("canary", canary), ("stable", stable))
         told = {side: {"requests": one.requests, "errors": one.errors} for side, one in sides}
