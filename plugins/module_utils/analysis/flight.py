@@ -24,9 +24,10 @@ if t.TYPE_CHECKING:
 
 SENT: t.Final = "upstream_rq_total"
 WAITING: t.Final = "upstream_rq_active"
-RESET: t.Final = "upstream_rq_tx_reset"
+RESET: t.Final = ("upstream_cx_destroy_local_with_active_rq", "upstream_rq_tx_reset")
+"""Requests that the caller ended: over HTTP/1 by the end of their connection, over HTTP/2 of their stream."""
 TIMED_OUT: t.Final = ("upstream_rq_timeout", "upstream_rq_per_try_timeout")
-COUNTERS: t.Final = (SENT, WAITING, RESET, *TIMED_OUT)
+COUNTERS: t.Final = (SENT, WAITING, *RESET, *TIMED_OUT)
 _PREFIX: t.Final = "envoy_cluster_"
 
 
@@ -72,7 +73,7 @@ def of_counters(samples: Iterable[Sample], version_of: Callable[[Mapping[str, st
         version: Flight(
             counted[SENT],
             counted[WAITING],
-            max(0.0, counted.get(RESET, 0.0) - sum(counted.get(name, 0.0) for name in TIMED_OUT)),
+            max(0.0, _sum(counted, RESET) - _sum(counted, TIMED_OUT)),
         )
         for version, counted in found.items()
         if SENT in counted and WAITING in counted
@@ -97,3 +98,7 @@ def of_endpoints(
         for place, counted in found.items()
         if "rq_total" in counted and "rq_active" in counted
     }
+
+
+def _sum(counted: Mapping[str, float], names: Iterable[str]) -> float:
+    return sum(counted.get(name, 0.0) for name in names)

@@ -31,16 +31,17 @@ class _Line:
     """One place's requests since it is watched, at most a few seconds of it look by look."""
 
     def __init__(self, before: Flight, at: float) -> None:
-        self._start, self._sent = before, deque([(at, 0.0)])
+        self._older, self._sent = before.waiting, deque([(at, 0.0)])
         self.sent = self.waiting = 0.0
 
     def add(self, before: Flight, now: Flight, at: float, limit: float) -> None:
         """Take in what the place shows at second `at`; before: what it showed at the look before."""
         if now.sent < before.sent:  # it began anew, and whoever waited there does so no more
-            self._start, self._sent, self.sent = Flight(), deque([(self._sent[-1][0], 0.0)]), 0.0
+            self._older, self._sent, self.sent = 0.0, deque([(self._sent[-1][0], 0.0)]), 0.0
             before = Flight()
         self.sent += now.sent - before.sent
         self.waiting = now.waiting
+        self._older = min(self._older, now.waiting)  # of those from before at most so many are left, for they only end
         self._sent.append((at, self.sent))
         while len(self._sent) > 1 and self._sent[1][0] <= at - limit:
             self._sent.popleft()
@@ -49,7 +50,7 @@ class _Line:
         """Return the requests that have surely waited for longer than `limit`, of those sent while it is watched."""
         then, sent = self._sent[0]
         lately = self.sent - (sent if then <= at - limit else 0.0)
-        return max(0.0, self.waiting - self._start.waiting - lately)
+        return max(0.0, self.waiting - self._older - lately)
 
 
 class Hanging:

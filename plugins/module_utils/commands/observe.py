@@ -42,9 +42,7 @@ UNDER_WAY_EVERY: t.Final = 2
 """Looks after which a proxy whose counters Istio hides is asked for its requests under way, by a request of its own."""
 LARGE_PAGE: t.Final = 2_000_000
 """Bytes of such an answer above which the proxy is not asked again: an older Envoy tells of all services."""
-_COUNTERS: t.Final = (
-    rf"upstream_rq_([0-9]+|time|{'|'.join(name.removeprefix('upstream_rq_') for name in flight.COUNTERS)})$"
-)
+_COUNTERS: t.Final = rf"(upstream_rq_([0-9]+|time)|{'|'.join(flight.COUNTERS)})$"
 _SERVED: t.Final = rf"^cluster\.inbound\|.*\.{_COUNTERS}"
 
 

@@ -139,6 +139,18 @@ def test_requests_from_before_a_smaller_share_are_not_held_against_the_canary() 
         assert alarmed(Observation([HANGING], "v2", "v1"), looks(canary, stable, 30, 60)) is None
 
 
+def test_requests_from_before_that_have_ended_hide_nothing() -> None:
+    """Forty long ones wait when watching begins and end after ten seconds; those that hang from then on are seen."""
+    draw = np.random.default_rng(9)
+    stable, canary = Side(draw, 180, 90, quick), Side(draw, 20, 90, quick)
+    canary.ends = np.sort(np.where(canary.sent > 72, NEVER, canary.ends))
+    canary.sent = np.sort(np.concatenate([canary.sent, np.full(40, 10.0)]))
+    canary.ends = np.sort(np.concatenate([canary.ends, np.full(40, 70.0)]))
+    seen = alarmed(Observation([HANGING], "v2", "v1"), looks(canary, stable, 60, 90))
+    assert seen
+    assert seen <= 16
+
+
 @pytest.mark.parametrize(
     ("took", "limit", "seen"), [(sluggish, 2.0, True), (sluggish, 60.0, False), (never, 5.0, True)]
 )
@@ -205,7 +217,7 @@ def test_what_was_seen_counts_for_nothing_but_an_alarm() -> None:
 
 
 def test_a_caller_that_began_anew_or_is_gone_waits_for_nobody() -> None:
-    """Twelve requests wait at a caller until it restarts, then at one that is not read any more, then at one that is."""
+    """Twelve requests wait at a caller: until it restarts, until it is read no more, and for good."""
     sources = frozenset({"a", "b"})
 
     def seen(*shown: dict[str, tuple[float, float]]) -> Iterator[Increment]:
@@ -217,7 +229,7 @@ def test_a_caller_that_began_anew_or_is_gone_waits_for_nobody() -> None:
             yield grown(before, after)
             before = before.updated(after)
 
-    young = [{"a": (10, 0), "b": (10, 0)}, {"a": (22, 12), "b": (22, 0)}]
+    young: list[dict[str, tuple[float, float]]] = [{"a": (10, 0), "b": (10, 0)}, {"a": (22, 12), "b": (22, 0)}]
     anew = [*young, *[{"a": (5.0, 0.0), "b": (22, 0)}] * 5]
     gone = [*young, *[{"b": (22.0, 0.0)}] * 5]
     stays = [*young, *[{"a": (22.0, 12.0), "b": (22, 0)}] * 5]

@@ -151,8 +151,9 @@ def test_what_is_under_way_is_read_with_the_counters_where_they_show_it(mesh: Me
     cluster = f'cluster_name="outbound|9080|v2|{HOST}"'
 
     def shows(sent: int, waiting: int, reset: int, timeout: int) -> str:
-        numbers = {"total": sent, "active": waiting, "tx_reset": reset, "timeout": timeout}
-        return "\n".join(f"envoy_cluster_upstream_rq_{name}{{{cluster}}} {value}" for name, value in numbers.items())
+        numbers = {"rq_total": sent, "rq_active": waiting, "rq_tx_reset": 2, "rq_timeout": timeout}
+        numbers["cx_destroy_local_with_active_rq"] = reset - 2
+        return "\n".join(f"envoy_cluster_upstream_{name}{{{cluster}}} {value}" for name, value in numbers.items())
 
     mesh.says["page"] = shows(100, 1, 5, 5)
     one = source()

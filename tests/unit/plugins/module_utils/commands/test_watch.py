@@ -252,6 +252,10 @@ def test_the_timeline_stays_small_and_loses_no_request() -> None:
         ({"kind": "http", "url": "http://h", "timeout": 0.0}, r"timeout must be above 0"),
         ({"floor": 1.0}, "floor is for metrics of kind value"),
         ({"compare": False}, "without compare a limit is needed"),
+        ({"kind": "hanging", "max_ratio": 2.0}, "kind hanging has a limit in seconds alone"),
+        ({"kind": "hanging", "compare": False, "limit": 3.0}, "kind hanging has a limit in seconds alone"),
+        ({"kind": "hanging", "floor": 1.0}, "kind hanging has a limit in seconds alone"),
+        ({"kind": "hanging", "limit": 0.1}, r"metrics\[errors\]\.limit must be at least 0.5 seconds"),
     ],
 )
 def test_metrics_that_cannot_be(options: dict[str, t.Any], words: str) -> None:
@@ -268,6 +272,8 @@ def test_what_is_asked_as_a_whole_must_make_sense() -> None:
     source.name = "proxies"
     with pytest.raises(InvalidInput, match="needs prometheus_url"):
         numbers.askers([metric(kind="value", query="up", limit=1.0)], source, "v2", "v1")
+    with pytest.raises(InvalidInput, match="Prometheus knows answers only"):
+        numbers.askers([metric(kind="hanging")], Scripted(Clock(), good), "v2", "v1")
     for strange in ({"errors.rate": "x"}, {"errors.rate": 7}):
         with pytest.raises(InvalidInput, match="Give it back unchanged"):
             asked.evidence(strange)
