@@ -78,7 +78,8 @@ def combine(judgements: Sequence[Judgement], *, pass_score: float = 95.0, fail_s
         raise ValueError(f"scores must be 0 <= fail_score <= pass_score <= 100, not {fail_score} and {pass_score}")
     by: dict[str, list[Judgement]] = {"pass": [], "fail": [], "inconclusive": []}
     for judgement in judgements:
-        by[judgement.outcome].append(judgement)
+        if judgement.weight:
+            by[judgement.outcome].append(judgement)
     passed, failed, undecided = (sum(one.weight for one in by[key]) for key in ("pass", "fail", "inconclusive"))
     decided = passed + failed
     score = 100.0 * passed / decided if decided else None

@@ -211,6 +211,7 @@ def test_what_was_seen_counts_for_nothing_but_an_alarm() -> None:
     assert judged["hanging"].outcome == "pass"
     assert judged["hanging"].weight == 0.0
     assert verdict.outcome == "inconclusive", "nobody measured response times"
+    assert [reason.partition(":")[0] for reason in verdict.reasons] == ["latency"]
     alone = Observation([HANGING], "v2", "v1")
     assert alone.verdict().outcome == "inconclusive"
     assert "only proxies know them" in alone.verdict().judgements[0].reason
