@@ -50,6 +50,6 @@ options:
         it, C(canary.meshops.io/approve) or C(canary.meshops.io/reject), and returns what was said as RV(answer).
       - RV(verdict) is V(fail), before any answer, where the canary fails beyond doubt, else V(inconclusive). The tests that O(watch)
         ends with are not made, for nobody planned how many requests there are when a person answers. Without an answer it returns at O(deadline).
-      - The Service is read every two seconds; an API server that does not answer is asked again.
+      - The Service is read every two seconds (right C(get) on C(services)); an API server that does not answer is asked again.
     type: str
 """
