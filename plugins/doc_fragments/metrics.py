@@ -13,7 +13,8 @@ class ModuleDocFragment:
 options:
   metrics:
     description:
-      - What to judge. Default is C(errors), critical, and C(latency) from 50 requests on, both compared with stable.
+      - What to judge. Default is C(errors), critical, C(latency) from 50 requests on, and C(hanging), critical, all
+        compared with stable.
     type: list
     elements: dict
     suboptions:
@@ -24,12 +25,15 @@ options:
       kind:
         description:
           - V(errors) judges answers of 500 and above, V(latency) the response times of all requests, V(rate) the requests
-            answered in a second over the whole watch, such as to see a canary that hangs and answers nothing.
+            answered in a second over the whole watch.
+          - V(hanging) fails when surely more of the canary's requests than of stable's wait for an answer for longer than
+            O(metrics[].limit), or are given up by their callers. It is an alarm only, and neither adds to V(pass) nor holds it.
+            Only proxies know the requests under way; asking for it with Prometheus as the source is refused.
           - V(value) judges one number that O(metrics[].query) asks Prometheus for, or that the task hands in as
             O(metrics[].value).
           - V(http) asks O(metrics[].url) at each look, from where the task runs.
         type: str
-        choices: [errors, latency, rate, value, http]
+        choices: [errors, latency, hanging, rate, value, http]
         required: true
       query:
         description:
@@ -73,6 +77,7 @@ options:
         description:
           - The most that is allowed. For V(errors) in percent of requests, for V(latency) in milliseconds at
             O(metrics[].quantile), for V(rate) in requests per second, for V(value) in its own unit.
+          - For V(hanging) the seconds that a request may wait for its answer, 2 by default and 0.5 at least.
         type: float
       floor:
         description: The least that is allowed, for V(rate) and V(value).

@@ -139,6 +139,19 @@ class Proxies:
         body = self._cluster.pod_proxy_get(namespace, pod, ENVOY_STATS_PORT, path)
         return list(parse_samples(body.decode(errors="replace")))
 
+    def endpoints(self, proxy: Proxy, pattern: str) -> tuple[list[Sample], int]:
+        """Return the numbers that the proxy has of each endpoint (`rq_total`, `rq_active`), which Istio never hides.
+
+        Second is the size of what was read, in bytes: an Envoy that does not know the filter yet answers with all its
+        clusters. pattern: regular expression on the cluster's name. Labels: `cluster_name`, `address`.
+        Right: port-forward to the pod.
+        """
+        path = f"/clusters?{urlencode({'filter': pattern})}"
+        body = self._cluster.port_forward(proxy.namespace, proxy.name, ENVOY_ADMIN_PORT, path)
+        wanted = re.compile(pattern)
+        found = parse_endpoints(body.decode(errors="replace"))
+        return [one for one in found if wanted.search(one.labels["cluster_name"])], len(body)
+
 
 def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> list[tuple[T, R | ApiError]]:
     """Return each item with what `function` returned for it, or with the ApiError it raised; in order."""
@@ -167,6 +180,16 @@ def parse_samples(text: str) -> Iterable[Sample]:
         if match:
             labels = {name: _unescape(value) for name, value in _LABEL.findall(match[2] or "")}
             yield Sample(match[1], labels, float(match[3]))
+
+
+def parse_endpoints(text: str) -> Iterable[Sample]:
+    """Yield the numbers of Envoy's page `/clusters`, lines of `CLUSTER::ADDRESS::NAME::NUMBER`, that count requests."""
+    for line in text.splitlines():
+        place, _colons, said = line.partition("::rq_")
+        name, _colons, value = said.partition("::")
+        cluster, _colons, address = place.partition("::")
+        if value.isdigit():
+            yield Sample(f"rq_{name}", {"cluster_name": cluster, "address": address}, float(value))
 
 
 def _unescape(value: str) -> str:

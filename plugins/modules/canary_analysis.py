@@ -42,39 +42,6 @@ options:
     type: str
     choices: [auto, proxies, prometheus]
     default: auto
-  watch:
-    description:
-      - Seconds to watch at least before the verdict can be V(pass). RV(verdict=fail) may come earlier.
-    type: float
-    default: 30.0
-  deadline:
-    description:
-      - Seconds after which the task returns with what it has, which may be V(inconclusive). Between O(watch) and
-        O(deadline) it returns as soon as there is a verdict.
-      - Default is O(warm_up) and ten times O(watch). With less than O(warm_up) and O(watch) together the verdict can be
-        V(fail) but not V(pass).
-    type: float
-  warm_up:
-    description:
-      - Seconds at the beginning whose requests are not judged, for a version that starts slowly. Requests that fail in
-        them are still told in RV(harmed).
-    type: float
-    default: 0.0
-  interval:
-    description:
-      - Seconds between two looks. Default is 1 with proxies and 5 with Prometheus; shorter than its scrape interval
-        makes no sense there.
-    type: float
-  window:
-    description:
-      - Seconds of the past to judge too. With them a task can judge at once instead of waiting. Needs O(prometheus_url).
-    type: float
-    default: 0.0
-  at:
-    description:
-      - Unix time at which O(window) ends. The task then judges only the past and waits for nothing, which tells what it
-        would have decided on an earlier day. O(window) must hold O(warm_up) and O(watch).
-    type: float
   proxy_sample:
     description: How many callers' proxies are read at most, those nearest to the service first. V(0) reads all.
     type: int
@@ -94,6 +61,7 @@ options:
 extends_documentation_fragment:
   - meshops.canary.connection
   - meshops.canary.metrics
+  - meshops.canary.watching
   - meshops.canary.attributes
   - meshops.canary.attributes.reads
   - meshops.canary.service
@@ -105,6 +73,9 @@ notes:
   - Failed requests are compared by a test martingale while watching and by Fisher's exact test at the end, response
     times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) goes to the alarms, half to the end.
   - Retries count each attempt, and mirrored copies count like requests.
+  - A canary that takes requests and answers none is seen by C(hanging), one of the default O(metrics). Where Istio hides Envoy's
+    counters of calls (its default) this takes a port-forward to each calling proxy at every other look, and without the right to it
+    the notes say so.
   - Envoy sums up its histograms every five seconds, so response times come that much later than counts.
 seealso:
   - module: meshops.canary.canary_rollout
@@ -177,6 +148,17 @@ EXAMPLES = r"""
         headers: {end-user: testuser}
         pattern: '"rating"'
 
+- name: Watch the canary for an hour at most, until somebody says what to do
+  meshops.canary.canary_analysis:
+    service: reviews
+    namespace: bookinfo
+    stable: v1
+    canary: v2
+    evidence: "{{ judged.evidence }}"
+    approval: release-7
+    deadline: 3600
+  register: gate  # gate.verdict is fail, or gate.answer is approved, rejected or null
+
 - name: What would have been decided at that moment of the past?
   meshops.canary.canary_analysis:
     service: reviews
@@ -201,6 +183,11 @@ canary: {description: "The version that was judged.", returned: success, type: s
 stable: {description: "The version it was compared with.", returned: success, type: str, sample: v1}
 verdict: {description: "V(pass), V(fail) or V(inconclusive).", returned: success, type: str, sample: fail}
 passed: {description: "Whether the verdict is V(pass).", returned: success, type: bool}
+answer:
+  description: What a person has said to O(approval), V(approved) or V(rejected). V(null) where nobody did, or nobody was asked.
+  returned: success
+  type: str
+  sample: approved
 reasons:
   description: Why the verdict is what it is, one sentence for each metric that decided.
   returned: success

@@ -61,7 +61,7 @@ def _analysis(result: Told) -> tuple[str, str]:
     numbers: Told = result.get("numbers") or {}
     sides = [f"{result[side]} {_failed(numbers.get(side) or {})}" for side in ("canary", "stable")]
     return f"{result['service']} {result['canary']}", _joined(
-        f"{result['verdict']} after {result['seconds']:.0f} s",
+        f"{result.get('answer') or result['verdict']} after {result['seconds']:.0f} s",
         *sides,
         _short("; ".join(map(str, result.get("reasons") or ()))),
     )

@@ -11,14 +11,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .rates import Tally
+
 if t.TYPE_CHECKING:
+    from .flight import Flight
     from .metrics import Metric
-    from .rates import Tally
     from .verdict import Judgement
 
 Evidence = Mapping[str, Sequence[float]]
 Pair: t.TypeAlias = "tuple[float | None, float | None]"
-Kind = t.Literal["errors", "latency", "rate", "value", "http"]
+Kind = t.Literal["errors", "latency", "hanging", "rate", "value", "http"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class Came:
     """What came since the last look, within `seconds`.
 
     times: of both versions, upper bound in milliseconds -> requests in that bucket. value: the canary's number and
-    stable's, each None where there is none; None if the question had no answer at all.
+    stable's, each None where there is none; None if the question had no answer at all. ended: of both versions, the
+    requests that are not under way any more, with those that their callers gave up as errors. flights: of both
+    versions, place -> its requests under way at the look before and now, of the places that were read now.
     """
 
     canary: Tally
@@ -49,6 +53,8 @@ class Came:
     seconds: float = 0.0
     times: tuple[Counter[float], Counter[float]] = field(default_factory=lambda: (Counter(), Counter()))
     value: Pair | None = (None, None)
+    ended: tuple[Tally, Tally] = (Tally(0, 0), Tally(0, 0))
+    flights: tuple[Mapping[str, tuple[Flight, Flight]], Mapping[str, tuple[Flight, Flight]]] = ({}, {})
 
 
 class Watched(t.Protocol):

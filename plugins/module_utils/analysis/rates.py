@@ -28,6 +28,10 @@ class Tally:
         if not 0 <= self.errors <= self.requests:
             raise ValueError(f"errors must be between 0 and the {self.requests} requests, not {self.errors}")
 
+    def __add__(self, other: Tally) -> Tally:
+        """Return the requests and errors of both."""
+        return Tally(self.requests + other.requests, self.errors + other.errors)
+
     @property
     def rate(self) -> float:
         """Return errors per request; NaN without a request."""

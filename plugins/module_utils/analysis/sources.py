@@ -16,11 +16,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from . import histogram, traffic
+from .flight import Flight, of_counters
 from .rates import Tally
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .flight import Place
     from .traffic import Key, Names, Sample
 
 ENVOY_TIME: t.Final = "envoy_cluster_upstream_rq_time_bucket"
@@ -36,13 +38,14 @@ class Reading:
 
     counts: each counter of requests. buckets: (source, version) -> histogram of response times. sources: proxies that
     were read, also those that have counted nothing yet. complete: every series there is was seen (Prometheus), so that
-    one that appears later began at 0 whoever its source is.
+    one that appears later began at 0 whoever its source is. flights: requests under way.
     """
 
     counts: Mapping[Key, float] = field(default_factory=dict)
     buckets: Mapping[tuple[str, str], Cumulative] = field(default_factory=dict)
     sources: frozenset[str] = frozenset()
     complete: bool = False
+    flights: Mapping[Place, Flight] = field(default_factory=dict)
 
     def knows(self, source: str) -> bool:
         """Return whether a counter of `source` that is not here stood at 0."""
@@ -55,6 +58,7 @@ class Reading:
             {**self.buckets, **later.buckets},
             self.sources | later.sources,
             self.complete or later.complete,
+            {**self.flights, **later.flights},
         )
 
 
@@ -63,12 +67,15 @@ class Increment:
     """What came between two readings. tallies: version -> requests and errors.
 
     times: version -> upper bound in milliseconds -> requests in that bucket alone. begins: there was no reading before,
-    so what came is not known.
+    so what came is not known. ended: version -> requests that ended, with those that their callers gave up as errors.
+    flights: of each place that was read, what was under way before and is now.
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict)
     times: dict[str, Counter[float]] = field(default_factory=dict)
     begins: bool = False
+    ended: dict[str, Tally] = field(default_factory=dict)
+    flights: dict[Place, tuple[Flight, Flight]] = field(default_factory=dict)
 
     def tally(self, version: str) -> Tally:
         """Return the version's requests; none if it had none."""
@@ -89,7 +96,9 @@ def of_caller(source: str, samples: Iterable[Sample], names: Names) -> Reading:
             if version is not None:
                 _add(by_envoy, (source, version), labels, value)
     counts = traffic.counters(source, listed, names)
-    return Reading(counts, by_istio or by_envoy, frozenset((source,)))
+    flights = of_counters(listed, lambda labels: names.of_cluster(labels.get("cluster_name", "")))
+    under_way = {(source, version): flight for version, flight in flights.items()}
+    return Reading(counts, by_istio or by_envoy, frozenset((source,)), flights=under_way)
 
 
 def of_server(source: str, samples: Iterable[Sample], version: str) -> Reading:
@@ -97,9 +106,11 @@ def of_server(source: str, samples: Iterable[Sample], version: str) -> Reading:
     listed = list(samples)
     buckets: dict[tuple[str, str], Cumulative] = {}
     for name, labels, value in listed:
-        if name == ENVOY_TIME and labels.get("cluster_name", "").startswith("inbound|"):
+        if name == ENVOY_TIME and _is_inbound(labels):
             _add(buckets, (source, version), labels, value)
-    return Reading(traffic.inbound(source, listed, version), buckets, frozenset((source,)))
+    flights = of_counters(listed, lambda labels: version if _is_inbound(labels) else None)
+    under_way = {(source, served): flight for served, flight in flights.items()}
+    return Reading(traffic.inbound(source, listed, version), buckets, frozenset((source,)), flights=under_way)
 
 
 def joined(readings: Iterable[Reading]) -> Reading:
@@ -130,7 +141,39 @@ def grown(before: Reading, after: Reading) -> Increment:
             continue
         if any(added.values()):
             result.times.setdefault(version, Counter()).update(added)
+    result.flights = {
+        place: (before.flights.get(place, Flight()), now)
+        for place, now in after.flights.items()
+        if place in before.flights or before.knows(place[0])
+    }
+    result.ended = _ended(counts, result.flights, after)
     return result
+
+
+def _ended(
+    counts: Mapping[Key, int], flights: Mapping[Place, tuple[Flight, Flight]], after: Reading
+) -> dict[str, Tally]:
+    """Return version -> requests that ended and those given up: by the proxies' counters of requests under way.
+
+    Where a proxy has none, Istio's own metrics say it by the code 0, which is no answer; it is told with a version
+    only where the proxy knows whom it had asked.
+    """
+    ended: Counter[str] = Counter()
+    gone: Counter[str] = Counter()
+    for (source, version), (then, now) in flights.items():
+        if source in after.sources:
+            came = now.since(then)
+            ended[version] += max(0, round(came.ended))
+            gone[version] += round(came.given_up)
+    for key, number in counts.items():
+        if (key.source, key.version) not in after.flights:
+            ended[key.version] += number
+            gone[key.version] += number if key.code == "0" else 0
+    return {version: Tally(number, min(number, gone[version])) for version, number in ended.items()}
+
+
+def _is_inbound(labels: Mapping[str, str]) -> bool:
+    return labels.get("cluster_name", "").startswith("inbound|")
 
 
 def cumulative(times: Mapping[float, int]) -> Cumulative:

@@ -22,7 +22,7 @@ Outcome = t.Literal["pass", "fail", "inconclusive"]
 class Judgement:
     """What one metric says.
 
-    reason: one plain sentence with the numbers in it. weight: its share in the score, > 0.
+    reason: one plain sentence with the numbers in it. weight: its share in the score; with 0 it counts for nothing.
     critical: its failure alone fails the whole, its indecision alone holds it. numbers: what the reason was made from.
     strength: how far beyond doubt a failure is, 1 = just (the inverse of p over alpha, or evidence times alpha).
     """
@@ -78,7 +78,8 @@ def combine(judgements: Sequence[Judgement], *, pass_score: float = 95.0, fail_s
         raise ValueError(f"scores must be 0 <= fail_score <= pass_score <= 100, not {fail_score} and {pass_score}")
     by: dict[str, list[Judgement]] = {"pass": [], "fail": [], "inconclusive": []}
     for judgement in judgements:
-        by[judgement.outcome].append(judgement)
+        if judgement.weight:
+            by[judgement.outcome].append(judgement)
     passed, failed, undecided = (sum(one.weight for one in by[key]) for key in ("pass", "fail", "inconclusive"))
     decided = passed + failed
     score = 100.0 * passed / decided if decided else None

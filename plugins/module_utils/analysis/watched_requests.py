@@ -5,9 +5,9 @@
 """What is remembered of failed requests and of response times over all looks. Pure.
 
 A metric's alpha is halved. One half is for the alarms: tests that may be looked at as often as one likes (errors), or
-at doubling numbers of requests with alpha / (k (k + 1)) at the k-th look, which sums to alpha (latency; source:
-D. Siegmund, Sequential Analysis, 1985, on repeated significance tests; the bound is Bonferroni's). The other half is
-for the one test at the end.
+at doubling numbers of requests and minute by minute, each with half of it, as alpha / (k (k + 1)) at the k-th look,
+which sums to alpha (latency; source: D. Siegmund, Sequential Analysis, 1985, on repeated significance tests; the bound
+is Bonferroni's). The other half is for the one test at the end.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ if t.TYPE_CHECKING:
 
     from .looks import Came, Evidence, Question
     from .verdict import Judgement
+
+
+MINUTE: t.Final = 60.0
+"""Seconds of which response times are judged for themselves, so that a good hour does not hide a bad minute."""
 
 
 class Errors:
@@ -54,7 +58,7 @@ class Errors:
             self._alone = SequentialLimit(most) if most < 1.0 else None
 
     def add(self, came: Came) -> None:
-        self._canary, self._stable = _sum(self._canary, came.canary), _sum(self._stable, came.stable)
+        self._canary, self._stable = self._canary + came.canary, self._stable + came.stable
         if self._limit:
             self._limit.add(came.canary)
         if self._metric.compare:
@@ -79,7 +83,7 @@ class Errors:
         stable: Tally | None = self._stable
         said = ""
         if self._metric.compare and self._stable.requests < self._metric.min_requests and self._remembered:
-            stable = _sum(self._stable, self._remembered)
+            stable = self._stable + self._remembered
             said = " (stable has too few requests now, so those of the step before count too)"
         judged = judge_errors(replace(self._metric, alpha=self._half), self._canary, stable)
         return replace(judged, reason=judged.reason + said)
@@ -114,27 +118,39 @@ class Latency:
         pairs = zip(flat[::2], flat[1::2], strict=True)
         self._remembered = Counter({math.inf if bound < 0 else bound: int(count) for bound, count in pairs})
         self._looks, self._next = 0, self._metric.min_requests
+        self._recent: tuple[Counter[float], Counter[float]] = (Counter(), Counter())
+        self._recent_seconds, self._minutes = 0.0, 0
         self._failed: Judgement | None = None
 
     def add(self, came: Came) -> None:
         self._canary.update(came.times[0])
         self._stable.update(came.times[1])
+        for recent, times in zip(self._recent, came.times, strict=True):
+            recent.update(times)
+        self._recent_seconds += came.seconds
 
     def alarm(self) -> Judgement | None:
         if self._failed is None and self._canary.total() >= self._next:
             self._looks += 1
             self._next = 2 * self._canary.total()
-            self._failed = self._look(self._metric.alpha / 2 / (self._looks * (self._looks + 1)))
+            self._failed = self._look(self._canary, self._stable, self._looks)
+        canary, stable = self._recent
+        fewest = min(canary.total(), stable.total()) if self._metric.compare else canary.total()
+        if self._failed is None and self._recent_seconds >= MINUTE and fewest >= self._metric.min_requests:
+            self._minutes += 1
+            self._failed = self._look(canary, stable, self._minutes)
+            self._recent, self._recent_seconds = (Counter(), Counter()), 0.0
         return self._failed
 
-    def _look(self, alpha: float) -> Judgement | None:
+    def _look(self, canary: Counter[float], stable: Counter[float], number_of_look: int) -> Judgement | None:
         """Judge by tests alone: a percentile of few requests lies beyond a limit by chance too easily."""
+        alpha = self._metric.alpha / 4 / (number_of_look * (number_of_look + 1))
         bare = replace(self._metric, alpha=alpha, limit=None)
-        judged = judge_latency(bare, cumulative(self._canary), cumulative(self._base()), by_test=True)
+        judged = judge_latency(bare, cumulative(canary), cumulative(self._base(stable)), by_test=True)
         if judged.outcome == "fail":
             return judged
         if self._metric.limit is not None:
-            slow, number = _beyond(self._canary, self._metric.limit), self._canary.total()
+            slow, number = _beyond(canary, self._metric.limit), canary.total()
             p_value = binomial.upper_tail(slow, number, 1.0 - self._metric.quantile)
             if p_value < alpha:
                 told = f"{slow} of {number} canary requests took longer than {self._metric.limit:g} ms"
@@ -145,7 +161,7 @@ class Latency:
         if self._failed is not None:
             return self._failed
         halved = replace(self._metric, alpha=self._metric.alpha / 2)
-        return judge_latency(halved, cumulative(self._canary), cumulative(self._base()))
+        return judge_latency(halved, cumulative(self._canary), cumulative(self._base(self._stable)))
 
     def evidence(self) -> dict[str, list[float]]:
         enough = self._stable.total() >= self._metric.min_requests
@@ -153,16 +169,12 @@ class Latency:
         flat = [number for bound in sorted(base) for number in (-1.0 if math.isinf(bound) else bound, base[bound])]
         return {f"{self._metric.name}.stable": [float(number) for number in flat]} if flat else {}
 
-    def _base(self) -> Counter[float]:
+    def _base(self, stable: Counter[float]) -> Counter[float]:
         """Return stable's times; those of the step before too where the last requests under way are all it has now."""
-        base = Counter(self._stable)
+        base = Counter(stable)
         if base.total() < self._metric.min_requests:
             base.update(self._remembered)  # the operator + would leave out empty buckets, which say where others begin
         return base
-
-
-def _sum(one: Tally, other: Tally) -> Tally:
-    return Tally(one.requests + other.requests, one.errors + other.errors)
 
 
 def _beyond(times: Mapping[float, int], limit: float) -> int:

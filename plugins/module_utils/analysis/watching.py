@@ -13,8 +13,10 @@ from dataclasses import replace
 
 from . import histogram
 from .looks import Came
+from .rates import Tally
 from .sources import cumulative
 from .verdict import Verdict, combine
+from .watched_flight import Hanging
 from .watched_numbers import Rate, Value
 from .watched_requests import Errors, Latency
 
@@ -27,6 +29,7 @@ if t.TYPE_CHECKING:
 MAKERS: t.Final[Mapping[Kind, t.Callable[[Question, Evidence], Watched]]] = {
     "errors": Errors,
     "latency": Latency,
+    "hanging": Hanging,
     "rate": Rate,
     "value": Value,
     "http": Value,
@@ -56,8 +59,14 @@ class Observation:
         """
         canary, stable = increment.tally(self._canary), increment.tally(self._stable)
         times = (increment.times.get(self._canary, Counter()), increment.times.get(self._stable, Counter()))
+        sides = (self._canary, self._stable)
+        mine, theirs = (increment.ended.get(version, Tally(0, 0)) for version in sides)
+        flights = tuple(
+            {at: pair for (at, of), pair in increment.flights.items() if of == version} for version in sides
+        )
         for name, memory in self._watched.items():
-            memory.add(Came(canary, stable, seconds, times, (values or {}).get(name, (None, None))))
+            value = (values or {}).get(name, (None, None))
+            memory.add(Came(canary, stable, seconds, times, value, (mine, theirs), (flights[0], flights[1])))
 
     def alarm(self) -> Verdict | None:
         """Return the verdict `fail` as soon as nothing the other metrics may say could change it."""

@@ -16,6 +16,7 @@ from ..prometheus import Prometheus
 from ..routes import overview, plan
 from ..routes.snapshot import PLURALS
 from . import asked, numbers
+from .approvals import Approval
 from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
 from .observe import PrometheusSource, ProxySource
 from .reading import Reader, service_of
@@ -50,6 +51,7 @@ SPEC: t.Final = ArgSpec(
         "at": {"type": "float"},
         "proxy_sample": {"type": "int", "default": 50},
         "evidence": {"type": "dict", "default": {}},
+        "approval": {"type": "str"},
         "fail_on": {"type": "list", "elements": "str", "choices": ["fail", "inconclusive"], "default": []},
     },
     required_if=[("source", "prometheus", ["prometheus_url"])],
@@ -71,7 +73,8 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     source = _source(cluster, snapshot, service, params, notes)
     askers = numbers.askers(params["metrics"], source, params["canary"], params["stable"])
     log(f"Watching {service.name}: {params['canary']} beside {params['stable']}, by {source.name}")
-    watch = Watch(source, observation, askers, params, log)
+    approval = None if params["approval"] is None else Approval(cluster, service, params["approval"])
+    watch = Watch(source, observation, askers, params, log, approval=approval)
     watch.until_decided()
     return _result(service, params, source, watch, observation, notes, cluster)
 
@@ -85,6 +88,11 @@ def _check(params: Mapping[str, t.Any]) -> None:
             raise InvalidInput(f"{option} must be between {least:g} and {LONGEST:g}, not {value:g}.")
     if params["proxy_sample"] < 0:
         raise InvalidInput(f"proxy_sample must be 0 (all) or more, not {params['proxy_sample']}.")
+    if params["approval"] is not None:
+        if not params["approval"].strip():
+            raise InvalidInput("approval is empty: name the ticket that an answer must name, or leave the option out.")
+        if params["window"]:
+            raise InvalidInput("approval: nobody can be asked in the past; leave window and at out.")
     if params["window"] and params["source"] == "proxies":
         raise InvalidInput("window: proxies know only what happens from now on; the past needs prometheus_url.")
     if params["at"] is not None and params["window"] < params["watch"] + params["warm_up"]:
@@ -155,6 +163,7 @@ def _result(
         "stable": params["stable"],
         **told,
         "passed": outcome == "pass",
+        "answer": watch.answer,
         "numbers": watch.numbers(),
         "harmed": watch.harmed,
         "reaction_seconds": watch.reaction_seconds,

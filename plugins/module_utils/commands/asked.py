@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
 
 OPTIONS: t.Final[Options] = {
     "name": {"type": "str", "required": True},
-    "kind": {"type": "str", "required": True, "choices": ["errors", "latency", "rate", "value", "http"]},
+    "kind": {"type": "str", "required": True, "choices": ["errors", "latency", "hanging", "rate", "value", "http"]},
     "query": {"type": "str"},
     "value": {"type": "float"},
     "stable_value": {"type": "float"},
@@ -52,7 +52,9 @@ OPTIONS: t.Final[Options] = {
 DEFAULT: t.Final = (
     Question(Metric("errors", critical=True), "errors"),
     Question(Metric("latency", min_requests=50), "latency"),
+    Question(Metric("hanging", critical=True), "hanging"),
 )
+LEAST_PATIENCE: t.Final = 0.5
 # Option, and the numbers it may be: above, up to.
 _BOUNDS: t.Final[dict[str, tuple[float, float]]] = {
     "alpha": (0.0, 0.5),
@@ -135,6 +137,10 @@ def _question(one: Asked) -> Question:
         raise InvalidInput(f"{where}: set limit, floor or max_ratio; a number alone is neither good nor bad.")
     if kind == "http" and bounds:
         raise InvalidInput(f"{where}: kind http has no {bounds[0]}; status and pattern say what is good.")
+    if kind == "hanging" and (one["max_ratio"] is not None or one["floor"] is not None or not one["compare"]):
+        raise InvalidInput(f"{where}: kind hanging has a limit in seconds alone, and always compares with stable.")
+    if kind == "hanging" and one["limit"] is not None and one["limit"] < LEAST_PATIENCE:
+        raise InvalidInput(f"{where}.limit must be at least {LEAST_PATIENCE:g} seconds, not {one['limit']:g}.")
     if kind in ("errors", "latency") and one["floor"] is not None:
         raise InvalidInput(f"{where}.floor is for metrics of kind value and rate; use limit or max_ratio.")
     if kind in ("errors", "latency") and not one["compare"] and one["limit"] is None:

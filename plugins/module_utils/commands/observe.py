@@ -16,7 +16,7 @@ import time
 import typing as t
 from dataclasses import replace
 
-from ..analysis import sources, traffic
+from ..analysis import flight, sources, traffic
 from ..analysis.sources import Increment, Reading
 from ..cluster_resources import POD
 from ..errors import ApiError, MetricsError
@@ -38,7 +38,12 @@ ALL_EVERY: t.Final = 5
 """Every so many looks all proxies are asked, and between them those that have counted requests to the service."""
 REFRESH_EVERY: t.Final = 30.0
 """Seconds after which the list of proxies is made anew, for callers' pods come and go."""
-_SERVED: t.Final = r"^cluster\.inbound\|.*\.upstream_rq_([0-9]+|time)$"
+UNDER_WAY_EVERY: t.Final = 2
+"""Looks after which a proxy whose counters Istio hides is asked for its requests under way, by a request of its own."""
+LARGE_PAGE: t.Final = 2_000_000
+"""Bytes of such an answer above which the proxy is not asked again: an older Envoy tells of all services."""
+_COUNTERS: t.Final = rf"(upstream_rq_([0-9]+|time)|{'|'.join(flight.COUNTERS)})$"
+_SERVED: t.Final = rf"^cluster\.inbound\|.*\.{_COUNTERS}"
 
 
 class Source(t.Protocol):
@@ -79,13 +84,15 @@ class ProxySource:
         self._callers: list[Proxy] = []
         self._refreshed, self._looks = -math.inf, 0
         self._last = Reading()
+        self._silent: set[Proxy] = set()
         self.callers = 0
         self.notes: list[str] = []
         hosts = "|".join(re.escape(host) for host in sorted(names.hosts))
         self._pattern = (
-            rf"(outbound\|[0-9]+\|[^|]*\|({hosts});?\.upstream_rq_([0-9]+|time)$"
+            rf"(outbound\|[0-9]+\|[^|]*\|({hosts});?\.{_COUNTERS}"
             r"|istio_requests_total|istio_request_duration_milliseconds)"
         )
+        self._clusters = rf"^outbound\|[0-9]+\|[^|]*\|({hosts})$"
 
     def begin(self, at: float | None) -> None:
         del at
@@ -111,7 +118,7 @@ class ProxySource:
         if everyone and not self._callers:
             self._find_pods()
         self._looks += 1
-        busy = {key.source for key in self._last.counts}
+        busy = {key.source for key in self._last.counts} | {source for source, _version in self._last.flights}
         asked = [one for one in self._callers if everyone or str(one) in busy or str(one) not in self._last.sources]
         self.callers = len(self._callers)
         if not self._callers:
@@ -129,7 +136,30 @@ class ProxySource:
 
     def _of_caller(self, proxy: Proxy) -> Reading:
         samples = self._door.counters(proxy.namespace, proxy.name, self._pattern)
-        return sources.of_caller(str(proxy), samples, self._names)
+        reading = sources.of_caller(str(proxy), samples, self._names)
+        if reading.flights or not reading.counts or self._looks % UNDER_WAY_EVERY != 1 or proxy in self._silent:
+            return reading
+        return replace(reading, flights=self._by_endpoints(proxy))
+
+    def _by_endpoints(self, proxy: Proxy) -> dict[flight.Place, flight.Flight]:
+        """Return the requests under way of a proxy whose counters do not tell them; it may be that nothing does."""
+        try:
+            samples, size = self._door.endpoints(proxy, self._clusters)
+        except ApiError as error:
+            self._note(
+                f"Requests that hang are not seen everywhere: {proxy} does not tell those under way: {error.msg}"
+            )
+            return {}
+        if size > LARGE_PAGE:
+            self._silent.add(proxy)
+            self._note(
+                f"Requests that hang are not seen everywhere: it takes {size / 1e6:.0f} MB to read those under way at "
+                f"{proxy}. The annotation sidecar.istio.io/statsInclusionPrefixes: cluster.outbound on the caller's "
+                "pods lets it show them by itself."
+            )
+        return flight.of_endpoints(
+            str(proxy), samples, lambda labels: self._names.of_cluster(labels.get("cluster_name", ""))
+        )
 
     def _of_servers(self) -> Reading:
         self._note("No caller's proxy can be read; the versions' own proxies were, whoever called them.")

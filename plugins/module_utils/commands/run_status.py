@@ -11,6 +11,7 @@ import typing as t
 
 from ..errors import ApiError, Refused
 from ..rollout import steering
+from ..rollout.approval import APPROVE, REJECT
 from . import run_result
 from .lease import Lease
 from .run_store import RunStore
@@ -66,9 +67,9 @@ def _next(service: ServiceRef, run: Mapping[str, t.Any], drift: str, *, gate: st
     if run["over"]:
         return []
     if run["phase"] == "gated" and gate == "manual":
-        annotate = f"kubectl -n {service.namespace} annotate --overwrite service {service.name} canary.meshops.io"
+        annotate = f"kubectl -n {service.namespace} annotate --overwrite service {service.name}"
         ticket = f"{run['id']}-{run['at'] + 1}"
-        return [f"to go on: {annotate}/approve={ticket}", f"to go back: {annotate}/reject={ticket}"]
+        return [f"to go on: {annotate} {APPROVE}={ticket}", f"to go back: {annotate} {REJECT}={ticket}"]
     if run["holder"]:
         return []
     how = " -e route_api=replicas -e image=IMAGE" if by_pods else ""

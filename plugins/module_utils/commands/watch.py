@@ -5,6 +5,8 @@
 """The rhythm of an analysis: look, judge, wait. It ends at an alarm, when decided after `watch`, or at the deadline.
 
 Past and present are one: a moment that has passed is looked at without waiting, one to come is waited for.
+While a person is asked it ends at the answer instead: then nobody chose when to stop by the number of requests, so only
+the tests that may be looked at at any time count.
 """
 
 from __future__ import annotations
@@ -15,17 +17,19 @@ from collections import Counter
 from dataclasses import replace
 
 from ..analysis.rates import Tally
+from ..analysis.verdict import Verdict
 from ..analysis.watching import quantiles
 from ..errors import CanaryError, MetricsError
 from . import stopping
+from .approvals import ASK_EVERY
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..analysis.looks import Pair
     from ..analysis.sources import Increment
-    from ..analysis.verdict import Verdict
     from ..analysis.watching import Observation
+    from ..rollout.approval import Answer
     from .numbers import Ask
     from .observe import Source
 
@@ -44,7 +48,9 @@ class Watch:
 
     timeline: for plots; each entry has at (Unix time) and, of canary and stable, requests and errors since the entry
     before. reaction_seconds: from the last look before the first error to the verdict `fail`, so the true time is at
-    most that; None without either. notes: looks that told nothing, and why.
+    most that; None without either. notes: looks that told nothing, and why. answer: what the person has said.
+
+    approval: returns the answer of the person that is asked, None while there is none; without it nobody is.
     """
 
     def __init__(
@@ -55,11 +61,14 @@ class Watch:
         params: Mapping[str, t.Any],
         log: Callable[[str], None],
         *,
+        approval: Callable[[], Answer | None] | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._source, self._observation, self._askers, self._log = source, observation, askers, log
         self._clock, self._sleep = clock, sleep
+        self._approval = approval
+        self.answer: Answer | None = None
         self._canary, self._stable = params["canary"], params["stable"]
         self._end = params["at"]
         self._past, self._warm_up = float(params["window"]), float(params["warm_up"])
@@ -67,6 +76,8 @@ class Watch:
         if self._end is None:  # the present is part of what is judged
             self._enough = max(self._enough, self._past)
         self._deadline = self._limit(params)
+        if approval is not None:
+            self._enough = self._deadline
         self._interval = self._pace(params["interval"] or source.interval)
         self.started = clock() - self._past if self._end is None else self._end - self._past
         self._tallies = {self._canary: Tally(0, 0), self._stable: Tally(0, 0)}
@@ -100,14 +111,24 @@ class Watch:
         return round(self._failed_at - self._before_first_error, 3)
 
     def until_decided(self) -> None:
-        """Look until there is a verdict. Raises CanaryError if the very first reading or a query is not possible."""
-        self._source.begin(self._moment(self.started))
+        """Look until there is a verdict, or an answer.
+
+        Raises CanaryError if the very first reading or a query is not possible; while a person is asked it is noted.
+        """
+        try:
+            self._source.begin(self._moment(self.started))
+        except CanaryError as error:
+            if self._approval is None:
+                raise
+            self._note(f"A look told nothing: {error.msg}")
         for ask in self._askers.values():
             self._try(ask, self._moment(self.started))
         at = self.started
         while True:
             before, at = at, min(at + self._interval, self.started + self._deadline)
             self._wait_for(at)
+            if self.answer is not None:
+                at = self._clock()
             at = max(at, self._clock()) if self._moment(at) is None else at
             self._look(before, at)
             self.seconds = at - self.started
@@ -138,8 +159,19 @@ class Watch:
         return at if past else None
 
     def _wait_for(self, at: float) -> None:
-        if self._end is None:
-            self._sleep(max(0.0, at - self._clock()))
+        """Wait until `at`, or until somebody answers; each look comes after a reading of the answer."""
+        if self._end is not None:
+            return
+        while not self._answered() and (left := at - self._clock()) > 0:
+            self._sleep(left if self._approval is None else min(left, ASK_EVERY))
+
+    def _answered(self) -> bool:
+        if self._approval is not None and self.answer is None:
+            try:
+                self.answer = self._approval()
+            except CanaryError as error:
+                self._note(f"The answer was not read, and is read again: {error.msg}")
+        return self.answer is not None
 
     def _look(self, before: float, at: float) -> None:
         moment = self._moment(at)
@@ -182,8 +214,7 @@ class Watch:
             self._before_first_error = before
         self.harmed += canary.errors
         for version, came in ((self._canary, canary), (self._stable, stable)):
-            had = self._tallies[version]
-            self._tallies[version] = Tally(had.requests + came.requests, had.errors + came.errors)
+            self._tallies[version] += came
             self._times[version].update(increment.times.get(version, {}))
         sides = (("canary", canary), ("stable", stable))
         told = {side: {"requests": one.requests, "errors": one.errors} for side, one in sides}
@@ -197,6 +228,8 @@ class Watch:
             self._settle(alarm, at)
             return True
         over = self.seconds >= self._deadline - MILLISECOND
+        if self._approval is not None:
+            return self._waited(at, over)
         if self.seconds < self._enough - MILLISECOND and not over:
             return False
         verdict = self._observation.verdict()
@@ -207,6 +240,15 @@ class Watch:
             verdict = replace(verdict, outcome="inconclusive", reasons=(doubt,))
         self._settle(verdict, at)
         return over or verdict.outcome != "inconclusive"
+
+    def _waited(self, at: float, over: bool) -> bool:
+        """Return whether the person has answered, or the time is up; the tests of the end are not made."""
+        if self.answer is None and not over:
+            return False
+        told = f"{self.answer or 'not answered'} after {self.seconds:.0f} s, without an alarm until then"
+        told += f"; the last look told nothing: {self._blind}" if self._blind else ""
+        self._settle(Verdict("inconclusive", (told,), (), None), at)
+        return True
 
     def _settle(self, verdict: Verdict, at: float) -> None:
         self.verdict = verdict

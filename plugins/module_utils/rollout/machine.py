@@ -57,8 +57,8 @@ _TABLE: t.Final[dict[Phase, dict[Event, Phase]]] = {
         "pass": "gated", "step_back": "shifting", "inconclusive": "observing",
         "deadline": "rolling_back", "drift": "stopped",
     },
-    # A timed gate judges on, and its verdict counts; while a manual one waits nobody judges (statistics must not be
-    # looked at in pieces), but whoever does may say `fail`.
+    # A timed gate judges on, and its verdict counts. A manual one is watched too, but by the tests alone that may be
+    # looked at at any time: their alarm is `fail`, and nothing they see is an approval.
     "gated": {
         **_BACK,
         "approved": "preparing", "last_step": "promoting", "rejected": "rolling_back",

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils import proxies
 from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError
@@ -30,6 +32,37 @@ def test_samples_of_the_prometheus_format() -> None:
     assert found[0].labels["cluster_name"] == "outbound|9080|v2|reviews.shop.svc.cluster.local"
     assert found[1].labels["cluster_name"] == 'a"b\\c\nd'
     assert found[2].labels == {}
+
+
+CLUSTERS = """\
+outbound|9080|v2|reviews.shop.svc.cluster.local::observability_name::outbound|9080|v2|reviews.shop.svc.cluster.local
+outbound|9080|v2|reviews.shop.svc.cluster.local::default_priority::max_requests::4294967295
+outbound|9080|v2|reviews.shop.svc.cluster.local::10.244.0.9:9080::cx_active::4
+outbound|9080|v2|reviews.shop.svc.cluster.local::10.244.0.9:9080::rq_active::3
+outbound|9080|v2|reviews.shop.svc.cluster.local::[fd00::9]:9080::rq_total::58
+outbound|9080|v2|reviews.shop.svc.cluster.local::[fd00::9]:9080::rq_total::many
+outbound|80||other.shop.svc.cluster.local::10.244.0.1:80::rq_total::7
+"""
+
+
+def test_numbers_of_endpoints_are_read_from_envoys_page_of_clusters() -> None:
+    opened: list[str] = []
+
+    class Cluster:
+        def port_forward(self, namespace: str, pod: str, port: int, path: str) -> bytes:
+            assert (namespace, pod, port) == ("shop", "page", 15000)
+            opened.append(path)
+            return CLUSTERS.encode()
+
+    door = proxies.Proxies(t.cast("t.Any", Cluster()))
+    found, size = door.endpoints(proxies.Proxy("shop", "page"), r"^outbound\|[0-9]+\|[^|]*\|(reviews\.shop)")
+    assert [(one.name, one.labels["address"], one.value) for one in found] == [
+        ("rq_active", "10.244.0.9:9080", 3.0),
+        ("rq_total", "[fd00::9]:9080", 58.0),
+    ]
+    assert {one.labels["cluster_name"] for one in found} == {"outbound|9080|v2|reviews.shop.svc.cluster.local"}
+    assert size == len(CLUSTERS)
+    assert opened == ["/clusters?filter=%5Eoutbound%5C%7C%5B0-9%5D%2B%5C%7C%5B%5E%7C%5D%2A%5C%7C%28reviews%5C.shop%29"]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def took(requests: int, median: float, size: int, seed: int) -> Iterator[Counter
 def alarmed(observation: Observation, looks: Iterator[Increment], most: int) -> int | None:
     """Return after how many looks there was an alarm, None for none within `most`."""
     for number, increment in enumerate(itertools.islice(looks, most), 1):
-        observation.add(increment)
+        observation.add(increment, seconds=1.0)
         if observation.alarm():
             return number
     return None
@@ -89,6 +89,30 @@ def test_a_canary_that_has_all_requests_raises_few_false_alarms(rate: float) -> 
     assert wrong <= 0.02 * runs
 
 
+@pytest.mark.parametrize("rate", [0.0005, 0.01])
+def test_an_hour_at_a_manual_gate_raises_few_false_alarms(rate: float) -> None:
+    """A version beside itself, a look a second: a step of 20 s, then 3,600 looks at the gate with what it had seen.
+
+    20 requests a second, a fifth of them the canary's. Only alarms count at the gate, and none was raised in the step.
+    """
+    runs, looks = 100, 3620
+    canary, stable = failed(4, rate, runs * looks, 11), failed(16, rate, runs * looks, 12)
+    mine, theirs = took(20, 20.0, runs * looks // 5, 13), took(80, 20.0, runs * looks // 5, 14)
+
+    def came() -> Iterator[Increment]:
+        for number, (one, other) in enumerate(zip(canary, stable, strict=True)):
+            times = {} if number % 5 else {"v2": next(mine), "v1": next(theirs)}
+            yield Increment({"v2": one, "v1": other}, times)
+
+    wrong, increments = 0, came()
+    for _run in range(runs):
+        step = Observation(DEFAULT, "v2", "v1")
+        before = alarmed(step, increments, 20)
+        gate = Observation(DEFAULT, "v2", "v1", step.evidence())
+        wrong += bool(before) or alarmed(gate, increments, 3600) is not None
+    assert wrong <= 0.02 * runs
+
+
 @pytest.mark.parametrize(("good", "rate"), [(600, 0.001), (600, 0.01), (1800, 0.001), (1800, 0.01)])
 @pytest.mark.parametrize(("bad", "within"), [(0.5, 3), (0.05, 60)])
 def test_a_fault_that_begins_late_is_found_as_fast_as_an_early_one(
@@ -102,6 +126,29 @@ def test_a_fault_that_begins_late_is_found_as_fast_as_an_early_one(
         assert alarmed(observation, sound, good) is None
         broken = (Increment({"v2": one, "v1": next(stable)}) for one in failed(20, bad, within, 100 + run))
         assert alarmed(observation, broken, within), observation.evidence()
+
+
+def test_a_canary_that_becomes_slow_after_an_hour_is_found_within_minutes() -> None:
+    """10 requests a second beside 90: an hour of good ones would outnumber the slow ones for another hour."""
+    for seed in range(3):
+        observation = Observation(DEFAULT, "v2", "v1")
+        good, theirs = took(50, 60.0, 720, 20 + seed), took(450, 60.0, 760, 30 + seed)
+        slow = took(50, 120.0, 40, 40 + seed)
+
+        def looks(mine: Iterator[Counter[float]], beside: Iterator[Counter[float]] = theirs) -> Iterator[Increment]:
+            for times in mine:
+                yield from (
+                    Increment(),
+                    Increment(),
+                    Increment(),
+                    Increment(),
+                    Increment({}, {"v2": times, "v1": next(beside)}),
+                )
+
+        assert alarmed(observation, looks(good), 3600) is None
+        found = alarmed(observation, looks(slow), 200)
+        assert found
+        assert found <= 120
 
 
 @pytest.mark.parametrize("median", [20.0, 60.0, 130.0, 480.0, 900.0])

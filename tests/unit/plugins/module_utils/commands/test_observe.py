@@ -11,73 +11,15 @@ import typing as t
 
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.analysis.rates import Tally
-from ansible_collections.meshops.canary.plugins.module_utils.analysis.traffic import Names
-from ansible_collections.meshops.canary.plugins.module_utils.commands import measuring, observe
+from ansible_collections.meshops.canary.plugins.module_utils.commands import observe
 from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError, MetricsError
 from ansible_collections.meshops.canary.plugins.module_utils.prometheus import Series
-from ansible_collections.meshops.canary.plugins.module_utils.proxies import Proxies, Proxy, parse_samples
-from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
-from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
-
-HOST = "reviews.shop.svc.cluster.local"
-SERVICE = ServiceRef("reviews", "shop")
-NAMES = Names({HOST: None}, {"1.16.1": "v2"})
-SUBSETS = {"v1": {"version": "v1"}, "v2": {"version": "v2"}}
-PAGE, GATE = Proxy("shop", "page"), Proxy("istio-system", "gate", True)
-
-
-class Mesh:
-    """Answers what the test wrote under a pod's name; an exception is raised."""
-
-    def __init__(self) -> None:
-        self.callers: list[Proxy] = [PAGE, GATE]
-        self.says: dict[str, str | ApiError] = {"page": "", "gate": ""}
-        self.asked: list[str] = []
-
-    def counters(self, _namespace: str, pod: str, _pattern: str) -> list[t.Any]:
-        self.asked.append(pod)
-        answer = self.says[pod]
-        if isinstance(answer, ApiError):
-            raise answer
-        return list(parse_samples(answer))
-
-    def count(self, pod: str, version: str, number: int, code: int = 200, side: str = "outbound") -> None:
-        cluster = f"outbound|9080|{version}|{HOST}" if side == "outbound" else "inbound|9080||"
-        self.says[pod] = f'envoy_cluster_upstream_rq{{cluster_name="{cluster}",response_code="{code}"}} {number}'
+from support.metered import HOST, NAMES, SERVICE, Mesh, Pods, pod, source
 
 
 @pytest.fixture
 def mesh(monkeypatch: pytest.MonkeyPatch) -> Mesh:
-    made = Mesh()
-    monkeypatch.setattr(Proxies, "counters", made.counters)
-    monkeypatch.setattr(measuring, "callers", lambda *_given: (None, made.callers))
-    return made
-
-
-def pod(name: str, version: str) -> dict[str, t.Any]:
-    labels = {"app": "reviews", "version": version}
-    metadata = {"name": name, "namespace": "shop", "labels": labels}
-    return {"metadata": metadata, "spec": {"containers": [{"name": "istio-proxy"}]}, "status": {"phase": "Running"}}
-
-
-class Pods:
-    """A cluster that lists the pods the test wrote; an exception is raised."""
-
-    def __init__(self, *pods: dict[str, t.Any]) -> None:
-        self.pods: tuple[dict[str, t.Any], ...] | ApiError = pods
-
-    def list(self, _resource: t.Any, namespace: str) -> tuple[dict[str, t.Any], ...]:
-        assert namespace == "shop"
-        if isinstance(self.pods, ApiError):
-            raise self.pods
-        return self.pods
-
-
-def source(cluster: Pods | None = None) -> observe.ProxySource:
-    cluster = cluster or Pods()
-    snapshot = Snapshot(pods=tuple(cluster.pods) if not isinstance(cluster.pods, ApiError) else (), services=())
-    params = {"istio_namespace": "istio-system", "proxy_sample": 50}
-    return observe.ProxySource(t.cast("t.Any", cluster), snapshot, SERVICE, NAMES, SUBSETS, params)
+    return Mesh().instead(monkeypatch)
 
 
 def test_callers_are_added_up(mesh: Mesh) -> None:

@@ -12,91 +12,9 @@ import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.analysis.rates import Tally
 from ansible_collections.meshops.canary.plugins.module_utils.analysis.sources import Increment
 from ansible_collections.meshops.canary.plugins.module_utils.commands import asked, numbers, stopping
-from ansible_collections.meshops.canary.plugins.module_utils.commands.watch import TIMELINE, Watch
+from ansible_collections.meshops.canary.plugins.module_utils.commands.watch import TIMELINE
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput, MetricsError
-
-NOW = 1_800_000_000.0
-ERRORS = {"name": "errors", "kind": "errors", "critical": True}
-Script = t.Callable[[float], Increment]
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds >= 0
-        self.now += seconds
-
-
-class Scripted:
-    """A source that says what the test wrote. asked: the moments of the past that were asked for, None for now."""
-
-    name, interval, callers = "prometheus", 1.0, 1
-
-    def __init__(self, clock: Clock, script: Script) -> None:
-        self.notes: list[str] = []
-        self.asked: list[float | None] = []
-        self._clock, self._script = clock, script
-
-    def begin(self, at: float | None) -> None:
-        self.began = at
-
-    def look(self, at: float | None) -> Increment:
-        self.asked.append(at)
-        return self._script((self._clock.now if at is None else at) - NOW)
-
-    def ask(self, query: str, version: str, at: float | None) -> float | None:
-        if query == "wrong":
-            raise MetricsError("Prometheus at http://p answered query with 400.", reason="query", status=400)
-        if query == "late" and self._clock.now > NOW:
-            raise MetricsError("Prometheus at http://p answered query with 503.", reason="unreachable", status=503)
-        return 1.0 if version == "v2" else 2.0
-
-
-def metric(**options: t.Any) -> dict[str, t.Any]:
-    given = {name: spec.get("default") for name, spec in asked.OPTIONS.items()}
-    return {**given, **ERRORS, **options}
-
-
-def watch(
-    script: Script,
-    *,
-    metrics: list[dict[str, t.Any]] | None = None,
-    log: t.Callable[[str], None] = lambda _said: None,
-    **options: t.Any,
-) -> tuple[Watch, Scripted]:
-    clock = Clock()
-    source = Scripted(clock, script)
-    metrics = metrics or [metric()]
-    params = {"canary": "v2", "stable": "v1", "watch": 10.0, "deadline": 20.0, "warm_up": 0.0, "interval": None}
-    params |= {"window": 0.0, "at": None, **options}
-    observation = asked.observation(asked.questions(metrics), "v2", "v1", {})
-    askers = numbers.askers(metrics, source, "v2", "v1")
-    made = Watch(source, observation, askers, params, log, clock=clock, sleep=clock.sleep)
-    made.until_decided()
-    return made, source
-
-
-def good(_second: float) -> Increment:
-    return Increment({"v2": Tally(20, 0), "v1": Tally(180, 0)})
-
-
-def bad(_second: float) -> Increment:
-    return Increment({"v2": Tally(20, 10), "v1": Tally(180, 0)})
-
-
-def silent(_second: float) -> Increment:
-    return Increment({"v1": Tally(200, 0)})
-
-
-def down(_second: float) -> Increment:
-    raise MetricsError("Prometheus at http://p answered query with no answer.", reason="unreachable", status=None)
+from support.watched import NOW, Clock, Scripted, bad, down, good, metric, silent, watch
 
 
 def test_a_good_canary_passes_when_the_watch_is_over_and_not_before() -> None:
@@ -246,6 +164,10 @@ def test_the_timeline_stays_small_and_loses_no_request() -> None:
         ({"kind": "http", "url": "http://h", "timeout": 0.0}, r"timeout must be above 0"),
         ({"floor": 1.0}, "floor is for metrics of kind value"),
         ({"compare": False}, "without compare a limit is needed"),
+        ({"kind": "hanging", "max_ratio": 2.0}, "kind hanging has a limit in seconds alone"),
+        ({"kind": "hanging", "compare": False, "limit": 3.0}, "kind hanging has a limit in seconds alone"),
+        ({"kind": "hanging", "floor": 1.0}, "kind hanging has a limit in seconds alone"),
+        ({"kind": "hanging", "limit": 0.1}, r"metrics\[errors\]\.limit must be at least 0.5 seconds"),
     ],
 )
 def test_metrics_that_cannot_be(options: dict[str, t.Any], words: str) -> None:
@@ -262,6 +184,8 @@ def test_what_is_asked_as_a_whole_must_make_sense() -> None:
     source.name = "proxies"
     with pytest.raises(InvalidInput, match="needs prometheus_url"):
         numbers.askers([metric(kind="value", query="up", limit=1.0)], source, "v2", "v1")
+    with pytest.raises(InvalidInput, match="Prometheus knows answers only"):
+        numbers.askers([metric(kind="hanging")], Scripted(Clock(), good), "v2", "v1")
     for strange in ({"errors.rate": "x"}, {"errors.rate": 7}):
         with pytest.raises(InvalidInput, match="Give it back unchanged"):
             asked.evidence(strange)
