@@ -29,6 +29,13 @@ options:
         O(state=absent) no longer goes back behind it.
     type: bool
     default: false
+  end_cohorts:
+    description:
+      - Names of cohorts of M(meshops.canary.canary_header_route) that end with this change, in the same write. One that is
+        not there is no failure. With O(state=absent) it is refused.
+    type: list
+    elements: str
+    default: []
   state:
     description:
       - V(absent) gives the routes back as they were before the first weights; what others changed since stays.
@@ -77,6 +84,13 @@ EXAMPLES = r"""
     namespace: bookinfo
     weights: {v2: 100}
     settle: true
+
+- name: Send everybody back to v1, the testers too
+  meshops.canary.canary_weight:
+    service: reviews
+    namespace: bookinfo
+    weights: {v1: 100}
+    end_cohorts: [testers]
 
 - name: Give the route back as it was before the canary
   meshops.canary.canary_weight:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ..cluster import Cluster
+from ..errors import InvalidInput
 from ..routes import plan
 from .apply import apply
 from .argspec import CONNECTION, SCOPE, SERVICE, STATE, WAIT, WRITE, ArgSpec
@@ -30,6 +31,7 @@ SPEC: t.Final = ArgSpec(
         **STATE,
         "weights": {"type": "dict"},
         "settle": {"type": "bool", "default": False},
+        "end_cohorts": {"type": "list", "elements": "str", "default": []},
     },
     required_if=[("state", "present", ["weights"])],
 )
@@ -39,12 +41,17 @@ def run(
     params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str], log: Callable[[str], None]
 ) -> dict[str, t.Any]:
     """Set the weights, or give the route back. Raises CanaryError."""
+    if params["state"] == "absent" and params["end_cohorts"]:
+        raise InvalidInput("end_cohorts goes with weights; with state: absent use canary_header_route to end a cohort.")
     cluster, service, scope = Cluster.connect(params, env), service_of(params), scope_of(params)
 
     def decide(snapshot: Snapshot) -> Plan:
         api = params["route_api"]
         if params["state"] == "absent":
             return plan.plan_weights_absent(snapshot, service, scope=scope, api=api)
-        return plan.plan_weights(snapshot, service, params["weights"], scope=scope, settle=params["settle"], api=api)
+        settle, ended = params["settle"], params["end_cohorts"]
+        return plan.plan_weights(
+            snapshot, service, params["weights"], scope=scope, settle=settle, end_cohorts=ended, api=api
+        )
 
     return apply(cluster, service, decide, params, check_mode=check_mode, log=log)
