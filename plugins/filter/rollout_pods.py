@@ -10,6 +10,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import cohort
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.capacity import Load, pods_needed
 
 if t.TYPE_CHECKING:
@@ -66,6 +67,7 @@ def rollout_changes(
     steps: as canary_rollout returns them. capacity, old_replicas: as the role rollout has them.
     """
     by_name = {str(one.get("version")): one for one in versions}
+    last: t.Any = []
     old, new = by_name.get(stable, {}), by_name.get(canary, {})
     lines, had = [], _floor(new)
     if capacity and old.get("hpa"):
@@ -78,13 +80,25 @@ def rollout_changes(
             needed = rollout_pods(versions, stable, canary, step["weight"], least=least, headroom=headroom)
         pods = _pods(new, had, needed)
         had = max(had, needed)
-        lines.append(f"step {number} (planned): routes {shares}{'; ' if pods else ''}{pods}")
+        beside, last = _cohort(step.get("cohort") or [], last, canary), step.get("cohort") or []
+        lines.append(
+            f"step {number} (planned): {'; '.join(part for part in (f'routes {shares}', beside, pods) if part)}"
+        )
+    if last:
+        lines.append("at the end (planned): the cohort ends")
     for version, floor in ((old, _floor(old)), (new, _floor(new))):
         if capacity and version.get("hpa"):
             lines.append(f"at the end (planned): {_object(version)} {floor} again")
     if str(old_replicas):
         lines.append(f"at the end (planned): {_object(old)} {old_replicas}, when it gets no request any more")
     return [line for line in lines if not line.endswith(": ")]
+
+
+def _cohort(now: Sequence[Mapping[str, t.Any]], last: Sequence[Mapping[str, t.Any]], canary: str) -> str:
+    """Return what changes for the cohort, empty if nothing does."""
+    if now == last:
+        return ""
+    return f"cohort of {cohort.words(now, canary)}" if now else "the cohort ends"
 
 
 def _floor(version: Mapping[str, t.Any]) -> int:

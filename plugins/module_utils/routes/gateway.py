@@ -69,9 +69,7 @@ def plan_weights(
     closed_set(weights)
     view = _view(snapshot, service, scope, weights)
     _require_routes(view, snapshot, service, weights)
-    planned = istio.plan_weights(
-        view.snapshot, service, weights, view.scope, settle=settle, end_cohorts=end_cohorts
-    )
+    planned = istio.plan_weights(view.snapshot, service, weights, view.scope, settle=settle, end_cohorts=end_cohorts)
     return _written(view, snapshot, service, planned)
 
 
