@@ -68,6 +68,14 @@ options:
       - Judged are all of the canary's requests, the cohort's too. A step with too few of them needs C(analysis=false).
       - Not with O(route_api=replicas), where no request can be told from another.
     type: dict
+  baseline:
+    description:
+      - Version that runs the image of O(stable) in pods of its own, as new as the canary's, and that the canary is to be judged
+        beside. It has as many percent as the canary, at most half of what the canary leaves, and none at 100 percent and
+        at both ends.
+      - Refused if the first step that is judged gives it nothing. Not with O(route_api=replicas).
+    type: str
+    default: ""
   keep:
     description:
       - Percents of other versions that keep theirs, by version. O(stable) and O(canary) share the rest.

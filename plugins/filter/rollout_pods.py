@@ -28,11 +28,13 @@ def rollout_pods(
     *,
     least: int = 1,
     headroom: float = 1.2,
+    others: Sequence[str] = (),
 ) -> int:
     """Return the pods with which `canary` carries `share` percent, judged by what stable's pods do for their share.
 
     versions: as canary_info returns them. least: a number not to go below. headroom: factor on a measured load.
-    Without a measurement stable's pods count as just enough for what both versions have together, as before the start.
+    others: further versions that have a part of what was stable's, such as a baseline.
+    Without a measurement stable's pods count as just enough for what all of these have together, as before the start.
     """
     by_name = {str(one.get("version")): one for one in versions}
     if stable not in by_name or canary not in by_name:
@@ -44,7 +46,8 @@ def rollout_pods(
     target = float(hpa.get("cpu_target") or WITHOUT_HPA)
     carried, factor = float(serving.get("weight") or 0), float(headroom)
     if load.utilisation is None:
-        carried, factor = carried + float(by_name[canary].get("weight") or 0), 1.0
+        sharing = (by_name.get(name, {}) for name in {canary, *others})
+        carried, factor = carried + sum(float(one.get("weight") or 0) for one in sharing), 1.0
     try:
         needed = pods_needed(float(share), carried, load, target, headroom=factor)
     except InvalidInput as error:
@@ -61,14 +64,16 @@ def rollout_changes(
     capacity: bool = True,
     headroom: float = 1.2,
     old_replicas: t.Any = "",
+    baseline: str = "",
 ) -> list[str]:
     """Return, by the load of now, a line for each change of objects that is planned after the first one of the routes.
 
-    steps: as canary_rollout returns them. capacity, old_replicas: as the role rollout has them.
+    steps: as canary_rollout returns them. capacity, old_replicas, baseline: as the role rollout has them.
     """
     by_name = {str(one.get("version")): one for one in versions}
     last: t.Any = []
-    old, new = by_name.get(stable, {}), by_name.get(canary, {})
+    old, new, base = by_name.get(stable, {}), by_name.get(canary, {}), by_name.get(baseline, {})
+    rests = _floor(base)
     lines, had = [], _floor(new)
     if capacity and old.get("hpa"):
         lines.append(f"before step 1 (planned): {_pods(old, _floor(old), int(old.get('desired') or 0))}")
@@ -80,10 +85,20 @@ def rollout_changes(
             needed = rollout_pods(versions, stable, canary, step["weight"], least=least, headroom=headroom)
         pods = _pods(new, had, needed)
         had = max(had, needed)
+        share = float(step["weights"].get(baseline) or 0) if baseline else 0.0
+        if share:
+            least = int(step.get("replicas") or 1)
+            count = (
+                rollout_pods(versions, stable, baseline, share, least=least, headroom=headroom) if capacity else least
+            )
+            pods = "; ".join(part for part in (pods, _pods(base, rests, count)) if part)
+            rests = max(rests, count)
         beside, last = _cohort(step.get("cohort") or [], last, canary), step.get("cohort") or []
         lines.append(
             f"step {number} (planned): {'; '.join(part for part in (f'routes {shares}', beside, pods) if part)}"
         )
+    if baseline:
+        lines.append(f"at the end (planned): {_object(base)} 0, when it gets no request any more")
     if last:
         lines.append("at the end (planned): the cohort ends")
     for version, floor in ((old, _floor(old)), (new, _floor(new))):

@@ -194,6 +194,7 @@ run:
     reason: {description: "Why it is in this phase.", type: str}
     stable: {description: "The version that had the requests.", type: str}
     canary: {description: "The version that takes over.", type: str}
+    baseline: {description: "The version to judge it beside, empty for stable.", type: str}
     weights_wanted:
       description: Percents the routes must have in this phase, by version.
       type: dict

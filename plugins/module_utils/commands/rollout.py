@@ -38,6 +38,7 @@ SPEC: t.Final = ArgSpec(
         "state": {"type": "str", "default": "present", "choices": list(STATES)},
         "stable": {"type": "str"},
         "canary": {"type": "str"},
+        "baseline": {"type": "str", "default": ""},
         "image": {"type": "str", "default": ""},
         "container": {"type": "str", "default": ""},
         "steps": {"type": "list", "elements": "raw"},
@@ -230,15 +231,7 @@ class _Task:
         stored = self._store.read()
         stored = stored and self._asked_for(stored)
         if stored is None:
-            nothing: dict[str, t.Any] = {
-                "run": None,
-                "step": None,
-                "steps": [],
-                "plan_text": [],
-                "events": 0,
-                "drift": "",
-            }
-            return {**nothing, "resumed": False, "msg": f"No rollout of {self._service.name} is recorded."}
+            return run_result.nothing(self._service)
         drift = steering.drift(stored.rollout, stored.run, *self._standing(stored))
         return {**self._told(stored, drift=drift), "report": run_result.report(stored)}
 

@@ -144,7 +144,7 @@ class Opening:
 
     def _refuse_to_take(self) -> None:
         """Raise Refused if a version that the plan does not name would lose its requests unasked."""
-        named = (self.rollout.stable, self.rollout.canary, *self.rollout.keep)
+        named = (self.rollout.stable, self.rollout.canary, self.rollout.baseline, *self.rollout.keep)
         others = {name: share for name, share in self._found.items() if name not in named and share > steering.EQUAL}
         if not others or self.rollout.by_pods or self._params["supersede"]:
             return
@@ -251,7 +251,12 @@ def _rollout(service: ServiceRef, params: Mapping[str, t.Any]) -> Rollout:
         steps = plans.by_pods(steps)
     elif image or container:
         raise InvalidInput("image and container are for route_api=replicas; by routes the versions run already.")
-    return Rollout(service.name, service.namespace, stable, canary, steps, params["adapt"], keep, image, container)
+    base = params["baseline"]
+    rollout = Rollout(
+        service.name, service.namespace, stable, canary, steps, params["adapt"], keep, image, container, base
+    )
+    plans.check_baseline(rollout)
+    return rollout
 
 
 def _percents(keep: Mapping[str, t.Any]) -> dict[str, float]:

@@ -41,6 +41,7 @@ def told(
             "over": run.over,
             "stable": rollout.stable,
             "canary": rollout.canary,
+            "baseline": rollout.baseline,
             "weight": step.weight,
             "last": run.at >= len(rollout.steps) - 1,
             "waits_for": (WAITS_BY_PODS if rollout.by_pods else WAITS).get(run.phase, ""),
@@ -61,6 +62,20 @@ def told(
         "drift": drift,
         "resumed": resumed,
     }
+
+
+def nothing(service: ServiceRef) -> dict[str, t.Any]:
+    """Return the same keys where no rollout is recorded."""
+    told: dict[str, t.Any] = {
+        "run": None,
+        "step": None,
+        "steps": [],
+        "plan_text": [],
+        "events": 0,
+        "drift": "",
+        "resumed": False,
+    }
+    return {**told, "msg": f"No rollout of {service.name} is recorded."}
 
 
 def report(stored: Stored) -> dict[str, t.Any]:

@@ -56,7 +56,8 @@ class Rollout:
     """Who takes over from whom, and how. keep: versions -> percent that they keep, stable and canary have the rest.
 
     image: what the canary runs, where shares are made by the ratio of pods; stable and canary are Deployments then.
-    container: whose image it is, empty for the first one.
+    container: whose image it is, empty for the first one. baseline: a version with stable's image and pods of its own,
+    as new as the canary's, that the canary is judged beside; empty for stable itself.
     """
 
     service: str
@@ -68,6 +69,7 @@ class Rollout:
     keep: Mapping[str, float] = field(default_factory=dict)
     image: str = ""
     container: str = ""
+    baseline: str = ""
 
     @property
     def by_pods(self) -> bool:
@@ -75,10 +77,20 @@ class Rollout:
         return bool(self.image)
 
     def weights(self, share: float) -> dict[str, float]:
-        """Return version -> percent when the canary has `share` percent; `keep` keep theirs, stable has the rest."""
-        kept = sum(self.keep.values())
-        canary = min(share, 100.0 - kept)
-        return {**self.keep, self.stable: _tidy(100.0 - kept - canary), self.canary: _tidy(canary)}
+        """Return version -> percent when the canary has `share` percent; `keep` keep theirs, stable has the rest.
+
+        A baseline has as much as the canary, but at most half of what the canary leaves: stable is never without.
+        """
+        rest = 100.0 - sum(self.keep.values())
+        canary = _tidy(min(share, rest))
+        baseline = _tidy(min(canary, (rest - canary) / 2.0)) if self.baseline else 0.0
+        shares = {self.stable: _tidy(rest - canary - baseline), self.canary: canary}
+        return {**self.keep, **shares, **({self.baseline: baseline} if self.baseline else {})}
+
+    @property
+    def beside(self) -> str:
+        """Return the version that the canary is judged beside."""
+        return self.baseline or self.stable
 
 
 def steps_from(options: Mapping[str, t.Any]) -> tuple[Step, ...]:
@@ -128,6 +140,29 @@ def by_pods(steps: Sequence[Step]) -> tuple[Step, ...]:
             f"{shares[-1].weight:g} the gate instead"
         )
     return shares
+
+
+def check_baseline(rollout: Rollout) -> None:
+    """Raise InvalidInput for a baseline that is another part of the plan, or would never have what it is there for."""
+    others = (rollout.stable, rollout.canary, *rollout.keep)
+    if not rollout.baseline:
+        return
+    if rollout.by_pods:
+        raise InvalidInput(
+            "baseline: by pods the canary is judged beside stable; leave it out with route_api=replicas."
+        )
+    if rollout.baseline in others:
+        raise InvalidInput(
+            f"baseline: {rollout.baseline} is stable, canary or kept in this rollout. Name a version of its own that "
+            f"runs the image of {rollout.stable}, or leave it out."
+        )
+    judged = next(((index, step) for index, step in enumerate(rollout.steps) if step.analysis), None)
+    if judged is not None and not rollout.weights(judged[1].weight)[rollout.baseline]:
+        raise InvalidInput(
+            f"baseline: at steps[{judged[0]}], the first that is judged, the canary has {judged[1].weight:g}% and "
+            f"{rollout.baseline} nothing to compare it with. Judge a step between 0 and 100 percent first, set "
+            "analysis: false for this one, or leave the baseline out."
+        )
 
 
 def _shaped(options: Mapping[str, t.Any]) -> list[float]:

@@ -261,8 +261,9 @@ def in_lines(rollout: Rollout) -> list[str]:
     """Return the plan as lines for people: each step with its weights, waits and gate, and how it ends."""
     number = len(rollout.steps)
     way = f" with {rollout.image}, by the ratio of pods," if rollout.by_pods else ""
+    beside = f", judged beside {rollout.baseline}," if rollout.baseline else ""
     lines = [
-        f"{rollout.service} in {rollout.namespace}: {rollout.canary} takes over from {rollout.stable}{way} "
+        f"{rollout.service} in {rollout.namespace}: {rollout.canary} takes over from {rollout.stable}{way}{beside} "
         f"in {number} step{'s' if number > 1 else ''}{', adapting to the evidence' if rollout.adapt else ''}"
     ]
     for index, step in enumerate(rollout.steps, 1):

@@ -13,7 +13,7 @@ from dataclasses import replace
 import jsonpatch
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
-from ansible_collections.meshops.canary.plugins.module_utils.rollout import dead_man, machine, record, steering
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import cohort, dead_man, machine, record, steering
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Rollout, Step
 from ansible_collections.meshops.canary.plugins.module_utils.routes import plan
 from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
@@ -106,7 +106,7 @@ TESTERS = {"headers": {"end-user": {"exact": "testuser"}}}
 
 def beside(state: Snapshot, version: str = "v2") -> Snapshot:
     """Return the routes with the rollout's cohort on them."""
-    return state.after(plan.plan_cohort(state, SERVICE, "rollout", TESTERS, {version: 100}).changes)
+    return state.after(cohort.planned(state, SERVICE, [TESTERS], version).changes)
 
 
 def test_a_cohort_goes_back_with_the_weights_from_wherever_the_run_died() -> None:
@@ -130,8 +130,8 @@ def test_what_comes_before_the_next_record_is_told_write_by_write() -> None:
     rollout = replace(rollout, steps=(step, Step(100.0)))
     start = routed(v1=100, v2=0)
     first, second = dead_man.coming(start, SERVICE, rollout, now)
-    (cohort,), (both,) = first, second
-    assert cohort.after == only(beside(start))
+    (alone,), (both,) = first, second
+    assert alone.after == only(beside(start))
     assert both.before == only(start), "each is a patch of what is there now"
     assert fits(list(both.patch), only(start)) == both.after
     assert [one.get("name") for one in (both.after or {})["spec"]["http"]] == ["canary-cohort.rollout", None]
