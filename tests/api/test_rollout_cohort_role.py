@@ -81,7 +81,7 @@ def test_check_mode_tries_the_cohort_and_writes_nothing(role: Role) -> None:
     played = role("--check", "--diff", steps=STEPS, rollout_force=[])
     tried = played.task(ROUTED)
     assert (tried["changed"], tried["cohorts"]["rollout"]["weights"]) == (True, {"v2": 100})
-    assert "cohort rollout: header end-user is testuser: v2 100%" in tried["diff"][0]["after"]
+    assert "cohort rollout: header end-user is testuser: v2 100%" in tried["diff"]["after"]
     assert played.task("meshops.canary.rollout : Show what would be changed, by the load of now")["msg"] == [
         "step 1 (planned): routes v1 100%, v2 0%; cohort of header end-user is testuser gets v2 100%",
         "step 2 (planned): routes v1 50%, v2 50%",
