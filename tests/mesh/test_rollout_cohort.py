@@ -23,14 +23,15 @@ USER = "testuser"
 TESTERS = {"headers": {"end-user": USER}}
 FIRST = {"weight": 0, "cohort": TESTERS, "pause": 3}
 PATIENT = {"rollout_retire_after": 3, "deadline": 120}
-THEIRS = dataclasses.replace(LOAD, rate=60, connections=2, user=USER)
+LONG = dataclasses.replace(LOAD, seconds=600, limit=600, rate=120)
+THEIRS = dataclasses.replace(LONG, rate=40, connections=2, user=USER)
 
 
 def test_testers_come_first_and_a_kill_changes_nothing(stage: Stage) -> None:
     steps = [{**FIRST, "pause": 8}, 50]
     place = stage.shop.sidecar
     before = stage.route()
-    with place.background(LOAD) as everybody, place.background(THEIRS) as testers:
+    with place.background(LONG) as everybody, place.background(THEIRS) as testers:
         process = stage.begin("v3", steps=steps, **PATIENT)
         stage.kube.wait_until(lambda: stage.run().get("phase") == "observing", 90, "the testers' step")
         assert measure(place, 300, USER).counts == {"v3": 300}
@@ -52,7 +53,7 @@ def test_testers_come_first_and_a_kill_changes_nothing(stage: Stage) -> None:
 def test_a_canary_that_fails_its_testers_alone_is_taken_back(stage: Stage) -> None:
     stage.break_version("v3", FAULT_ERROR_RATE=0.5)
     place = stage.shop.sidecar
-    with place.background(LOAD) as everybody, place.background(THEIRS) as testers:
+    with place.background(LONG) as everybody, place.background(THEIRS) as testers:
         told = report(stage.rollout("v3", fails=True, steps=[FIRST, 50]))
         everybody.stop()
         testers.stop()

@@ -137,7 +137,7 @@ def announce(
 def _sentence(stored: Stored, *, resumed: bool) -> str:
     run, rollout = stored.run, stored.rollout
     step = steering.step_of(rollout, run)
-    share = f"{step.weight:g}%{' and a cohort' if step.cohort else ''}"
+    share = f"{step.weight:g}%{' and a cohort' if steering.cohort_wanted(rollout, run) else ''}"
     where = f"step {run.at + 1} of {len(rollout.steps)}, {share}"
     again = "goes on: " if resumed else ""
     because = f" ({run.reason})" if run.reason else ""
