@@ -8,14 +8,15 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    # The steps of a rollout
+    # The steps of a rollout, and what it does where others have been at work
     DOCUMENTATION = r"""
 options:
   steps:
     description:
       - The canary's percents, as C([1, 10, 50, 100]), or dictionaries with C(weight) and any of C(pause), C(deadline),
-        C(gate), C(gate_seconds), C(gate_default), C(analysis) (as the options here) and C(replicas), the ready pods the
-        step needs at least.
+        C(gate), C(gate_seconds), C(gate_default), C(analysis), C(cohort) (as the options here) and C(replicas), the ready
+        pods the step needs at least.
+      - Each step is above the one before, or has another cohort. A step of 0 percent has a cohort.
       - The last step is always 100 percent; it is added if it is missing.
     type: list
     elements: raw
@@ -57,6 +58,24 @@ options:
   analysis:
     description: Whether steps are judged at all. Default is V(true).
     type: bool
+  cohort:
+    description:
+      - Requests that go to O(canary) entirely, beside the percent of everybody else, from the first step on. A mapping in
+        the words of M(meshops.canary.canary_header_route), with C(headers), C(cookies), C(path), C(methods), C(query) and
+        C(source_labels), or with a list of such mappings under C(match).
+      - It holds until a step names another C(cohort), or C({}) for none, and ends with promotion and rollback. Its name on
+        the routes is C(rollout); cohorts by other names stay, and a request of theirs is never one of this one.
+      - Judged are all of the canary's requests, the cohort's too. A step with too few of them needs C(analysis=false).
+      - Not with O(route_api=replicas), where no request can be told from another.
+    type: dict
+  baseline:
+    description:
+      - Version that runs the image of O(stable) in pods of its own, as new as the canary's, and that the canary is to be judged
+        beside. It has as many percent as the canary, at most half of what the canary leaves, and none at 100 percent and
+        at both ends.
+      - Refused if the first step that is judged gives it nothing. Not with O(route_api=replicas).
+    type: str
+    default: ""
   keep:
     description:
       - Percents of other versions that keep theirs, by version. O(stable) and O(canary) share the rest.
@@ -67,6 +86,32 @@ options:
     description:
       - Whether the evidence sets the pace. Three good steps in a row then skip one, a weak failure of a metric that is not
         critical goes one step back (at most twice) instead of ending the rollout.
+    type: bool
+    default: false
+  image:
+    description:
+      - Image of the new version, for O(route_api=replicas) and needed there. O(stable) is then the Deployment that in the end takes it.
+    type: str
+    default: ""
+  container:
+    description: Name of the container that gets O(image), by default the first one.
+    type: str
+    default: ""
+  on_drift:
+    description:
+      - What to do if somebody changed the weights, or the O(cohort), while the rollout was under way. V(stop) refuses and shows the
+        difference, V(adopt) goes on from what is there, V(restore) puts the rollout's own weights back.
+      - Looked at when a rollout goes on, and with each event after which routes or pods are written, where V(stop) ends it.
+        It goes on when it is opened again with V(adopt) or V(restore), or when the edit is undone.
+      - A rollout that goes back is not kept from it, nor is a canary whose last verdict was a failure.
+    type: str
+    choices: [stop, adopt, restore]
+    default: stop
+  supersede:
+    description:
+      - Whether to begin in place of an unfinished rollout with another plan, even of one that is alive while it judges
+        or waits at a gate. Versions that are not in the new plan get no requests any more from its first step on. The
+        trail of the superseded one is kept beside the new one's, see O(run).
     type: bool
     default: false
 """

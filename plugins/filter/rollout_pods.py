@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
-from ansible_collections.meshops.canary.plugins.module_utils.rollout import capacity
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import capacity, cohort
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,13 +24,15 @@ def rollout_pods(
     *,
     least: int = 1,
     headroom: float = 1.2,
+    others: Sequence[str] = (),
 ) -> int:
     """Return the pods with which `canary` carries `share` percent, judged by what stable's pods do for their share.
 
     versions: as canary_info returns them. least: a number not to go below. headroom: factor on a measured load.
+    others: further versions that have a part of what was stable's, such as a baseline.
     """
     try:
-        needed = capacity.pods_for(versions, stable, canary, float(share), headroom=float(headroom))
+        needed = capacity.pods_for(versions, stable, canary, float(share), headroom=float(headroom), others=others)
     except InvalidInput as error:
         raise AnsibleFilterError(f"rollout_pods: {error.msg}") from error
     return max(int(least), needed)
@@ -45,13 +47,16 @@ def rollout_changes(
     capacity: bool = True,
     headroom: float = 1.2,
     old_replicas: t.Any = "",
+    baseline: str = "",
 ) -> list[str]:
     """Return, by the load of now, a line for each change of objects that is planned after the first one of the routes.
 
-    steps: as canary_rollout returns them. capacity, old_replicas: as the role rollout has them.
+    steps: as canary_rollout returns them. capacity, old_replicas, baseline: as the role rollout has them.
     """
     by_name = {str(one.get("version")): one for one in versions}
-    old, new = by_name.get(stable, {}), by_name.get(canary, {})
+    last: t.Any = []
+    old, new, base = by_name.get(stable, {}), by_name.get(canary, {}), by_name.get(baseline, {})
+    rests = _floor(base)
     lines, had = [], _floor(new)
     if capacity and old.get("hpa"):
         lines.append(f"before step 1 (planned): {_pods(old, _floor(old), int(old.get('desired') or 0))}")
@@ -63,13 +68,35 @@ def rollout_changes(
             needed = rollout_pods(versions, stable, canary, step["weight"], least=least, headroom=headroom)
         pods = _pods(new, had, needed)
         had = max(had, needed)
-        lines.append(f"step {number} (planned): routes {shares}{'; ' if pods else ''}{pods}")
+        share = float(step["weights"].get(baseline) or 0) if baseline else 0.0
+        if share:
+            least = int(step.get("replicas") or 1)
+            count = (
+                rollout_pods(versions, stable, baseline, share, least=least, headroom=headroom) if capacity else least
+            )
+            pods = "; ".join(part for part in (pods, _pods(base, rests, count)) if part)
+            rests = max(rests, count)
+        beside, last = _cohort(step.get("cohort") or [], last, canary), step.get("cohort") or []
+        lines.append(
+            f"step {number} (planned): {'; '.join(part for part in (f'routes {shares}', beside, pods) if part)}"
+        )
+    if baseline:
+        lines.append(f"at the end (planned): {_object(base)} 0, when it gets no request any more")
+    if last:
+        lines.append("at the end (planned): the cohort ends")
     for version, floor in ((old, _floor(old)), (new, _floor(new))):
         if capacity and version.get("hpa"):
             lines.append(f"at the end (planned): {_object(version)} {floor} again")
     if str(old_replicas):
         lines.append(f"at the end (planned): {_object(old)} {old_replicas}, when it gets no request any more")
     return [line for line in lines if not line.endswith(": ")]
+
+
+def _cohort(now: Sequence[Mapping[str, t.Any]], last: Sequence[Mapping[str, t.Any]], canary: str) -> str:
+    """Return what changes for the cohort, empty if nothing does."""
+    if now == last:
+        return ""
+    return f"cohort of {cohort.words(now, canary)}" if now else "the cohort ends"
 
 
 def _floor(version: Mapping[str, t.Any]) -> int:

@@ -53,8 +53,8 @@ def _markdown(report: Told) -> str:
     lines += ["", "## Verdicts", ""]
     if seen := story.looks(report):
         lines += [
-            _row(story.VERDICTS),
-            "|" + " --- |" * len(story.VERDICTS),
+            _row(headings := story.verdict_headings(report)),
+            "|" + " --- |" * len(headings),
             *(_row(story.verdict_cells(look)) for look in seen),
         ]
     else:

@@ -221,7 +221,7 @@ numbers:
       type: dict
       sample: {requests: 21, errors: 11, error_percent: 52.381, p50: 3.1, p95: 8.4, p99: 9.6}
     stable: {description: "The same of stable.", type: dict}
-    share: {description: "The canary's percent of the requests of both.", type: float, sample: 10.096}
+    share: {description: "The canary's percent of the requests of all versions.", type: float, sample: 10.096}
 harmed:
   description: Requests the canary failed while it was watched.
   returned: success

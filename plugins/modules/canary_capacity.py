@@ -41,6 +41,13 @@ options:
   stable:
     description: Version whose load is the measure. Required with O(share).
     type: str
+  others:
+    description:
+      - Further versions that have a part of what was O(stable)'s, such as a baseline. Where no load is measured, the pods of
+        O(stable) count as just enough for what all of these have together.
+    type: list
+    elements: str
+    default: []
   keep_stable:
     description:
       - Whether to raise the floor of O(stable)'s autoscaler to the pods it has now, so that it could take everything back.

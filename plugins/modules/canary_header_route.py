@@ -18,7 +18,9 @@ description:
     headers. It composes with M(meshops.canary.canary_weight) in any order.
 options:
   name:
-    description: Name of the cohort, by which it is found again. Lower-case letters, digits and hyphens.
+    description:
+      - Name of the cohort, by which it is found again. Lower-case letters, digits and hyphens.
+      - V(rollout) is that of M(meshops.canary.canary_rollout), which replaces and ends it.
     type: str
     default: canary
     aliases: [cohort]

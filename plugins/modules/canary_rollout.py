@@ -38,32 +38,6 @@ options:
   canary:
     description: Version that is to take over. Needed for O(state=opened).
     type: str
-  image:
-    description:
-      - Image of the new version, for O(route_api=replicas) and needed there. O(stable) is then the Deployment that in the end takes it.
-    type: str
-    default: ""
-  container:
-    description: Name of the container that gets O(image), by default the first one.
-    type: str
-    default: ""
-  on_drift:
-    description:
-      - What to do if somebody changed the weights while the rollout was under way. V(stop) refuses and shows the
-        difference, V(adopt) goes on from what is there, V(restore) puts the rollout's own weights back.
-      - Looked at when a rollout goes on, and with each event after which routes or pods are written, where V(stop) ends it.
-        It goes on when it is opened again with V(adopt) or V(restore), or when the edit is undone.
-      - A rollout that goes back is not kept from it, nor is a canary whose last verdict was a failure.
-    type: str
-    choices: [stop, adopt, restore]
-    default: stop
-  supersede:
-    description:
-      - Whether to begin in place of an unfinished rollout with another plan, even of one that is alive while it judges
-        or waits at a gate. Versions that are not in the new plan get no requests any more from its first step on. The
-        trail of the superseded one is kept beside the new one's, see O(run).
-    type: bool
-    default: false
   holder:
     description:
       - Who holds the lock. Default is C(user@host/process) of the running playbook, so all tasks of one playbook agree, and
@@ -153,6 +127,23 @@ EXAMPLES = r"""
         gate: manual
   register: rollout
 
+- name: Begin with testers alone, and let everybody else follow
+  meshops.canary.canary_rollout:
+    service: reviews
+    namespace: bookinfo
+    state: opened
+    stable: v1
+    canary: v2
+    steps:
+      - weight: 0
+        cohort:
+          headers: {end-user: {exact: testuser}}
+        analysis: false
+        gate: manual
+      - 10
+      - 50
+  register: rollout
+
 - name: Say that every proxy holds the share, which canary_weight has written
   meshops.canary.canary_rollout:
     service: reviews
@@ -203,10 +194,18 @@ run:
     reason: {description: "Why it is in this phase.", type: str}
     stable: {description: "The version that had the requests.", type: str}
     canary: {description: "The version that takes over.", type: str}
+    baseline: {description: "The version to judge it beside, empty for stable.", type: str}
     weights_wanted:
       description: Percents the routes must have in this phase, by version.
       type: dict
       sample: {v1: 90.0, v2: 10.0}
+    cohort: {description: "The cohort as it was last written, in words; empty for none.", type: str}
+    cohort_wanted:
+      description: The cohort that must be routed in this phase, as options of M(meshops.canary.canary_header_route); V({}) for none.
+      type: dict
+      sample: {name: rollout, match: [{headers: {end-user: {exact: testuser}}}], weights: {v2: 100}, order: 1000}
+    cohort_due: {description: "Whether that is to be written before the weights.", type: bool}
+    end_cohorts: {description: "Cohorts that must go with the weights, for M(meshops.canary.canary_weight).", type: list, elements: str}
     stopped_in: {description: "Phase in which it was stopped.", type: str}
     doubted: {description: "Whether the last verdict was a weak failure.", type: bool}
     image_before: {description: "Image that stable had at first, with O(route_api=replicas), else empty.", type: str}
@@ -222,10 +221,10 @@ run:
     lease_until: {description: "When the lock ends unless it is renewed.", type: str}
     dead_man: {description: "The Job that takes the requests back if the run dies, empty without.", type: str}
 step:
-  description: The step the rollout is at, with all its fields.
+  description: The step the rollout is at, with all its fields. C(cohort) is the list of matches that holds there.
   returned: success
   type: dict
-  sample: {weight: 10.0, pause: 30.0, deadline: 600.0, replicas: null, gate: none, gate_seconds: 3600.0, gate_default: rollback, analysis: true}
+  sample: {weight: 10.0, pause: 30.0, deadline: 600.0, replicas: null, gate: none, gate_seconds: 3600.0, gate_default: rollback, analysis: true, cohort: []}
 steps:
   description: All steps, each with the C(weights) that its routes have.
   returned: success

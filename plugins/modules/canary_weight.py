@@ -35,6 +35,13 @@ options:
         else has changed them meanwhile nothing is written, and the task fails with RV(error_code=drift).
       - Weights that are already those of O(weights) are fine. Without the option any weights are.
     type: dict
+  end_cohorts:
+    description:
+      - Names of cohorts of M(meshops.canary.canary_header_route) that end with this change, in the same write. One that is
+        not there is no failure. With O(state=absent) it is refused.
+    type: list
+    elements: str
+    default: []
   state:
     description:
       - V(absent) gives the routes back as they were before the first weights; what others changed since stays.
@@ -90,6 +97,13 @@ EXAMPLES = r"""
     namespace: bookinfo
     weights: {v1: 75, v2: 25}
     expected: {v1: 90, v2: 10}
+
+- name: Send everybody back to v1, the testers too
+  meshops.canary.canary_weight:
+    service: reviews
+    namespace: bookinfo
+    weights: {v1: 100}
+    end_cohorts: [testers]
 
 - name: Give the route back as it was before the canary
   meshops.canary.canary_weight:

@@ -45,7 +45,7 @@ def _rollout(result: Told) -> tuple[str, str]:
     about = _joined(
         f"{run['service']} {run['stable']} -> {run['canary']}",
         f"step {run['at'] + 1}/{len(result['steps'])}",
-        f"{_bar(share)} {share:g}%",
+        f"{_bar(share)} {share:g}%{' and a cohort' if run.get('cohort_wanted') else ''}",
     )
     return about, _joined(
         str(run["phase"]).replace("_", " "),

@@ -72,7 +72,7 @@ def page(report: Told) -> str:
     )
     prose = "".join(f"<p>{escape(line)}</p>" for line in story.prose(report) if line)
     happened = _table(story.EVENTS, [story.event_cells(event) for event in report["events"]])
-    verdicts = _table(story.VERDICTS, [story.verdict_cells(look) for look in story.looks(report)])
+    verdicts = _table(story.verdict_headings(report), [story.verdict_cells(look) for look in story.looks(report)])
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>{headline}</title><style>{STYLE}</style></head><body><main>
@@ -92,7 +92,7 @@ def _key(report: Told) -> tuple[tuple[str, str, str], ...]:
     """Return what stands for what in the drawings: CSS class, colour, words."""
     return (
         ("line", "--canary", f"canary {report['canary']}"),
-        ("line", "--stable", f"stable {report['stable']}"),
+        ("line", "--stable", story.beside(report)),
         ("area", "--canary", "share wanted"),
         ("line", "--ink", "share measured"),
         ("dot", "--good", "pass"),

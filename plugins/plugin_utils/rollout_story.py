@@ -112,6 +112,18 @@ def prose(report: Told) -> list[str]:
     return [str(report["reason"]) or "No reason was recorded.", "", cost]
 
 
+def beside(report: Told) -> str:
+    """Return whom the canary was judged beside: `stable v1`, or `baseline v1-new`."""
+    baseline = (report.get("plan") or {}).get("baseline")
+    return f"baseline {baseline}" if baseline else f"stable {report['stable']}"
+
+
+def verdict_headings(report: Told) -> list[str]:
+    """Return VERDICTS, with the baseline in stable's place where the canary was judged beside one."""
+    role = beside(report).partition(" ")[0].capitalize()
+    return [heading.replace("Stable", role) for heading in VERDICTS]
+
+
 def verdict_cells(look: Look) -> list[str]:
     """Return a judgement under the headings VERDICTS."""
     return [

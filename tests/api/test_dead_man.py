@@ -7,102 +7,18 @@
 from __future__ import annotations
 
 import json
-import time
 import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.commands import dead_man_program as program
+from support.dead_men import AFTER, AsJob, Watched
 from support.direct import ISTIO, Direct, destination_rule, service, virtual_service
+from support.recorded import LEASES, PLAN
 
 if t.TYPE_CHECKING:
     from support.kube import Kube
     from support.play import Player
-
-LEASES = "coordination.k8s.io/v1"
-PLAN: dict[str, t.Any] = {"stable": "v1", "canary": "v2", "steps": [10, 50, 100], "holder": "ada@ops1/1"}
-QUIET = {"preflight": False, "wait": False}
-AFTER = 30.0
-
-
-class AsJob(program.Api):
-    """Sends what the program sends, as the Job's account, through the tests' own connection."""
-
-    def __init__(self, kube: Kube, user: str) -> None:
-        self._kube, self._user = kube, user
-        self.now = time.time()
-
-    def send(
-        self, method: str, path: str, body: t.Any = None, kind: str = "application/json"
-    ) -> tuple[int, dict[str, t.Any]]:
-        headers = {"Content-Type": kind, "Impersonate-User": self._user}
-        content = None if body is None else json.dumps(body)
-        answer = self._kube.pool.request(method, self._kube.host + path, body=content, headers=headers)
-        told = json.loads(answer.data)
-        if answer.status not in (200, 201, 404, 409, 422):
-            raise program.Trouble(f"{answer.status}: {told['message']}")
-        self.now = time.time()
-        return answer.status, told
-
-
-class Watched:
-    """A rollout that a dead man watches, and his program."""
-
-    def __init__(self, direct: Direct, kube: Kube) -> None:
-        self.direct, self.kube, self.space = direct, kube, direct.namespace
-        self.said: list[str] = []
-        self.job = str(self.opened()["run"]["dead_man"])
-        self.user = f"system:serviceaccount:{self.space}:{self.job}"
-
-    def opened(self, **options: t.Any) -> dict[str, t.Any]:
-        given = {**PLAN, "lease_seconds": 20, "dead_man": {"after": AFTER}, **options}
-        return self.direct("rollout", state="opened", **given)
-
-    def recorded(self, event: str) -> dict[str, t.Any]:
-        return self.direct("rollout", state="recorded", event=event, holder=PLAN["holder"], lease_seconds=20)
-
-    def closed(self) -> dict[str, t.Any]:
-        return self.direct("rollout", state="closed", holder=PLAN["holder"])
-
-    def shift(self, weights: dict[str, float]) -> None:
-        self.direct("weight", weights=weights, **QUIET)
-
-    def observing(self) -> None:
-        """Bring the rollout to its first step: 10 percent on v2."""
-        self.shift(self.recorded("ready")["run"]["weights_wanted"])
-        self.recorded("shifted")
-
-    def watch(self, sleeps: t.Callable[[float], None] = lambda _passed: None) -> tuple[str, float]:
-        """Run the program; return what it says at its end, and how many seconds passed on its clock."""
-        passed = [0.0]
-
-        def sleep(seconds: float) -> None:
-            passed[0] += seconds
-            assert passed[0] < 3600, f"it watches for ever: {self.said[-3:]}"
-            sleeps(passed[0])
-
-        env = {"NAMESPACE": self.space, "SERVICE": "reviews", "JOB": self.job, "AFTER": f"{AFTER}"}
-        settings = program.Settings.of({**env, "RECORD": "canary-rollout-reviews", "LEASE": "canary-reviews"})
-        api = AsJob(self.kube, self.user)
-        man = program.DeadMan(api, settings, clock=lambda: passed[0], sleep=sleep, say=self.said.append)
-        return man.watch(), passed[0]
-
-    def weights(self) -> dict[str, int]:
-        found = self.kube.get(ISTIO, "VirtualService", "reviews", self.space)
-        assert found is not None
-        return {one["destination"]["subset"]: one.get("weight", 0) for one in found["spec"]["http"][0]["route"]}
-
-    def present(self) -> dict[str, t.Any]:
-        return self.direct("rollout", state="present")
-
-    def lease(self) -> dict[str, t.Any]:
-        found = self.kube.get(LEASES, "Lease", "canary-reviews", self.space)
-        assert found is not None
-        return found
-
-    def events(self) -> list[str]:
-        listed = self.kube.list("v1", "Event", self.space)
-        return [one["message"] for one in listed if one["reason"] == "CanaryDeadMan"]
 
 
 @pytest.fixture

@@ -12,54 +12,20 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from support.direct import ISTIO
+from support.blind import Role, hook
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
     from support.kube import Kube
-    from support.play import Played, Player
+    from support.play import Player
 
-BLIND: dict[str, t.Any] = {
-    "service": "reviews", "stable": "v1", "canary": "v2", "steps": [50], "pause": 0, "deadline": 30, "analysis": False,
-    "report_dir": "", "rollout_capacity": False, "rollout_retire_after": 0, "rollout_drain": 1,
-    "rollout_force": ["SUBSET_NOT_READY", "CAPACITY_BELOW_SHARE"],
-}  # fmt: skip
 CALLBACKS = Path(__file__).parents[1] / "support" / "callbacks"
 SHUT = {"gate": "timed", "gate_seconds": 1}
-
-
-class Role:
-    """Rollouts of a service without pods. weights: what its VirtualService says."""
-
-    def __init__(self, play: Player, kube: Kube, direct: Direct) -> None:
-        self.play, self.kube, self.direct, self.space = play, kube, direct, direct.namespace
-
-    def __call__(self, *options: str, fails: bool = False, **variables: t.Any) -> Played:
-        given = {"ns": self.space, **BLIND, **variables}
-        return self.play("meshops.canary.rollout", *options, fails=fails, **given)
-
-    def weights(self) -> dict[str, int]:
-        found = self.kube.get(ISTIO, "VirtualService", "reviews", self.space)
-        assert found
-        route = found["spec"]["http"][0]["route"]
-        return {one["destination"]["subset"]: one["weight"] for one in route if one.get("weight")}
-
-    def told(self) -> dict[str, t.Any]:
-        return dict(self.direct("rollout", state="present")["report"])
 
 
 @pytest.fixture
 def role(play: Player, kube: Kube, direct: Direct, routed: str) -> Role:
     return Role(play, kube, direct)
-
-
-def hook(path: Path, **task: t.Any) -> str:
-    """Return a file with one task, by its module's name with dots as underscores."""
-    module, options = next(iter(task.items()))
-    lines = [f"    {name}: {value!r}" for name, value in options.items()]
-    file = path / f"hook{len(list(path.iterdir()))}.yml"
-    file.write_text("\n".join([f"- name: Hook\n  {module}:", *lines, ""]), encoding="utf-8")
-    return str(file)
 
 
 def before(task: str, module: str, options: dict[str, t.Any]) -> dict[str, str]:

@@ -27,9 +27,12 @@ def judged(verdict: str, errors: float, reasons: list[str]) -> dict[str, t.Any]:
     return {**seen, "harmed": 11 if errors else 0, "score": 0.0, "evidence": {}}
 
 
-def told(*events: tuple[str, dict[str, t.Any] | None]) -> dict[str, t.Any]:
-    """Return the report of reviews v1 -> v2 by 10 and 100 percent after `events`, ten seconds each."""
-    rollout = Rollout("reviews", "shop", "v1", "v2", (Step(10.0), Step(100.0)))
+STEPS = (Step(10.0), Step(100.0))
+
+
+def told(*events: tuple[str, dict[str, t.Any] | None], steps: tuple[Step, ...] = STEPS) -> dict[str, t.Any]:
+    """Return the report of reviews v1 -> v2, by default by 10 and 100 percent, after `events`, ten seconds each."""
+    rollout = Rollout("reviews", "shop", "v1", "v2", steps)
     safe = steering.safe_weights(rollout)
     plan_hash = record.plan_hash(plan_of(rollout))
     run = record.Run("ab12", "reviews", "shop", plan_hash, "preparing", 0, 0.0, safe, safe)

@@ -38,6 +38,7 @@ SPEC: t.Final = ArgSpec(
         "share": {"type": "float"},
         "next_share": {"type": "float"},
         "stable": {"type": "str"},
+        "others": {"type": "list", "elements": "str", "default": []},
         "keep_stable": {"type": "bool", "default": False},
         "least": {"type": "int", "default": 1},
         "headroom": {"type": "float", "default": 1.2},
@@ -163,7 +164,14 @@ class _Task:
 
     def _pods(self, versions: list[dict[str, t.Any]], share: float) -> int:
         asked = self._params
-        needed = capacity.pods_for(versions, asked["stable"], asked["version"], share, headroom=asked["headroom"])
+        needed = capacity.pods_for(
+            versions,
+            asked["stable"],
+            asked["version"],
+            share,
+            headroom=asked["headroom"],
+            others=asked["others"],
+        )
         return max(asked["least"], needed)
 
     def _wait(self) -> None:

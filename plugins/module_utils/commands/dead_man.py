@@ -18,8 +18,7 @@ from dataclasses import replace
 
 from .. import cluster_resources as kinds
 from ..errors import ApiError, CanaryError, Conflict, InvalidInput, Refused
-from ..rollout import dead_man, steering
-from ..routes import plan
+from ..rollout import dead_man
 from . import dead_man_program
 from .reading import Reader
 
@@ -51,6 +50,7 @@ class DeadMan:
     ) -> None:
         self._cluster, self._service, self._params = cluster, service, params
         self._lease, self._record = lease, record
+        self._snapshot: Snapshot | None = None
         self.warnings: list[str] = []
         asked = params["dead_man"]
         if asked and not 10 <= asked["after"] <= 86400:
@@ -100,7 +100,7 @@ class DeadMan:
         job = dead_man.job(told["job"], self._service, told["image"], settings)
         made = self._cluster.create(kinds.JOB, space, job)
         program = inspect.getsource(dead_man_program)
-        for one in dead_man.belongings(made, self._service, program, self._touched(told)):
+        for one in dead_man.belongings(made, self._service, program, self._touched(stored)):
             self._cluster.create(kinds.of_object(one["apiVersion"], one["kind"]), space, one)
         wake = [{"op": "replace", "path": "/spec/suspend", "value": False}]
         self._cluster.patch(kinds.JOB, space, told["job"], wake)
@@ -128,14 +128,13 @@ class DeadMan:
             return {"ways": [], "words": None}
         service, api = self._service, self._params["route_api"]
         safe = {**dict.fromkeys((*run.written, *run.safe), 0.0), **run.safe}
-        wanted = steering.weights_wanted(rollout, run)
         reader = Reader(self._cluster, service, wide=True)
 
         def ways(snapshot: Snapshot) -> list[Object]:
-            states = (snapshot, *self._next(snapshot, wanted))
+            states = (snapshot, *self._next(snapshot, stored))
             return dead_man.ways_back(states, service, safe, api=api)
 
-        _snapshot, found = reader.decide(ways, _ROUTES)
+        self._snapshot, found = reader.decide(ways, _ROUTES)
         for way in found:
             way["path"] = _path(way)
         told = {"ways": found, "words": dead_man.last_words(rollout, run, stored.dead_man["after"])}  # type: ignore[index]
@@ -146,30 +145,44 @@ class DeadMan:
             )
         return told
 
-    def _next(self, snapshot: Snapshot, wanted: Mapping[str, float]) -> list[Snapshot]:
-        """Return the routes as the next write will leave them, as the API server says it would store them.
+    def _next(self, snapshot: Snapshot, stored: Stored) -> list[Snapshot]:
+        """Return the routes as the next writes will leave them, as the API server says it would store them.
 
-        A run may die between that write and its record. A write that cannot be made leaves no such state.
+        A run may die between those writes and their record. A write that cannot be made leaves no such state.
         """
+        states = []
+        api = self._params["route_api"]
         try:
-            changes = plan.plan_weights(snapshot, self._service, wanted, api=self._params["route_api"]).changes
-            return [snapshot.after([self._stored(change) for change in changes])] if changes else []
+            for changes in dead_man.coming(snapshot, self._service, stored.rollout, stored.run, api=api):
+                states.append(snapshot.after([self._stored(change) for change in changes]))
         except (ApiError, Conflict, InvalidInput, Refused):
-            return []
+            pass
+        return states
 
     def _stored(self, change: Change) -> Change:
         resource = kinds.of_object(change.api_version, change.kind)
         after = self._cluster.patch(resource, change.namespace, change.name, change.patch, dry_run=True)
         return replace(change, after={"apiVersion": change.api_version, "kind": change.kind, **after})
 
-    def _touched(self, told: Mapping[str, t.Any]) -> list[tuple[str, str, str, list[str]]]:
+    def _touched(self, stored: Stored) -> list[tuple[str, str, str, list[str]]]:
         """Return what the Job may touch: the Lease, the record and the routing objects, by name."""
         named = [(kinds.LEASE, self._lease), (kinds.CONFIG_MAP, self._record)]
         touched = [(resource.group, resource.plural, name, ["get", "patch"]) for resource, name in named]
-        for way in told["ways"]:
+        told = t.cast("Object", stored.dead_man)
+        named_ways = {(one["kind"], one["name"]): one for one in (*told["ways"], *self._later(stored))}
+        for way in named_ways.values():
             resource = kinds.of_object(way["api_version"], way["kind"])
             touched.append((resource.group, resource.plural, way["name"], ["patch"]))
         return touched
+
+    def _later(self, stored: Stored) -> list[Mapping[str, t.Any]]:
+        """Return the objects of later steps, as ways have them."""
+        try:
+            api, service = self._params["route_api"], self._service
+            changes = dead_man.routed_by(t.cast("Snapshot", self._snapshot), service, stored.rollout, api=api)
+        except CanaryError:
+            return []
+        return [{"api_version": one.api_version, "kind": one.kind, "name": one.name} for one in changes]
 
     def _state(self, name: str) -> str:
         """Return whether the Job is `watching`, `asleep` (not made ready), `ended` or `gone`."""

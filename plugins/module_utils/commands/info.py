@@ -104,7 +104,9 @@ class _Told:
             "versions": overview.versions(self._snapshot, self._service, description, measured),
             "measured": measured,
             "proxies": self._proxies(description),
-            "rollout": run_status.status(self._cluster, self._service, description["weights"], self._notes),
+            "rollout": run_status.status(
+                self._cluster, self._service, description["weights"], description["cohorts"], self._notes
+            ),
             "findings": [finding.as_dict() for finding in findings],
             "notes": self._notes,
         }

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ..cluster import Cluster
 from ..errors import CanaryError, Conflict, InvalidInput
-from ..rollout import machine, steering
+from ..rollout import cohort, machine, steering
 from ..routes.weights import EQUAL
 from . import run_heart, run_result, stopping
 from .argspec import BY_PODS, CONNECTION, ArgSpec
@@ -25,6 +25,7 @@ from .run_store import RunStore, Superseded, missing
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..rollout.record import Run
     from ..routes.hosts import ServiceRef
     from .run_store import Stored
 
@@ -38,6 +39,7 @@ SPEC: t.Final = ArgSpec(
         "state": {"type": "str", "default": "present", "choices": list(STATES)},
         "stable": {"type": "str"},
         "canary": {"type": "str"},
+        "baseline": {"type": "str", "default": ""},
         "image": {"type": "str", "default": ""},
         "container": {"type": "str", "default": ""},
         "steps": {"type": "list", "elements": "raw"},
@@ -51,6 +53,7 @@ SPEC: t.Final = ArgSpec(
         "gate_seconds": {"type": "float"},
         "gate_default": {"type": "str", "choices": ["rollback", "continue"]},
         "analysis": {"type": "bool"},
+        "cohort": {"type": "dict"},
         "keep": {"type": "dict", "default": {}},
         "adapt": {"type": "bool", "default": False},
         "on_drift": {"type": "str", "default": "stop", "choices": ["stop", "adopt", "restore"]},
@@ -176,12 +179,13 @@ class _Task:
             possible = ", ".join(sorted(machine.possible(before.phase))) or "none, it is over"
             raise InvalidInput(f"event: {error}; possible now: {possible}.") from error
         if event == "done" and not rollout.by_pods:
-            self._prove_the_end(stored)
+            self._prove_the_end(stored, before)
         if steering.about_to_write(stored.run):
-            drift = steering.drift(rollout, before, found := self._weights(stored))
+            found, beside = self._standing(stored)
+            drift = steering.drift(rollout, before, found, beside)
             if drift:
                 policy, went = self._params["on_drift"], (stored.run, trail)
-                stored.run, trail = steering.drifted(rollout, before, event, went, found, now, policy, drift)
+                stored.run, trail = steering.drifted(rollout, before, event, went, found, now, policy, drift, beside)
         if self._check_mode:
             return {**self._told(stored, drift=drift), "changed": True}
         self._trail(stored, trail)
@@ -192,16 +196,23 @@ class _Task:
                 self._announce(stored, entry["event"], entry["reason"])
         return {**self._told(stored, drift=drift), "changed": True}
 
-    def _prove_the_end(self, stored: Stored) -> None:
+    def _prove_the_end(self, stored: Stored, before: Run) -> None:
         """Raise Conflict if the canary has not what is its own in the end: a run that lost its lock may write last."""
         canary = stored.rollout.canary
-        found = self._weights(stored).get(canary, 0.0)
+        weights, beside = self._standing(stored)
+        found = weights.get(canary, 0.0)
         wanted = steering.weights_wanted(stored.rollout, stored.run).get(canary, 0.0)
         if abs(found - wanted) > EQUAL:
             raise Conflict(
                 f"{canary} has {found:g}% of the requests and not {wanted:g}%: somebody wrote the routes of "
                 f"{self._service.name} in between. Write run.weights_wanted again, by canary_weight, and record this "
                 "again; the role does both when it is run again."
+            )
+        if beside and steering.ending_cohorts(stored.rollout, before):
+            raise Conflict(
+                f"The cohort {cohort.NAME} of {self._service.name} is still routed: {beside}. Somebody wrote it in "
+                f"between. End it by canary_weight with end_cohorts: [{cohort.NAME}], and record this again; the role "
+                "does both when it is run again."
             )
 
     def closed(self) -> dict[str, t.Any]:
@@ -224,20 +235,14 @@ class _Task:
         stored = self._store.read()
         stored = stored and self._asked_for(stored)
         if stored is None:
-            nothing: dict[str, t.Any] = {
-                "run": None,
-                "step": None,
-                "steps": [],
-                "plan_text": [],
-                "events": 0,
-                "drift": "",
-            }
-            return {**nothing, "resumed": False, "msg": f"No rollout of {self._service.name} is recorded."}
-        drift = steering.drift(stored.rollout, stored.run, self._weights(stored))
+            return run_result.nothing(self._service)
+        drift = steering.drift(stored.rollout, stored.run, *self._standing(stored))
         return {**self._told(stored, drift=drift), "report": run_result.report(stored)}
 
-    def _weights(self, stored: Stored) -> dict[str, float]:
-        return state_now(self._cluster, self._service, stored.rollout, self._params["route_api"]).weights
+    def _standing(self, stored: Stored) -> tuple[dict[str, float], str]:
+        """Return the weights, and the rollout's cohort in words."""
+        now = state_now(self._cluster, self._service, stored.rollout, self._params["route_api"])
+        return now.weights, now.cohort
 
     def _needed(self) -> Stored:
         stored = self._store.read()

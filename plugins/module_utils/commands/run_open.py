@@ -11,9 +11,9 @@ import typing as t
 
 from ..errors import Drifted, InvalidInput, Refused
 from ..replicas.pair import Wanted
-from ..replicas.standing import Standing, standing
+from ..replicas.standing import standing
+from ..rollout import cohort, record, steering
 from ..rollout import plan as plans
-from ..rollout import record, steering
 from ..rollout.plan import Rollout
 from ..routes import plan as routes
 from ..routes.weights import EQUAL, alike
@@ -24,7 +24,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..cluster import Cluster
+    from ..routes.change import Plan
     from ..routes.hosts import ServiceRef
+    from ..routes.snapshot import Snapshot
 
 _OF_STEPS: t.Final = (
     "steps",
@@ -38,19 +40,34 @@ _OF_STEPS: t.Final = (
     "gate_seconds",
     "gate_default",
     "analysis",
+    "cohort",
 )
 _ROUTES: t.Final = ("virtual_services", "destination_rules", "http_routes")
 
 
-def state_now(cluster: Cluster, service: ServiceRef, rollout: Rollout, api: str) -> Standing:
-    """Return version -> percent as the routes have it, or the pods. Raises Refused for contradictions, ApiError."""
+class Found(t.NamedTuple):
+    """What is there now. weights: version -> percent. image: stable's, by pods. cohort: the rollout's, in words."""
+
+    weights: dict[str, float]
+    image: str
+    cohort: str = ""
+
+
+def state_now(cluster: Cluster, service: ServiceRef, rollout: Rollout, api: str) -> Found:
+    """Return what the routes have, or the pods. Raises Refused for contradictions, ApiError."""
+    return _looked(cluster, service, rollout, api)[1]
+
+
+def _looked(cluster: Cluster, service: ServiceRef, rollout: Rollout, api: str) -> tuple[Reader, Found]:
     reader = Reader(cluster, service, wide=not rollout.by_pods)
     if rollout.by_pods:
         asked = Wanted(rollout.stable, rollout.canary, rollout.container, rollout.image)
-        return reader.decide(lambda snapshot: standing(snapshot, service, asked), ("services", "deployments"))[1]
+        pods = reader.decide(lambda state: standing(state, service, asked), ("services", "deployments"))[1]
+        return reader, Found(*pods)
     api = "auto" if api == "replicas" else api
     _snapshot, description = reader.decide(lambda snapshot: routes.describe(snapshot, service, api=api), _ROUTES)
-    return Standing({version: float(percent) for version, percent in description["weights"].items() if version}, "")
+    weights = {version: float(percent) for version, percent in description["weights"].items() if version}
+    return reader, Found(weights, "", cohort.told(description["cohorts"].get(cohort.NAME)))
 
 
 class Opening:
@@ -60,7 +77,9 @@ class Opening:
         self._params = params
         self.rollout = _rollout(service, params)
         self._hash = record.plan_hash(plan_of(self.rollout))
-        self._found, self._image = state_now(cluster, service, self.rollout, params["route_api"])
+        self._service = service
+        self._reader, self._now = _looked(cluster, service, self.rollout, params["route_api"])
+        self._found = self._now.weights
         if not self._found:
             raise InvalidInput(
                 f"The routes of {service.name} in {service.namespace} name no version, so nothing can be moved step by "
@@ -70,6 +89,7 @@ class Opening:
     def diff(self) -> dict[str, str]:
         """Return the plan as Ansible shows differences."""
         before = ", ".join(f"{version} {percent:g}%" for version, percent in self._found.items())
+        before += f"\ncohort {cohort.NAME}: {self._now.cohort}" if self._now.cohort else ""
         return {"before": f"{before}\n", "after": "\n".join(steering.in_lines(self.rollout)) + "\n"}
 
     def decide(self, stored: Stored | None, now: float) -> tuple[Stored, bool, str]:
@@ -88,7 +108,7 @@ class Opening:
             return self._begun(stored, now), False, ""
         if not self._params["supersede"]:
             raise self._another(stored)
-        drift = steering.drift(stored.rollout, stored.run, self._found)
+        drift = self._drift(stored)
         return self._begun(stored, now, stored), False, drift
 
     def may_dislodge(self, stored: Stored | None) -> bool:
@@ -119,7 +139,7 @@ class Opening:
 
     def _refuse_to_take(self) -> None:
         """Raise Refused if a version that the plan does not name would lose its requests unasked."""
-        named = (self.rollout.stable, self.rollout.canary, *self.rollout.keep)
+        named = (self.rollout.stable, self.rollout.canary, self.rollout.baseline, *self.rollout.keep)
         others = {name: share for name, share in self._found.items() if name not in named and share > EQUAL}
         if not others or self.rollout.by_pods or self._params["supersede"]:
             return
@@ -132,12 +152,14 @@ class Opening:
         )
 
     def _begun(self, last: Stored | None, now: float, superseded: Stored | None = None) -> Stored:
-        if self.rollout.by_pods and self._image == self.rollout.image:
+        image = self._now.image
+        if self.rollout.by_pods and image == self.rollout.image:
             raise InvalidInput(
-                f"image: Deployment {self.rollout.stable} in {self.rollout.namespace} runs {self._image} already, so "
+                f"image: Deployment {self.rollout.stable} in {self.rollout.namespace} runs {image} already, so "
                 "there is nothing to roll out."
             )
         self._refuse_to_take()
+        self._try_cohorts()
         safe = steering.safe_weights(self.rollout)
         reason = f"supersedes {superseded.run.id}" if superseded else ""
         run = record.Run(
@@ -151,12 +173,26 @@ class Opening:
             safe=safe,
             written=self._found,
             reason=reason,
-            image_before=self._image,
+            image_before=image,
+            cohort=self._now.cohort,
         )
         return Stored(self.rollout, run, [], last.obj if last else None)
 
+    def _try_cohorts(self) -> None:
+        """Plan each cohort of the steps once, so that one that cannot be routed is refused before the first step."""
+
+        def try_them(snapshot: Snapshot) -> list[Plan]:
+            api, named = self._params["route_api"], [step.cohort for step in self.rollout.steps if step.cohort]
+            different = [match for index, match in enumerate(named) if match not in named[:index]]
+            return [cohort.planned(snapshot, self._service, match, self.rollout.canary, api=api) for match in different]
+
+        self._reader.decide(try_them, ())
+
+    def _drift(self, stored: Stored) -> str:
+        return steering.drift(stored.rollout, stored.run, self._found, self._now.cohort)
+
     def _treat_drift(self, stored: Stored, now: float) -> str:
-        drift = steering.drift(stored.rollout, stored.run, self._found)
+        drift = self._drift(stored)
         if not drift or stored.run.phase == "rolling_back":
             return drift  # nobody's edit keeps requests on a version that failed
         if stored.run.doubted:
@@ -172,9 +208,9 @@ class Opening:
                 weights_written=dict(stored.run.written),
             )
         if self._params["on_drift"] == "adopt":
-            stored.run = steering.adopted(stored.rollout, stored.run, self._found, now)
+            stored.run = steering.adopted(stored.rollout, stored.run, self._found, now, self._now.cohort)
         else:
-            stored.run = steering.restored(stored.run, now)
+            stored.run = steering.restored(stored.run, now, self._now.cohort)
         return drift
 
     def _another(self, stored: Stored) -> Refused:
@@ -210,7 +246,12 @@ def _rollout(service: ServiceRef, params: Mapping[str, t.Any]) -> Rollout:
         steps = plans.by_pods(steps)
     elif image or container:
         raise InvalidInput("image and container are for route_api=replicas; by routes the versions run already.")
-    return Rollout(service.name, service.namespace, stable, canary, steps, params["adapt"], keep, image, container)
+    base = params["baseline"]
+    rollout = Rollout(
+        service.name, service.namespace, stable, canary, steps, params["adapt"], keep, image, container, base
+    )
+    plans.check_baseline(rollout)
+    return rollout
 
 
 def _percents(keep: Mapping[str, t.Any]) -> dict[str, float]:

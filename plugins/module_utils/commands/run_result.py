@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import asdict
 
 from ..cluster_resources import EVENT, SERVICE
-from ..rollout import record, seal, steering
+from ..rollout import cohort, record, seal, steering
 from ..rollout.machine import WAITS, WAITS_BY_PODS
 from .run_store import plan_of
 
@@ -41,10 +41,14 @@ def told(
             "over": run.over,
             "stable": rollout.stable,
             "canary": rollout.canary,
+            "baseline": rollout.baseline,
             "weight": step.weight,
             "last": run.at >= len(rollout.steps) - 1,
             "waits_for": (WAITS_BY_PODS if rollout.by_pods else WAITS).get(run.phase, ""),
             "weights_wanted": steering.weights_wanted(rollout, run),
+            "cohort_wanted": cohort.options(steering.cohort_wanted(rollout, run), rollout.canary),
+            "cohort_due": steering.cohort_due(rollout, run),
+            "end_cohorts": steering.ending_cohorts(rollout, run),
             "seconds_in_phase": max(0.0, round(now - run.since, 1)),
             "seconds_left": left,
             "holder": holder[0],
@@ -58,6 +62,20 @@ def told(
         "drift": drift,
         "resumed": resumed,
     }
+
+
+def nothing(service: ServiceRef) -> dict[str, t.Any]:
+    """Return the same keys where no rollout is recorded."""
+    told: dict[str, t.Any] = {
+        "run": None,
+        "step": None,
+        "steps": [],
+        "plan_text": [],
+        "events": 0,
+        "drift": "",
+        "resumed": False,
+    }
+    return {**told, "msg": f"No rollout of {service.name} is recorded."}
 
 
 def report(stored: Stored) -> dict[str, t.Any]:
@@ -118,7 +136,8 @@ def announce(
 
 def _sentence(stored: Stored, *, resumed: bool) -> str:
     run, rollout = stored.run, stored.rollout
-    share = f"{steering.step_of(rollout, run).weight:g}%"
+    step = steering.step_of(rollout, run)
+    share = f"{step.weight:g}%{' and a cohort' if steering.cohort_wanted(rollout, run) else ''}"
     where = f"step {run.at + 1} of {len(rollout.steps)}, {share}"
     again = "goes on: " if resumed else ""
     because = f" ({run.reason})" if run.reason else ""

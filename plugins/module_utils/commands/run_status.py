@@ -10,7 +10,7 @@ import datetime
 import typing as t
 
 from ..errors import ApiError, Refused
-from ..rollout import steering
+from ..rollout import cohort, steering
 from ..rollout.approval import APPROVE, REJECT
 from . import run_result
 from .lease import Lease
@@ -28,11 +28,15 @@ KEPT: t.Final = (
 
 
 def status(
-    cluster: Cluster, service: ServiceRef, weights: Mapping[str, float], notes: list[str]
+    cluster: Cluster,
+    service: ServiceRef,
+    weights: Mapping[str, float],
+    cohorts: Mapping[str, t.Any],
+    notes: list[str],
 ) -> dict[str, t.Any] | None:
     """Return where the last rollout stands, None if none is recorded or it cannot be read, which gives a note.
 
-    weights: version -> percent, as the routes have it now; empty where that is not known.
+    weights: version -> percent, as the routes have it now; empty where that is not known. cohorts: theirs, by name.
     """
     lease = Lease(cluster, service, 0, "nobody")
     try:
@@ -45,8 +49,9 @@ def status(
         return None
     rollout, run = stored.rollout, stored.run
     told = run_result.told(stored, holder, lease.now().timestamp())["run"]
+    beside = cohort.told(cohorts.get(cohort.NAME))
     found = {version: float(percent) for version, percent in weights.items() if version}
-    drift = "" if rollout.by_pods or not found else steering.drift(rollout, run, found)
+    drift = "" if rollout.by_pods or not found else steering.drift(rollout, run, found, beside)
     since = datetime.datetime.fromtimestamp(run.since, datetime.timezone.utc)
     gate = steering.step_of(rollout, run).gate
     return {

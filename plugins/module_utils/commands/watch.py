@@ -88,7 +88,7 @@ class Watch:
         self._counted = self.started  # the end of what was counted
         self._told_at, self._told_errors = self.started, (0, 0)
         self.verdict = observation.verdict()
-        self.harmed = self.looks = 0
+        self.harmed = self.looks = self._everyones = 0
         self.seconds = 0.0
         self.timeline: list[dict[str, t.Any]] = []
         self.notes: list[str] = []
@@ -140,8 +140,8 @@ class Watch:
             self._tell(at)
 
     def numbers(self) -> dict[str, t.Any]:
-        """Return requests, errors and response times of both versions, and the canary's share of their requests."""
-        total = sum(one.requests for one in self._tallies.values())
+        """Return requests, errors and response times of both versions, and the canary's share of all versions'."""
+        total = self._everyones
         sides = {"canary": self._canary, "stable": self._stable}
         told = {side: self._side(version) for side, version in sides.items()}
         share = 100.0 * self._tallies[self._canary].requests / total if total else None
@@ -213,6 +213,7 @@ class Watch:
         if canary.errors and self._before_first_error is None:
             self._before_first_error = before
         self.harmed += canary.errors
+        self._everyones += sum(one.requests for one in increment.tallies.values())
         for version, came in ((self._canary, canary), (self._stable, stable)):
             self._tallies[version] += came
             self._times[version].update(increment.times.get(version, {}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ..cluster import Cluster
-from ..errors import Drifted
+from ..errors import Drifted, InvalidInput
 from ..routes import plan
 from ..routes.weights import alike, one_percent
 from .apply import apply
@@ -34,6 +34,7 @@ SPEC: t.Final = ArgSpec(
         "weights": {"type": "dict"},
         "settle": {"type": "bool", "default": False},
         "expected": {"type": "dict"},
+        "end_cohorts": {"type": "list", "elements": "str", "default": []},
     },
     required_if=[("state", "present", ["weights"])],
 )
@@ -43,14 +44,16 @@ def run(
     params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str], log: Callable[[str], None]
 ) -> dict[str, t.Any]:
     """Set the weights, or give the route back. Raises CanaryError."""
+    if params["state"] == "absent" and params["end_cohorts"]:
+        raise InvalidInput("end_cohorts goes with weights; with state: absent use canary_header_route to end a cohort.")
     cluster, service, scope = Cluster.connect(params, env), service_of(params), scope_of(params)
 
     def decide(snapshot: Snapshot) -> Plan:
         api = params["route_api"]
         if params["state"] == "absent":
             return plan.plan_weights_absent(snapshot, service, scope=scope, api=api)
-        weights, settle = params["weights"], params["settle"]
-        planned = plan.plan_weights(snapshot, service, weights, scope=scope, settle=settle, api=api)
+        weights, settle, ended = params["weights"], params["settle"], params["end_cohorts"]
+        planned = plan.plan_weights(snapshot, service, weights, scope=scope, settle=settle, end_cohorts=ended, api=api)
         if params["expected"] is not None:
             _must_be_as_expected(service, planned, params["expected"])
         return planned

@@ -45,13 +45,19 @@ def pods_needed(share: float, stable_share: float, stable: Load, target: float, 
 
 
 def pods_for(
-    versions: Sequence[Mapping[str, t.Any]], stable: str, canary: str, share: float, *, headroom: float = 1.2
+    versions: Sequence[Mapping[str, t.Any]],
+    stable: str,
+    canary: str,
+    share: float,
+    *,
+    headroom: float = 1.2,
+    others: Sequence[str] = (),
 ) -> int:
     """Return the pods with which `canary` carries `share` percent, judged by what stable's pods do for their share.
 
-    versions: as `overview.versions` gives them. headroom: factor on a measured load. Without a measurement stable's
-    pods count as just enough for what both versions have together, as before the start. Raises InvalidInput for a
-    version that is not there.
+    versions: as `overview.versions` gives them. headroom: factor on a measured load. others: further versions that have
+    a part of what was stable's, such as a baseline. Without a measurement stable's pods count as just enough for what
+    all of these have together, as before the start. Raises InvalidInput for a version that is not there.
     """
     by_name = {str(one.get("version")): one for one in versions}
     if stable not in by_name or canary not in by_name:
@@ -63,5 +69,6 @@ def pods_for(
     target = float(hpa.get("cpu_target") or WITHOUT_HPA)
     carried, factor = float(serving.get("weight") or 0), headroom
     if load.utilisation is None:
-        carried, factor = carried + float(by_name[canary].get("weight") or 0), 1.0
+        sharing = (by_name.get(name, {}) for name in {canary, *others})
+        carried, factor = carried + sum(float(one.get("weight") or 0) for one in sharing), 1.0
     return pods_needed(share, carried, load, target, headroom=factor)

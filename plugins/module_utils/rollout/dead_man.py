@@ -11,12 +11,13 @@ from dataclasses import asdict
 
 from ..errors import InvalidInput
 from ..routes import plan
-from . import record, steering
+from ..routes.change import edit
+from . import cohort, record, steering
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from ..routes.change import Change
+    from ..routes.change import Change, Plan
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
     from .plan import Rollout
@@ -41,7 +42,7 @@ def takes_back(run: Run) -> bool:
 def ways_back(
     states: Sequence[Snapshot], service: ServiceRef, safe: Mapping[str, float], *, api: str = "auto"
 ) -> list[Object]:
-    """Return for each routing object how it goes back to the weights `safe`.
+    """Return for each routing object how it goes back to the weights `safe`, without the rollout's cohort.
 
     states: the routes as they may be when they are to go back: as they are now, and as the next write will make them.
     Each entry is `{object, api_version, kind, namespace, name, patches, safe}`: a JSON Patch (RFC 6902) from each
@@ -51,23 +52,64 @@ def ways_back(
     """
     found: dict[tuple[str, str, str], Object] = {}
     for state in states:
-        for change in plan.plan_weights(state, service, safe, api=api).changes:
+        for change in plan.plan_weights(state, service, safe, end_cohorts=(cohort.NAME,), api=api).changes:
             if change.namespace != service.namespace:
                 raise InvalidInput(
                     f"dead_man: {change.object} routes {service.name} too, and a Job in {service.namespace} has no "
                     "right to change it. Roll out without dead_man."
                 )
             entry = found.setdefault((change.kind, change.namespace, change.name), _entry(change))
+            entry["safe"] += [test for test in _safe(change) if test not in entry["safe"]]
             patch = [one for one in change.patch if one["path"] != "/metadata/resourceVersion"]
             if patch not in entry["patches"]:
                 entry["patches"].append(patch)
     return list(found.values())
 
 
-def _entry(change: Change) -> Object:
-    """Return an entry without patches. Routes stand in one list of the spec: that tells whether it went back."""
+def coming(
+    snapshot: Snapshot, service: ServiceRef, rollout: Rollout, run: Run, *, api: str = "auto"
+) -> Iterator[list[Change]]:
+    """Yield for each write that comes before the next record what it and those before it change.
+
+    First the cohort, then the weights: a run may die between the two. Raises what the plans raise.
+    """
+    changes: dict[tuple[str, str, str], Change] = {}
+    for planned in _plans(snapshot, service, rollout, run, changes, api):
+        if planned.changes:
+            for change in planned.changes:
+                key = (change.kind, change.namespace, change.name)
+                before = changes[key].before if key in changes else change.before
+                changes[key] = edit(before or {}, change.after or {}) or change
+            yield list(changes.values())
+
+
+def _plans(
+    snapshot: Snapshot,
+    service: ServiceRef,
+    rollout: Rollout,
+    run: Run,
+    changes: Mapping[t.Any, Change],
+    api: str,
+) -> Iterator[Plan]:
+    if steering.cohort_due(rollout, run):
+        yield cohort.planned(snapshot, service, steering.cohort_wanted(rollout, run), rollout.canary, api=api)
+    wanted, ended = steering.weights_wanted(rollout, run), steering.ending_cohorts(rollout, run)
+    yield plan.plan_weights(snapshot.after(changes.values()), service, wanted, end_cohorts=ended, api=api)
+
+
+def routed_by(snapshot: Snapshot, service: ServiceRef, rollout: Rollout, *, api: str = "auto") -> list[Change]:
+    """Return a change of each object that some step will touch; a first step may leave some of them alone."""
+    return list(plan.plan_weights(snapshot, service, rollout.weights(100.0), api=api).changes)
+
+
+def _safe(change: Change) -> Patch:
+    """Return what tells whether the object went back. Routes stand in lists of the spec; a cohort is in one of them."""
     fields = {one["path"].split("/")[2] for one in change.patch if one["path"].startswith("/spec/")}
     spec = (change.after or {}).get("spec") or {}
+    return [{"op": "test", "path": f"/spec/{field}", "value": spec[field]} for field in sorted(fields)]
+
+
+def _entry(change: Change) -> Object:
     return {
         "object": change.object,
         "api_version": change.api_version,
@@ -75,7 +117,7 @@ def _entry(change: Change) -> Object:
         "namespace": change.namespace,
         "name": change.name,
         "patches": [],
-        "safe": [{"op": "test", "path": f"/spec/{field}", "value": spec[field]} for field in sorted(fields)],
+        "safe": [],
     }
 
 

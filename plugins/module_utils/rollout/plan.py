@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..errors import InvalidInput
+from . import cohort as cohorts
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,12 +22,13 @@ MAX_STEPS: t.Final = 100
 
 @dataclass(frozen=True)
 class Step:
-    """One rung. weight: percent of requests for the canary, above 0 to 100. pause: least seconds to observe.
+    """One rung. weight: percent of requests for the canary, 0 to 100. pause: least seconds to observe.
 
     deadline: seconds after which a step without a verdict goes back. replicas: least ready canary pods, None for what
     capacity asks. gate: none, timed (opens after `gate_seconds` of good verdicts; without one it is held for `deadline`
     more, then goes back) or manual (someone approves; at `gate_seconds` gate_default holds). analysis: whether the step
-    is judged at all.
+    is judged at all. cohort: alternatives (see cohort.of) whose requests go to the canary entirely, beside the percent
+    of everybody else, while the rollout is at this step; empty for none. At 0 percent there is one.
     """
 
     weight: float
@@ -37,6 +39,7 @@ class Step:
     gate_seconds: float = 3600.0
     analysis: bool = True
     gate_default: GateDefault = "rollback"
+    cohort: Sequence[Mapping[str, t.Any]] = ()
 
     @property
     def gate_limit(self) -> float:
@@ -45,7 +48,7 @@ class Step:
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return the step as options, state and reports hold it."""
-        return dict(vars(self))
+        return {**vars(self), "cohort": list(self.cohort)}
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Rollout:
     """Who takes over from whom, and how. keep: versions -> percent that they keep, stable and canary have the rest.
 
     image: what the canary runs, where shares are made by the ratio of pods; stable and canary are Deployments then.
-    container: whose image it is, empty for the first one.
+    container: whose image it is, empty for the first one. baseline: a version with stable's image and pods of its own,
+    as new as the canary's, that the canary is judged beside; empty for stable itself.
     """
 
     service: str
@@ -65,6 +69,7 @@ class Rollout:
     keep: Mapping[str, float] = field(default_factory=dict)
     image: str = ""
     container: str = ""
+    baseline: str = ""
 
     @property
     def by_pods(self) -> bool:
@@ -72,10 +77,20 @@ class Rollout:
         return bool(self.image)
 
     def weights(self, share: float) -> dict[str, float]:
-        """Return version -> percent when the canary has `share` percent; `keep` keep theirs, stable has the rest."""
-        kept = sum(self.keep.values())
-        canary = min(share, 100.0 - kept)
-        return {**self.keep, self.stable: _tidy(100.0 - kept - canary), self.canary: _tidy(canary)}
+        """Return version -> percent when the canary has `share` percent; `keep` keep theirs, stable has the rest.
+
+        A baseline has as much as the canary, but at most half of what the canary leaves: stable is never without.
+        """
+        rest = 100.0 - sum(self.keep.values())
+        canary = _tidy(min(share, rest))
+        baseline = _tidy(min(canary, (rest - canary) / 2.0)) if self.baseline else 0.0
+        shares = {self.stable: _tidy(rest - canary - baseline), self.canary: canary}
+        return {**self.keep, **shares, **({self.baseline: baseline} if self.baseline else {})}
+
+    @property
+    def beside(self) -> str:
+        """Return the version that the canary is judged beside."""
+        return self.baseline or self.stable
 
 
 def steps_from(options: Mapping[str, t.Any]) -> tuple[Step, ...]:
@@ -83,6 +98,7 @@ def steps_from(options: Mapping[str, t.Any]) -> tuple[Step, ...]:
 
     options: either `steps` (a list of percents or of mappings with the fields of Step), or `shape` (linear or
     exponential) with `start`, `stop` (percent) and `by` (percent added, or factor), plus defaults for every step.
+    A cohort holds from its step on until another one names another, {} for none; `cohort` is the first step's.
     The last step is always 100. Raises InvalidInput naming the option and the step.
     """
     defaults = {
@@ -94,8 +110,12 @@ def steps_from(options: Mapping[str, t.Any]) -> tuple[Step, ...]:
     if listed is not None and options.get("shape") is not None:
         raise InvalidInput("steps and shape exclude each other: list the steps, or name a shape with start and by")
     raw = listed if listed is not None else _shaped(options)
-    steps = tuple(_step(index, one, defaults) for index, one in enumerate(raw))
-    return _checked(steps, defaults)
+    held: Sequence[Mapping[str, t.Any]] = cohorts.of(options.get("cohort"), "cohort")
+    steps: list[Step] = []
+    for index, one in enumerate(raw):
+        steps.append(_step(index, one, {**defaults, "cohort": held}))
+        held = steps[-1].cohort
+    return _checked(steps, {**defaults, "cohort": held})
 
 
 def by_pods(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -106,6 +126,11 @@ def by_pods(steps: Sequence[Step]) -> tuple[Step, ...]:
     for index, step in enumerate(steps):
         if step.replicas is not None:
             raise InvalidInput(f"steps[{index}].replicas: by pods the weight says how many there are; leave it out")
+        if step.cohort:
+            raise InvalidInput(
+                f"cohort (steps[{index}]): shares made by the ratio of pods cannot tell requests apart. Leave "
+                "the cohort out, or make shares by the routes of a mesh (route_api other than replicas)"
+            )
     shares = tuple(step for step in steps if step.weight < 100.0)
     if not shares:
         raise InvalidInput("steps: by pods a share below 100 is needed; all at once is the playbook rolling_update")
@@ -115,6 +140,29 @@ def by_pods(steps: Sequence[Step]) -> tuple[Step, ...]:
             f"{shares[-1].weight:g} the gate instead"
         )
     return shares
+
+
+def check_baseline(rollout: Rollout) -> None:
+    """Raise InvalidInput for a baseline that is another part of the plan, or would never have what it is there for."""
+    others = (rollout.stable, rollout.canary, *rollout.keep)
+    if not rollout.baseline:
+        return
+    if rollout.by_pods:
+        raise InvalidInput(
+            "baseline: by pods the canary is judged beside stable; leave it out with route_api=replicas."
+        )
+    if rollout.baseline in others:
+        raise InvalidInput(
+            f"baseline: {rollout.baseline} is stable, canary or kept in this rollout. Name a version of its own that "
+            f"runs the image of {rollout.stable}, or leave it out."
+        )
+    judged = next(((index, step) for index, step in enumerate(rollout.steps) if step.analysis), None)
+    if judged is not None and not rollout.weights(judged[1].weight)[rollout.baseline]:
+        raise InvalidInput(
+            f"baseline: at steps[{judged[0]}], the first that is judged, the canary has {judged[1].weight:g}% and "
+            f"{rollout.baseline} nothing to compare it with. Judge a step between 0 and 100 percent first, set "
+            "analysis: false for this one, or leave the baseline out."
+        )
 
 
 def _shaped(options: Mapping[str, t.Any]) -> list[float]:
@@ -139,6 +187,8 @@ def _shaped(options: Mapping[str, t.Any]) -> list[float]:
 
 def _step(index: int, raw: t.Any, defaults: Mapping[str, t.Any]) -> Step:
     fields = dict(raw) if isinstance(raw, dict) else {"weight": raw}
+    if "cohort" in fields and (said := fields.pop("cohort")) is not None:
+        fields["cohort"] = cohorts.of(said, f"steps[{index}].cohort")
     unknown = sorted(set(fields) - set(Step.__dataclass_fields__))
     if unknown:
         known = ", ".join(Step.__dataclass_fields__)
@@ -146,7 +196,7 @@ def _step(index: int, raw: t.Any, defaults: Mapping[str, t.Any]) -> Step:
     try:
         fields["weight"] = float(fields["weight"])
     except (KeyError, TypeError, ValueError):
-        raise InvalidInput(f"steps[{index}] needs a weight, a percent above 0 and up to 100; got {raw!r}") from None
+        raise InvalidInput(f"steps[{index}] needs a weight, a percent of 0 to 100; got {raw!r}") from None
     return Step(**{name: _typed(index, name, value) for name, value in {**defaults, **fields}.items()})
 
 
@@ -170,9 +220,14 @@ def _checked(steps: Sequence[Step], defaults: Mapping[str, t.Any]) -> tuple[Step
     if len(steps) > MAX_STEPS:
         raise InvalidInput(f"steps has {len(steps)} entries; at most {MAX_STEPS} are possible")
     before = 0.0
+    held: Sequence[Mapping[str, t.Any]] = ()
     for index, step in enumerate(steps):
-        if not before < step.weight <= 100.0:
-            raise InvalidInput(f"steps[{index}].weight is {step.weight:g}; it must be above {before:g} and at most 100")
+        another = step.weight == before and step.cohort != held and (step.weight > 0.0 or step.cohort)
+        if not (another or before < step.weight <= 100.0):
+            raise InvalidInput(
+                f"steps[{index}].weight is {step.weight:g}; it must be above {before:g} and at most 100, or stay as it "
+                "is for a step with a cohort of its own"
+            )
         if step.pause < 0 or step.deadline <= step.pause:
             raise InvalidInput(
                 f"steps[{index}] waits {step.pause:g} s and ends at {step.deadline:g} s; deadline must be larger"
@@ -180,7 +235,7 @@ def _checked(steps: Sequence[Step], defaults: Mapping[str, t.Any]) -> tuple[Step
         for name, possible in (("gate", t.get_args(Gate)), ("gate_default", t.get_args(GateDefault))):
             if (value := getattr(step, name)) not in possible:
                 raise InvalidInput(f"steps[{index}].{name} is {value!r}; it must be one of {', '.join(possible)}")
-        before = step.weight
+        before, held = step.weight, step.cohort
     if steps[-1].weight < 100.0:
         return (*steps, Step(**{**defaults, "weight": 100.0}))
     return tuple(steps)

@@ -31,6 +31,7 @@ class Run:
     written, to find edits by others. calm, back: counters of rollout.adapt. evidence: state of the sequential tests.
     image_before: stable's image at the beginning, to go back to; empty where shares are made by routes.
     stopped_in: the phase in which it was stopped. doubted: the last verdict was a weak failure that cost one step.
+    cohort: the rollout's cohort as last written, in the words of cohort.words; empty where there is none.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Run:
     image_before: str = ""
     stopped_in: str = ""
     doubted: bool = False
+    cohort: str = ""
 
     def after(self, event: Event, now: float, **fields: t.Any) -> Run:
         """Return the run after `event`; `since` moves only when the phase or the step does."""

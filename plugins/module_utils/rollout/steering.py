@@ -12,7 +12,7 @@ from dataclasses import replace
 from ..analysis.verdict import Judgement, Verdict
 from ..analysis.watching import fresh
 from ..routes.weights import EQUAL, alike
-from . import adapt
+from . import adapt, cohort
 from .machine import ENDS
 
 if t.TYPE_CHECKING:
@@ -52,35 +52,68 @@ def weights_wanted(rollout: Rollout, run: Run) -> dict[str, float]:
     return {**dict.fromkeys((*run.written, *run.safe), 0.0), **wanted}
 
 
-def drift(rollout: Rollout, run: Run, found: Mapping[str, float]) -> str:
-    """Return in words how the weights on the object differ from what this run wrote; empty if they do not.
+def cohort_wanted(rollout: Rollout, run: Run) -> list[Mapping[str, t.Any]]:
+    """Return the cohort that the routes have, with the canary alone, when the phase has done its work; [] for none."""
+    return [] if run.phase in (*_BACK, *_ON, "stopped") else list(step_of(rollout, run).cohort)
 
+
+def cohort_due(rollout: Rollout, run: Run) -> bool:
+    """Say whether a cohort is to be routed before the weights are written: not if the run has written it already."""
+    wanted = cohort.words(cohort_wanted(rollout, run), rollout.canary)
+    return bool(wanted) and wanted != run.cohort
+
+
+def ending_cohorts(rollout: Rollout, run: Run) -> list[str]:
+    """Return the cohorts that are to go with the next write of weights, by name.
+
+    A run that was killed, or was superseded, may have left one that the record does not know.
+    """
+    left = bool(run.cohort)
+    if run.phase in ("rolling_back", "promoting"):
+        left = left or any(step.cohort for step in rollout.steps)
+    return [cohort.NAME] if left and run.phase not in ENDS and not cohort_wanted(rollout, run) else []
+
+
+def drift(rollout: Rollout, run: Run, found: Mapping[str, float], beside: str | None = None) -> str:
+    """Return in words how the routes differ from what this run wrote; empty if they do not.
+
+    found: the weights on the object. beside: the rollout's cohort there, in words; None where that was not looked for.
     A run that was killed may have written without recording it, so what the phase wants is its own writing too.
     """
     if run.phase in ENDS or not run.written:
         return ""
+    changes = _edits(rollout, run, found)
+    if beside is not None and beside not in (run.cohort, cohort.words(cohort_wanted(rollout, run), rollout.canary)):
+        changes.append(f"cohort {cohort.NAME}: {run.cohort or 'none'} -> {beside or 'none'}")
+    return f"{run.service}: {', '.join(changes)} (as this rollout wrote it -> as it is now)" if changes else ""
+
+
+def _edits(rollout: Rollout, run: Run, found: Mapping[str, float]) -> list[str]:
     if alike(found, run.written) or alike(found, weights_wanted(rollout, run)):
-        return ""
+        return []
     versions = [*run.written, *(version for version in found if version not in run.written)]
-    changes = [
+    return [
         f"{version} {run.written.get(version, 0):g}% -> {found.get(version, 0):g}%"
         for version in versions
         if abs(run.written.get(version, 0) - found.get(version, 0)) > EQUAL
     ]
-    return f"{run.service}: {', '.join(changes)} (as this rollout wrote it -> as it is now)"
 
 
-def adopted(rollout: Rollout, run: Run, found: Mapping[str, float], now: float) -> Run:
-    """Return the run with somebody's edit as its own: it goes on from the highest step that is not above it."""
+def adopted(rollout: Rollout, run: Run, found: Mapping[str, float], now: float, beside: str = "") -> Run:
+    """Return the run with somebody's edit as its own: it goes on from the highest step that is not above it.
+
+    That step's cohort is routed again, for it is named by the plan and not by the edit.
+    """
     share = found.get(rollout.canary, 0.0)
     at = max((index for index, step in enumerate(rollout.steps) if step.weight <= share + EQUAL), default=0)
-    return replace(run, written=dict(found), at=at, phase="preparing", since=now, calm=0, reason="an edit was adopted")
+    known = replace(run, written=dict(found), cohort=beside)
+    return replace(known, at=at, phase="preparing", since=now, calm=0, reason="an edit was adopted")
 
 
-def restored(run: Run, now: float) -> Run:
-    """Return the run that puts its own weights back, with the pods for them made ready first."""
+def restored(run: Run, now: float, beside: str = "") -> Run:
+    """Return the run that puts its own weights and cohort back, with the pods for them made ready first."""
     phase: Phase = run.phase if run.phase in (*_BACK, *_ON) else "preparing"
-    return replace(run, phase=phase, since=now, reason="an edit is put back")
+    return replace(run, phase=phase, since=now, cohort=beside, reason="an edit is put back")
 
 
 def unstopped(run: Run, now: float) -> Run:
@@ -103,16 +136,19 @@ def drifted(
     now: float,
     policy: str,
     drift: str,
+    beside: str = "",
 ) -> Went:
     """Return the run, and the trail, after somebody's edit was found beside `event`.
 
     went: what `event` alone leads to. policy: stop, adopt or restore (that is done by the write that `event` leads to).
-    drift: the edit in words. A failure beside it is no step back but the end.
+    drift: the edit in words. beside: the rollout's cohort as it was found. A failure beside it is no step back but the
+    end.
     """
     if event == "fail" or run.doubted or policy == "stop":
         doubted = replace(run, doubted=run.doubted or event == "fail")
         return advance(rollout, doubted, "drift", now, note=drift)
-    after, trail = went if policy == "restore" else (adopted(rollout, run, found, now), [])
+    went = (replace(went[0], cohort=beside), went[1])
+    after, trail = went if policy == "restore" else (adopted(rollout, run, found, now, beside), [])
     to = run.phase if policy == "restore" else after.phase
     entry = {"event": "drift", "from": run.phase, "to": to, "step": run.at, "reason": f"{policy}: {drift}"}
     return after, [{**entry, "weight": rollout.steps[run.at].weight}, *trail]
@@ -168,7 +204,8 @@ def advance(
         run = follow(run, event, run.reason)
     elif event in ("shifted", "done"):
         why = because or run.reason  # that it is done is said by the phase; the reason stays why it came there
-        run = follow(run, event, why, written=weights_wanted(rollout, run))
+        beside = cohort.words(cohort_wanted(rollout, run), rollout.canary)
+        run = follow(run, event, why, written=weights_wanted(rollout, run), cohort=beside)
     elif event in ("pass", "inconclusive"):
         run = follow(run, event, because, evidence=evidence)
     else:
@@ -219,8 +256,9 @@ def in_lines(rollout: Rollout) -> list[str]:
     """Return the plan as lines for people: each step with its weights, waits and gate, and how it ends."""
     number = len(rollout.steps)
     way = f" with {rollout.image}, by the ratio of pods," if rollout.by_pods else ""
+    beside = f", judged beside {rollout.baseline}," if rollout.baseline else ""
     lines = [
-        f"{rollout.service} in {rollout.namespace}: {rollout.canary} takes over from {rollout.stable}{way} "
+        f"{rollout.service} in {rollout.namespace}: {rollout.canary} takes over from {rollout.stable}{way}{beside} "
         f"in {number} step{'s' if number > 1 else ''}{', adapting to the evidence' if rollout.adapt else ''}"
     ]
     for index, step in enumerate(rollout.steps, 1):
@@ -231,6 +269,8 @@ def in_lines(rollout: Rollout) -> list[str]:
             "timed": f"; gate opens after {step.gate_seconds:g} s",
             "manual": f"; needs an approval within {step.gate_seconds:g} s, else {_DEFAULTS[step.gate_default]}",
         }[step.gate]
+        if step.cohort:
+            shares += f"; cohort of {cohort.words(step.cohort, rollout.canary)}"
         pods = f"; at least {step.replicas} ready pods" if step.replicas else ""
         lines.append(f"{index}. {shares}: {look}, back if undecided after {step.deadline:g} s{pods}{gate}")
     end = f"{rollout.canary} is promoted"

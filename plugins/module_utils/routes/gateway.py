@@ -57,13 +57,19 @@ class _View:
 
 
 def plan_weights(
-    snapshot: Snapshot, service: ServiceRef, weights: Mapping[str, t.Any], scope: Scope, *, settle: bool = False
+    snapshot: Snapshot,
+    service: ServiceRef,
+    weights: Mapping[str, t.Any],
+    scope: Scope,
+    *,
+    settle: bool = False,
+    end_cohorts: Sequence[str] = (),
 ) -> Plan:
     """Plan the service's weights; see `plan.plan_weights`."""
     closed_set(weights)
     view = _view(snapshot, service, scope, weights)
     _require_routes(view, snapshot, service, weights)
-    planned = istio.plan_weights(view.snapshot, service, weights, view.scope, settle=settle)
+    planned = istio.plan_weights(view.snapshot, service, weights, view.scope, settle=settle, end_cohorts=end_cohorts)
     return _written(view, snapshot, service, planned)
 
 

@@ -43,15 +43,24 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
 
 
 def plan_weights(
-    snapshot: Snapshot, service: ServiceRef, weights: Mapping[str, t.Any], scope: Scope, *, settle: bool = False
+    snapshot: Snapshot,
+    service: ServiceRef,
+    weights: Mapping[str, t.Any],
+    scope: Scope,
+    *,
+    settle: bool = False,
+    end_cohorts: Sequence[str] = (),
 ) -> Plan:
     """Plan the service's weights; see `plan.plan_weights`."""
     percents = closed_set(weights)
     wanted = {version: str(number(percent)) for version, percent in percents.items() if percent}
+    for name in end_cohorts:
+        _check_cohort_name(name)
 
     def operation(obj: Object, book: State) -> bool:
         routes = [one for one in selected(obj, service, scope.routes) if scope.routes or is_general(one[2])]
         mine = book["services"].setdefault(service.fqdn, {})
+        _forget(mine, end_cohorts)
         for key, _protocol, route in routes:
             where = f"{label(obj)} route {key}"
             namespace, _name = identity(obj)
@@ -67,7 +76,14 @@ def plan_weights(
             del mine["weights"]
         return bool(routes)
 
-    return _plan(snapshot, service, scope, operation, "weights", needs_route=True)
+    return _plan(snapshot, service, scope, operation, "weights", needs_route=True, forget=end_cohorts)
+
+
+def _forget(mine: State, cohorts: Sequence[str]) -> None:
+    for name in cohorts:
+        mine.get("cohorts", {}).pop(name, None)
+    if not mine.get("cohorts", True):
+        del mine["cohorts"]
 
 
 def _is_version(entry: dict[str, t.Any], service: ServiceRef, namespace: str, versions: Sequence[str]) -> bool:
@@ -125,13 +141,10 @@ def plan_cohort_absent(snapshot: Snapshot, service: ServiceRef, name: str, scope
     _check_cohort_name(name)
 
     def operation(_obj: Object, book: State) -> bool:
-        mine = book["services"].get(service.fqdn, {})
-        mine.get("cohorts", {}).pop(name, None)
-        if not mine.get("cohorts", True):
-            del mine["cohorts"]
+        _forget(book["services"].get(service.fqdn, {}), (name,))
         return True
 
-    return _plan(snapshot, service, scope, operation, "cohort", cohort=name)
+    return _plan(snapshot, service, scope, operation, "cohort", forget=(name,))
 
 
 def _check_cohort_name(name: str) -> None:
@@ -206,6 +219,7 @@ def _plan(
     *,
     needs_route: bool = False,
     cohort: str = "",
+    forget: Sequence[str] = (),
 ) -> Plan:
     objects = targets(snapshot, service, scope)
     if needs_route and not objects:
@@ -214,7 +228,7 @@ def _plan(
     applied = False
     notes: list[str] = []
     for obj in objects:
-        base, book, lost = bare(obj, forget=(cohort,) if cohort else ())
+        base, book, lost = bare(obj, forget=(cohort,) if cohort else tuple(forget))
         notes += lost
         applied = operation(base, book) or applied
         edited.append((obj, dressed(base, book)))

@@ -64,6 +64,7 @@ def plan_weights(
     *,
     scope: Scope = EVERYTHING,
     settle: bool = False,
+    end_cohorts: Sequence[str] = (),
     api: str = "auto",
 ) -> Plan:
     """Plan the weights of a service's versions.
@@ -74,9 +75,11 @@ def plan_weights(
     Destinations of other hosts keep their share of the route. Destinations that were there stay in the list at
     weight 0; those an earlier command added leave it.
     settle: make this the normal state: versions at 0 leave the route, and nothing earlier is given back any more.
+    end_cohorts: names of cohorts whose routes go with this very change; one that is not there is none to end.
     Raises UnknownSubset if a version has no subset, ForeignDestination if the rest cannot be kept.
     """
-    return _planner(snapshot, service, api, weights).plan_weights(snapshot, service, weights, scope, settle=settle)
+    planner = _planner(snapshot, service, api, weights)
+    return planner.plan_weights(snapshot, service, weights, scope, settle=settle, end_cohorts=end_cohorts)
 
 
 def plan_weights_absent(

@@ -28,6 +28,7 @@ class Planner(t.Protocol):
         scope: Scope,
         *,
         settle: bool = False,
+        end_cohorts: Sequence[str] = (),
     ) -> Plan:
         """Set the weights."""
 

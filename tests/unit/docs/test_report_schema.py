@@ -12,6 +12,7 @@ import typing as t
 import jsonschema
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.machine import PHASES
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Step
 from support.collection import ROOT
 from support.told import PROMOTED, TAKEN_BACK, told
 
@@ -25,6 +26,14 @@ def test_what_is_written_is_valid(events: t.Any) -> None:
     report = json.loads(json.dumps(told(*events)))
     assert [error.message for error in VALIDATOR.iter_errors(report)] == []
     assert set(SCHEMA["required"]) == set(report) == set(SCHEMA["properties"])
+
+
+def test_a_cohort_and_a_step_of_0_percent_are_valid() -> None:
+    steps = (Step(0.0, cohort=({"headers": {"end-user": {"exact": "testuser"}}},)), Step(100.0))
+    report = json.loads(json.dumps(told(*PROMOTED, steps=steps)))
+    assert [error.message for error in VALIDATOR.iter_errors(report)] == []
+    report["plan"]["steps"][0]["cohort"] = {"headers": {}}
+    assert list(VALIDATOR.iter_errors(report)), "it is a list of matches"
 
 
 def test_its_phases_are_the_machines() -> None:

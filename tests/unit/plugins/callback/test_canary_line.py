@@ -34,6 +34,12 @@ from support.told import ANALYSIS, ROLLOUT, WEIGHT, rollout
         ),
         (
             "canary_rollout",
+            rollout(weights_wanted={"v1": 100.0, "v2": 0.0}, cohort_wanted={"name": "rollout"}),
+            "reviews v1 -> v2 | step 2/4 | [--------------------] 0% and a cohort | observing | v1 100%, v2 0% | "
+            "600 s left",
+        ),
+        (
+            "canary_rollout",
             rollout(phase="promoted", weights_wanted={"v1": 0.0, "v2": 100.0}, seconds_left=None),
             "reviews v1 -> v2 | step 2/4 | [####################] 100% | promoted | v1 0%, v2 100%",
         ),

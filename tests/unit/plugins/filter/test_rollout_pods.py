@@ -92,3 +92,47 @@ def test_without_capacity_a_step_gets_its_replicas_alone() -> None:
     planned = rollout_changes([old, new], STEPS, "v1", "v2", capacity=False)
     assert planned[1].endswith("; Deployment b: replicas 1 -> 4")
     assert len(planned) == 2
+
+
+def test_the_cohort_is_told_where_it_begins_changes_and_ends() -> None:
+    old, new = versions(3, 100)
+    tester, staff = [{"headers": {"user": {"exact": "testuser"}}}], [{"headers": {"staff": {"present": True}}}]
+    shares = [(0.0, tester), (10.0, tester), (20.0, staff), (30.0, []), (100.0, staff)]
+    steps = [
+        {"weight": share, "replicas": None, "weights": {"v1": 100 - share, "v2": share}, "cohort": cohort}
+        for share, cohort in shares
+    ]
+    assert rollout_changes([old, new], steps, "v1", "v2", capacity=False) == [
+        "step 1 (planned): routes v1 100%, v2 0%; cohort of header user is testuser gets v2 100%",
+        "step 2 (planned): routes v1 90%, v2 10%",
+        "step 3 (planned): routes v1 80%, v2 20%; cohort of header staff is present gets v2 100%",
+        "step 4 (planned): routes v1 70%, v2 30%; the cohort ends",
+        "step 5 (planned): routes v1 0%, v2 100%; cohort of header staff is present gets v2 100%",
+        "at the end (planned): the cohort ends",
+    ]
+
+
+def test_what_a_baseline_has_was_stables() -> None:
+    old, new = versions(4, 80)
+    new["weight"] = 10
+    base = {**new, "version": "base"}
+    assert rollout_pods([old, new, base], "v1", "v2", 50, others=["base"]) == 2
+    assert rollout_pods([old, new, base], "v1", "base", 50, others=["v2"]) == 2
+
+
+def test_the_pods_of_a_baseline_are_planned() -> None:
+    old, new = versions(4, 100)
+    base = {"version": "base", "weight": 0, "ready": 0, "desired": 0, "hpa": None, "deployments": ["c"]}
+    weights = [
+        {"v1": 80.0, "v2": 10.0, "base": 10.0},
+        {"v1": 25.0, "v2": 50.0, "base": 25.0},
+        {"v1": 0.0, "v2": 100.0, "base": 0.0},
+    ]
+    steps = [{"weight": one["v2"], "replicas": None, "weights": one} for one in weights]
+    new["deployments"] = ["b"]
+    assert rollout_changes([old, new, base], steps, "v1", "v2", baseline="base") == [
+        "step 1 (planned): routes v1 80%, v2 10%, base 10%; Deployment c: replicas 0 -> 1",
+        "step 2 (planned): routes v1 25%, v2 50%, base 25%; Deployment b: replicas 1 -> 2",
+        "step 3 (planned): routes v1 0%, v2 100%, base 0%; Deployment b: replicas 2 -> 4",
+        "at the end (planned): Deployment c: replicas 0, when it gets no request any more",
+    ]

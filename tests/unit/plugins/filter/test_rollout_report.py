@@ -145,3 +145,14 @@ def test_what_was_altered_is_said_and_a_report_that_is_mangled_is_no_traceback()
     with pytest.raises(AnsibleFilterError, match=r"rollout_altered wants .*; it lacks plan, "):
         rollout_altered({"events": []})
     assert set(FilterModule().filters()) == {"rollout_report", "rollout_altered"}
+
+
+def test_a_baseline_is_called_what_it_is() -> None:
+    report = told(*TAKEN_BACK)
+    report["plan"] = {**report["plan"], "baseline": "v1-new"}
+    assert "| Baseline failed |" in rollout_report(report, "markdown")
+    page = rollout_report(report, "html")
+    assert "Baseline p95" in page
+    assert "baseline v1-new" in page
+    assert "Stable failed" not in page
+    assert "Stable failed" in rollout_report(told(*TAKEN_BACK), "html")

@@ -10,7 +10,13 @@ import typing as t
 
 import pytest
 import yaml
-from ansible_collections.meshops.canary.plugins.module_utils.commands import argspec, entry, header_route, routing
+from ansible_collections.meshops.canary.plugins.module_utils.commands import (
+    argspec,
+    entry,
+    header_route,
+    routing,
+    weight,
+)
 from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError, InvalidInput
 from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE
 from ansible_collections.meshops.canary.plugins.modules import canary_weight
@@ -132,3 +138,9 @@ def test_examples_force_findings_that_exist() -> None:
     forced = [code for task in tasks for code in task.get("force", ())]
     assert forced
     assert set(forced) <= set(CATALOGUE)
+
+
+def test_cohorts_end_with_weights_and_not_with_their_absence() -> None:
+    asked = {"state": "absent", "end_cohorts": ["testers"]}
+    with pytest.raises(InvalidInput, match="end_cohorts goes with weights"):
+        weight.run(asked, check_mode=False, env={}, log=print)

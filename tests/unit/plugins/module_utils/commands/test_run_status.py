@@ -31,7 +31,7 @@ class Cluster:
 
 def noted(answer: dict[str, t.Any] | ApiError | None) -> list[str]:
     notes: list[str] = []
-    assert run_status.status(t.cast(t.Any, Cluster(answer)), SERVICE, {"v1": 100.0}, notes) is None
+    assert run_status.status(t.cast(t.Any, Cluster(answer)), SERVICE, {"v1": 100.0}, {}, notes) is None
     return notes
 
 

@@ -29,6 +29,12 @@ def test_a_good_canary_passes_when_the_watch_is_over_and_not_before() -> None:
     assert seen.reaction_seconds is None
 
 
+def test_the_share_is_of_everybodys_requests_and_not_of_the_two_that_are_compared() -> None:
+    seen, _source = watch(lambda _second: Increment({"v1": Tally(20, 0), "v2": Tally(20, 0), "v0": Tally(160, 0)}))
+    assert seen.numbers()["share"] == 10.0
+    assert seen.numbers()["stable"]["requests"] == seen.numbers()["canary"]["requests"]
+
+
 def test_a_bad_one_ends_the_watch_and_the_time_since_the_first_error_is_told() -> None:
     seen, _source = watch(lambda second: bad(second) if second > 4 else good(second))
     assert seen.verdict.outcome == "fail"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 import typing as t
+from dataclasses import replace
 
 import jsonpatch
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
-from ansible_collections.meshops.canary.plugins.module_utils.rollout import dead_man, machine, record, steering
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import cohort, dead_man, machine, record, steering
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Rollout, Step
 from ansible_collections.meshops.canary.plugins.module_utils.routes import plan
 from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
@@ -98,6 +99,53 @@ def test_an_object_of_another_namespace_is_refused() -> None:
     lists = {**reviews.healthy(), "virtual_services": [moved]}
     with pytest.raises(InvalidInput, match="VirtualService gateways/reviews routes reviews too"):
         dead_man.ways_back([Snapshot(**lists)], SERVICE, SAFE)
+
+
+TESTERS = {"headers": {"end-user": {"exact": "testuser"}}}
+
+
+def beside(state: Snapshot, version: str = "v2") -> Snapshot:
+    """Return the routes with the rollout's cohort on them."""
+    return state.after(cohort.planned(state, SERVICE, [TESTERS], version).changes)
+
+
+def test_a_cohort_goes_back_with_the_weights_from_wherever_the_run_died() -> None:
+    start, followed = routed(v1=100, v2=0), routed(v1=90, v2=10)
+    states = [start, beside(start), beside(followed)]
+    (way,) = dead_man.ways_back(states, SERVICE, SAFE)
+    assert len(way["patches"]) == 2, "where nothing was written nothing goes back"
+    for state in states[1:]:
+        (back,) = [one for one in (fits(patch, only(state)) for patch in way["patches"]) if one]
+        assert back["spec"] == only(start)["spec"]
+        assert fits(way["safe"], back) == back
+        assert fits(way["safe"], only(state)) is None
+    edited = copy.deepcopy(only(beside(followed)))
+    del edited["spec"]["http"][0]
+    assert not any(fits(patch, edited) for patch in (*way["patches"], way["safe"])), "somebody took the cohort away"
+
+
+def test_what_comes_before_the_next_record_is_told_write_by_write() -> None:
+    rollout, now = run("shifting")
+    step = Step(10.0, cohort=(TESTERS,))
+    rollout = replace(rollout, steps=(step, Step(100.0)))
+    start = routed(v1=100, v2=0)
+    first, second = dead_man.coming(start, SERVICE, rollout, now)
+    (alone,), (both,) = first, second
+    assert alone.after == only(beside(start))
+    assert both.before == only(start), "each is a patch of what is there now"
+    assert fits(list(both.patch), only(start)) == both.after
+    assert [one.get("name") for one in (both.after or {})["spec"]["http"]] == ["canary-cohort.rollout", None]
+    assert both.after is not None
+    both.after["spec"]["http"].pop(0)
+    assert shares(both.after) == {"v1": 90, "v2": 10}
+    (weights,) = dead_man.coming(start, SERVICE, replace(rollout, steps=(Step(10.0), Step(100.0))), now)
+    assert shares(weights[0].after or {}) == {"v1": 90, "v2": 10}
+
+
+def test_at_0_percent_the_job_may_touch_what_later_steps_will() -> None:
+    rollout = replace(run("preparing")[0], steps=(Step(0.0, cohort=(TESTERS,)), Step(100.0)))
+    (one,) = dead_man.routed_by(routed(v1=100, v2=0), SERVICE, rollout)
+    assert one.object == "VirtualService bookinfo/reviews"
 
 
 def run(phase: machine.Phase) -> tuple[Rollout, record.Run]:
