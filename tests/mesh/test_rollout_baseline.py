@@ -58,7 +58,9 @@ def test_a_canary_beside_a_baseline(stage: Stage, base: str, good: bool) -> None
     if not good:
         stage.break_version("v3", FAULT_ERROR_RATE=0.5)
     with stage.shop.sidecar.background(LONG) as load:
-        played = stage.rollout("v3", fails=not good, baseline=base, steps=[20, 50], rollout_drain=2)
+        played = stage.rollout(
+            "v3", fails=not good, baseline=base, steps=[20, 50], rollout_drain=2, rollout_capacity=good
+        )
         load.stop()
         seen = load.result()
     told = report(played)

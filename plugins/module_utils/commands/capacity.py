@@ -172,7 +172,7 @@ class _Task:
             headroom=asked["headroom"],
             others=asked["others"],
         )
-        return max(asked["least"], needed)
+        return max(int(asked["least"]), needed)
 
     def _wait(self) -> None:
         """Wait for the goal. Raises NotReady with what stands in the way of the pods."""
