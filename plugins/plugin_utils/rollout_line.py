@@ -59,9 +59,10 @@ def _analysis(result: Told) -> tuple[str, str]:
     if "verdict" not in result:
         return "", ""
     numbers: Told = result.get("numbers") or {}
+    outcome = result["verdict"] if result["verdict"] == "fail" else result.get("answer") or result["verdict"]
     sides = [f"{result[side]} {_failed(numbers.get(side) or {})}" for side in ("canary", "stable")]
     return f"{result['service']} {result['canary']}", _joined(
-        f"{result.get('answer') or result['verdict']} after {result['seconds']:.0f} s",
+        f"{outcome} after {result['seconds']:.0f} s",
         *sides,
         _short("; ".join(map(str, result.get("reasons") or ()))),
     )

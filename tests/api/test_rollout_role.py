@@ -126,6 +126,31 @@ def test_a_manual_gate_that_nobody_answers_follows_its_default(role: Role, defau
     assert "nobody answered in time" in [one.get("note") for one in told["events"]]
 
 
+@pytest.mark.parametrize("judged", [False, True])
+@pytest.mark.parametrize(("said", "phase"), [("approve", "promoted"), ("reject", "rolled_back")])
+def test_whoever_has_answered_a_manual_gate_is_not_kept_waiting(
+    role: Role, said: str, phase: str, judged: bool
+) -> None:
+    """The run died at its gate, and somebody answered until it was run again; judged or not makes no difference."""
+    steps = [{"weight": 50, "gate": "manual", "gate_seconds": 600, "analysis": judged}, 100]
+    role.direct("rollout", state="opened", holder="ada@ops1/1", stable="v1", canary="v2", steps=steps, deadline=30,
+                pause=0, analysis=False)  # fmt: skip
+    for event in ("ready", "shifted", "pass"):
+        last = role.direct("rollout", state="recorded", event=event, holder="ada@ops1/1")
+        role.direct("weight", weights=last["run"]["weights_wanted"], preflight=False, wait=False)
+    assert last["run"]["phase"] == "gated"
+    role.direct("rollout", state="closed", holder="ada@ops1/1")
+    annotations = {f"canary.meshops.io/{said}": f"{last['run']['id']}-1"}
+    role.kube.patch("v1", "Service", "reviews", role.space, {"metadata": {"annotations": annotations}})
+    played = role(fails=said == "reject", steps=steps)
+    told = role.told()
+    assert (told["id"], told["phase"]) == (last["run"]["id"], phase)
+    names = [name for name, _host, _result in played.tasks]
+    assert any(name.startswith("meshops.canary.rollout : Judge the canary") for name in names) == judged
+    if said == "reject":
+        assert told["reason"].endswith("rejected at the gate")
+
+
 def test_what_the_old_version_cannot_keep_is_refused_before_anything_moves(role: Role) -> None:
     played = role(fails=True, rollout_old_replicas="some")
     assert "rollout_old_replicas is a number of pods, not some" in played.last["msg"]

@@ -146,6 +146,8 @@ class ProxySource:
         try:
             samples, size = self._door.endpoints(proxy, self._clusters)
         except ApiError as error:
+            if error.status == 403:
+                self._silent.add(proxy)
             self._note(
                 f"Requests that hang are not seen everywhere: {proxy} does not tell those under way: {error.msg}"
             )

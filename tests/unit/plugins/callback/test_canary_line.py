@@ -55,6 +55,16 @@ from support.told import ANALYSIS, ROLLOUT, WEIGHT, rollout
             "reviews v2 | inconclusive after 3 s | v2 0 of 0 failed | v1 0 of 0 failed",
         ),
         (
+            "canary_analysis",
+            {**ANALYSIS, "verdict": "inconclusive", "answer": "approved", "numbers": {}, "reasons": []},
+            "reviews v2 | approved after 3 s | v2 0 of 0 failed | v1 0 of 0 failed",
+        ),
+        (
+            "canary_analysis",
+            {**ANALYSIS, "answer": "approved", "numbers": {}, "reasons": []},
+            "reviews v2 | fail after 3 s | v2 0 of 0 failed | v1 0 of 0 failed",
+        ),
+        (
             "meshops.canary.canary_weight",
             WEIGHT,
             "reviews | v1 90%, v2 10% | 6 of 6 proxies hold them after 0.3 s",

@@ -51,6 +51,11 @@ def test_an_alarm_ends_the_wait_without_an_answer() -> None:
     assert seen.seconds == 1801.0
 
 
+def test_an_alarm_outweighs_an_answer_that_came_with_it() -> None:
+    seen, _source = watch(bad, says=lambda second: "approved" if second >= 1 else None, deadline=3600.0)
+    assert seen.verdict.outcome == "fail"
+
+
 def test_silence_ends_at_the_deadline_and_is_no_verdict() -> None:
     seen, _source = watch(good, says=nobody, deadline=3600.0)
     assert (seen.answer, seen.verdict.outcome, seen.seconds) == (None, "inconclusive", 3600.0)
