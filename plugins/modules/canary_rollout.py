@@ -204,6 +204,9 @@ run:
       description: The cohort that must be routed in this phase, as options of M(meshops.canary.canary_header_route); V({}) for none.
       type: dict
       sample: {name: rollout, match: [{headers: {end-user: {exact: testuser}}}], weights: {v2: 100}, order: 1000}
+    share_ahead:
+      description: Percent whose pods may be started now; that of the next step, or of those that come soon after. V(none) at the last step.
+      type: float
     cohort_due: {description: "Whether that is to be written before the weights.", type: bool}
     end_cohorts: {description: "Cohorts that must go with the weights, for M(meshops.canary.canary_weight).", type: list, elements: str}
     stopped_in: {description: "Phase in which it was stopped.", type: str}

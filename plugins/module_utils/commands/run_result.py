@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 from ..cluster_resources import EVENT, SERVICE
 from ..rollout import cohort, record, seal, steering
+from ..rollout import plan as plans
 from ..rollout.machine import WAITS, WAITS_BY_PODS
 from .run_store import plan_of
 
@@ -46,6 +47,7 @@ def told(
             "last": run.at >= len(rollout.steps) - 1,
             "waits_for": (WAITS_BY_PODS if rollout.by_pods else WAITS).get(run.phase, ""),
             "weights_wanted": steering.weights_wanted(rollout, run),
+            "share_ahead": plans.share_ahead(rollout.steps, run.at),
             "cohort_wanted": cohort.options(steering.cohort_wanted(rollout, run), rollout.canary),
             "cohort_due": steering.cohort_due(rollout, run),
             "end_cohorts": steering.ending_cohorts(rollout, run),

@@ -18,6 +18,8 @@ if t.TYPE_CHECKING:
 Gate = t.Literal["none", "timed", "manual"]
 GateDefault = t.Literal["rollback", "continue"]
 MAX_STEPS: t.Final = 100
+POD_START: t.Final = 30.0
+"""Seconds in which pods usually start."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,21 @@ class Rollout:
     def beside(self) -> str:
         """Return the version that the canary is judged beside."""
         return self.baseline or self.stable
+
+
+def share_ahead(steps: Sequence[Step], at: int) -> float | None:
+    """Return the percent whose pods are asked for beside those of step `at`; None if there is no later step.
+
+    That is the next step's, and those of further ones that come within POD_START seconds of it: a step lasts its pause
+    at least, and its gate.
+    """
+    passed, ahead = 0.0, None
+    for step in steps[at + 1 :]:
+        if passed >= POD_START:
+            break
+        ahead = step.weight
+        passed += step.pause + (step.gate_seconds if step.gate != "none" else 0.0)
+    return ahead
 
 
 def steps_from(options: Mapping[str, t.Any]) -> tuple[Step, ...]:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import typing as t
 
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.analysis.verdict import Judgement, combine
@@ -14,7 +15,12 @@ from ansible_collections.meshops.canary.plugins.module_utils.errors import Inval
 from ansible_collections.meshops.canary.plugins.module_utils.rollout import record
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.adapt import move
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.capacity import Load, pods_needed
-from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Rollout, by_pods, steps_from
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import (
+    Rollout,
+    by_pods,
+    share_ahead,
+    steps_from,
+)
 
 SHAPES = [
     ({"steps": [1, 10, 100]}, [1, 10, 100]),
@@ -167,3 +173,20 @@ def test_the_chain_shows_what_was_altered() -> None:
 
 def test_the_plan_hash_follows_the_plan() -> None:
     assert record.plan_hash({"a": 1, "b": 2}) == record.plan_hash({"b": 2, "a": 1}) != record.plan_hash({"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("steps", "at", "ahead"),
+    [
+        ([10, 25, 50, 100], 0, 25),
+        ([10, 25, 50, 100], 3, None),
+        ([10, {"weight": 25, "pause": 0}, {"weight": 50, "pause": 10}, 100], 0, 100),
+        ([10, {"weight": 25, "pause": 20}, {"weight": 50, "pause": 20}, 100], 0, 50),
+        ([10, {"weight": 25, "pause": 0, "gate": "manual"}, 50, 100], 0, 25),
+        ([{"weight": 10, "gate": "manual"}, {"weight": 25, "pause": 0}, 100], 0, 100),
+    ],
+)
+def test_pods_are_started_ahead_of_what_comes_sooner_than_they_do(
+    steps: list[t.Any], at: int, ahead: float | None
+) -> None:
+    assert share_ahead(steps_from({"steps": steps, "pause": 60, "deadline": 600}), at) == ahead
