@@ -73,20 +73,21 @@ def pod(name: str, version: str) -> dict[str, t.Any]:
 
 
 class Pods:
-    """A cluster that lists the pods the test wrote; an exception is raised."""
+    """A cluster that lists the pods the test wrote. broken: raised instead."""
 
     def __init__(self, *pods: dict[str, t.Any]) -> None:
-        self.pods: tuple[dict[str, t.Any], ...] | ApiError = pods
+        self.pods: tuple[dict[str, t.Any], ...] = pods
+        self.broken: ApiError | None = None
 
     def list(self, _resource: t.Any, namespace: str) -> tuple[dict[str, t.Any], ...]:
         assert namespace == "shop"
-        if isinstance(self.pods, ApiError):
-            raise self.pods
+        if self.broken:
+            raise self.broken
         return self.pods
 
 
 def source(cluster: Pods | None = None) -> observe.ProxySource:
     cluster = cluster or Pods()
-    snapshot = Snapshot(pods=tuple(cluster.pods) if not isinstance(cluster.pods, ApiError) else (), services=())
+    snapshot = Snapshot(pods=cluster.pods, services=())
     params = {"istio_namespace": "istio-system", "proxy_sample": 50}
     return observe.ProxySource(t.cast("t.Any", cluster), snapshot, SERVICE, NAMES, SUBSETS, params)

@@ -97,11 +97,11 @@ def test_an_hour_at_a_manual_gate_raises_few_false_alarms(rate: float) -> None:
     """
     runs, looks = 100, 3620
     canary, stable = failed(4, rate, runs * looks, 11), failed(16, rate, runs * looks, 12)
-    mine, theirs = took(20, 20.0, runs * looks // 5, 13), took(80, 20.0, runs * looks // 5, 14)
+    pairs = zip(took(20, 20.0, runs * looks // 5, 13), took(80, 20.0, runs * looks // 5, 14), strict=True)
 
     def came() -> Iterator[Increment]:
         for number, (one, other) in enumerate(zip(canary, stable, strict=True)):
-            times = {} if number % 5 else {"v2": next(mine), "v1": next(theirs)}
+            times = {} if number % 5 else dict(zip(("v2", "v1"), next(pairs, ()), strict=True))
             yield Increment({"v2": one, "v1": other}, times)
 
     wrong, increments = 0, came()
@@ -136,13 +136,13 @@ def test_a_canary_that_becomes_slow_after_an_hour_is_found_within_minutes() -> N
         slow = took(50, 120.0, 40, 40 + seed)
 
         def looks(mine: Iterator[Counter[float]], beside: Iterator[Counter[float]] = theirs) -> Iterator[Increment]:
-            for times in mine:
+            for times, others in zip(mine, beside, strict=False):
                 yield from (
                     Increment(),
                     Increment(),
                     Increment(),
                     Increment(),
-                    Increment({}, {"v2": times, "v1": next(beside)}),
+                    Increment({}, {"v2": times, "v1": others}),
                 )
 
         assert alarmed(observation, looks(good), 3600) is None
