@@ -77,12 +77,12 @@ class Pods:
 
     def __init__(self, *pods: dict[str, t.Any]) -> None:
         self.pods: tuple[dict[str, t.Any], ...] = pods
-        self.broken: ApiError | None = None
+        self.broken: list[ApiError] = []
 
     def list(self, _resource: t.Any, namespace: str) -> tuple[dict[str, t.Any], ...]:
         assert namespace == "shop"
         if self.broken:
-            raise self.broken
+            raise self.broken[0]
         return self.pods
 
 

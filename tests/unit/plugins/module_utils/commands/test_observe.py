@@ -91,7 +91,7 @@ def test_a_pod_that_comes_later_is_read_too(mesh: Mesh) -> None:
         one.look(None)
     mesh.count("c", "", 8, 500, side="inbound")
     assert one.look(None).tallies == {"v2": Tally(8, 8)}
-    shop.broken = ApiError("Forbidden.", 403)
+    shop.broken = [ApiError("Forbidden.", 403)]
     for number in range(observe.ALL_EVERY):
         mesh.count("c", "", 9 + number, 500, side="inbound")
         assert one.look(None).tallies == {"v2": Tally(1, 1)}
