@@ -119,7 +119,7 @@ def test_a_rollback_says_how_the_version_is_called(verbs: Verbs) -> None:
 def test_a_rollback_goes_back_without_the_pods_that_do_not_come(verbs: Verbs) -> None:
     played = verbs("rollback", stable="v1", capacity_timeout=3, force="CAPACITY_NOT_YET,CAPACITY_BELOW_SHARE")
     warned = played.task("Go back all the same")["msg"]
-    assert "is to have 5 ready pods, and has 0 after 3 s" in warned
+    assert "is to have 5 ready pods, and has 0 after 3 of 3 s" in warned
     assert "describe deployment reviews-v1" in warned
     assert verbs.desired("v1") == 5, "its pods were asked for"
     assert verbs.weights == {"v1": 100}
@@ -127,7 +127,7 @@ def test_a_rollback_goes_back_without_the_pods_that_do_not_come(verbs: Verbs) ->
 
 def test_a_promotion_moves_nothing_without_the_pods(verbs: Verbs) -> None:
     refused = verbs("promote", fails=True, version="v2", capacity_timeout=3).last["msg"]
-    assert "is to have 5 ready pods, and has 0 after 3 s" in refused
+    assert "is to have 5 ready pods, and has 0 after 3 of 3 s" in refused
     assert "-e capacity_timeout=SECONDS" in refused
     assert verbs.weights == {"v1": 50, "v2": 50}
 
