@@ -47,12 +47,12 @@ def fail_writes(monkeypatch: pytest.MonkeyPatch, *numbers: int, error: Exception
     original = cluster.patch
     count = 0
 
-    def patch(self: t.Any, *given: t.Any, dry_run: bool = False) -> t.Any:
+    def patch(self: t.Any, *given: t.Any, dry_run: bool = False, **more: t.Any) -> t.Any:
         nonlocal count
         count += not dry_run
         if not dry_run and count in numbers:
             raise error or errors.ApiError("Changing it failed: the server went away.", 503)
-        return original(self, *given, dry_run=dry_run)
+        return original(self, *given, dry_run=dry_run, **more)
 
     monkeypatch.setattr(cluster, "patch", patch)
 
