@@ -10,40 +10,20 @@ import re
 import typing as t
 
 import pytest
+from support.unplaced import APPS, autoscaler, versioned
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
-    from support.kube import Kube, Object
+    from support.kube import Kube
 
-APPS, AUTOSCALING = "apps/v1", "autoscaling/v2"
+AUTOSCALING = "autoscaling/v2"
 QUICK = {"wait": False}
-
-
-def made(name: str, replicas: int) -> Object:
-    labels = {"app": "reviews", "version": name}
-    container = {"name": "app", "image": "none", "resources": {"requests": {"cpu": "1m"}}}
-    template = {"metadata": {"labels": labels}, "spec": {"schedulerName": "nobody", "containers": [container]}}
-    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
-    return {"apiVersion": APPS, "kind": "Deployment", "metadata": {"name": f"reviews-{name}"}, "spec": spec}
-
-
-def autoscaler(name: str, minimum: int, maximum: int) -> Object:
-    target = {"apiVersion": APPS, "kind": "Deployment", "name": f"reviews-{name}"}
-    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
-    spec = {"scaleTargetRef": target, "minReplicas": minimum, "maxReplicas": maximum}
-    spec["metrics"] = [{"type": "Resource", "resource": cpu}]
-    return {
-        "apiVersion": AUTOSCALING,
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": f"reviews-{name}"},
-        "spec": spec,
-    }
 
 
 @pytest.fixture
 def shop(direct: Direct, kube: Kube, routed: str) -> str:
     """All requests on v1, which has four pods; v2 has one."""
-    kube.apply(made("v1", 4), made("v2", 1), namespace=routed)
+    kube.apply(versioned("v1", 4), versioned("v2", 1), namespace=routed)
     direct("weight", weights={"v1": 100}, preflight=False, wait=False)
     return routed
 
@@ -78,7 +58,7 @@ def test_a_share_gets_the_pods_it_takes_and_the_next_one_a_start(direct: Direct,
 def test_where_an_autoscaler_owns_the_pods_its_floor_is_raised_and_given_back(
     direct: Direct, kube: Kube, shop: str
 ) -> None:
-    kube.apply(autoscaler("v1", 2, 8), autoscaler("v2", 1, 3), namespace=shop)
+    kube.apply(autoscaler("reviews-v1", 2, 8), autoscaler("reviews-v2", 1, 3), namespace=shop)
     done = direct("capacity", version="v2", stable="v1", share=100, keep_stable=True, **QUICK)
     assert (floor(kube, shop, "v1"), floor(kube, shop, "v2")) == (4, 3)
     assert done["pods"] == 3, "its autoscaler's maximum"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from support.unplaced import versioned
 
 from .conftest import Writes
 
@@ -26,7 +27,7 @@ class Verbs:
     def __init__(self, scene: Scene, direct: Direct, play: Player) -> None:
         self.namespace, self._kube = scene.namespace, scene.kube
         self._direct, self._play = direct, play
-        scene.apply(deployment("v1", 1), deployment("v2", 5))
+        scene.apply(versioned("v1", 1), versioned("v2", 5))
         self.weigh({"v1": 50, "v2": 50})
 
     def __call__(self, verb: str, *options: str, fails: bool = False, **variables: t.Any) -> Played:
@@ -49,22 +50,6 @@ class Verbs:
         found = self._kube.get("apps/v1", "Deployment", f"reviews-{version}", self.namespace)
         assert found
         return int(found["spec"]["replicas"])
-
-
-def deployment(version: str, pods: int) -> dict[str, t.Any]:
-    labels = {"app": "reviews", "version": version}
-    container = {"name": "reviews", "image": "none", "resources": {"requests": {"cpu": "1m"}}}
-    pod = {"schedulerName": "nobody", "containers": [container]}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": f"reviews-{version}"},
-        "spec": {
-            "replicas": pods,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
-        },
-    }
 
 
 @pytest.fixture
@@ -135,7 +120,7 @@ def test_a_promotion_moves_nothing_without_the_pods(verbs: Verbs) -> None:
 @pytest.mark.parametrize(("verb", "name"), [("promote", "version"), ("rollback", "stable")])
 def test_check_mode_foresees_the_pods(verbs: Verbs, scene: Scene, verb: str, name: str) -> None:
     """v3 has no pods yet: what check mode cannot start must not refuse what would go well."""
-    scene.apply(deployment("v3", 0))
+    scene.apply(versioned("v3", 0))
     writes = Writes(scene.kube, verbs.namespace)
     shown = verbs(verb, "--check", "--diff", **{name: "v3"}).last["msg"]
     assert "v3 0% -> 100%" in " ".join(shown)

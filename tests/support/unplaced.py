@@ -32,9 +32,26 @@ def deployment(name: str = "reviews", *, pods: int = 3, **labels: str) -> Object
     return {"apiVersion": APPS, "kind": "Deployment", "metadata": metadata, "spec": {**spec, "template": template}}
 
 
-def autoscaler(name: str) -> Object:
+def versioned(version: str, pods: int) -> Object:
+    """Return the Deployment of a version of reviews as a mesh has it, whose pods nobody places."""
+    labels = {"app": "reviews", "version": version}
+    container = {"name": "reviews", "image": "none", "resources": {"requests": {"cpu": "1m"}}}
+    pod = {"schedulerName": "nobody", "containers": [container]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": f"reviews-{version}"},
+        "spec": {
+            "replicas": pods,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+def autoscaler(name: str, minimum: int = 3, maximum: int = 10) -> Object:
     target = {"apiVersion": APPS, "kind": "Deployment", "name": name}
-    spec = {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 10}
+    spec = {"scaleTargetRef": target, "minReplicas": minimum, "maxReplicas": maximum}
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
 
 
