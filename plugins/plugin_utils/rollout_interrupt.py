@@ -77,7 +77,8 @@ class Asker:
         if answer == "l":
             ansibles(number, frame)
             return
-        _back.value = 1 if answer == "b" else _back.value
+        if answer == "b":
+            _back.value = 1
         _say((BACK if answer == "b" else ON).format(**self._about))
         self._ansibles = signal.signal(signal.SIGINT, self._ask)
 

@@ -12,7 +12,7 @@ import typing as t
 from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput, NotReady, Refused
 from ..rollout import capacity, floors
-from ..routes import overview, plan
+from ..routes import overview, plan, workloads
 from ..routes.change import Plan
 from ..routes.weights import one_percent
 from .apply import apply
@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..routes.change import Change
-    from ..routes.snapshot import Object, Snapshot
+    from ..routes.snapshot import Snapshot
 
     Log = Callable[[str], None]
     Version = Mapping[str, t.Any]
@@ -56,7 +56,7 @@ SPEC: t.Final = ArgSpec(
 )
 READS: t.Final = ("services", "deployments", "hpas", "virtual_services", "destination_rules")
 _PODS_ONLY: t.Final = {"wait": False, "return_object": False, "preflight": True, "force": []}
-_TOLD: t.Final = ("changed", "service", "namespace", "patch", "diff", "api_requests", "warnings")
+_TOLD: t.Final = ("changed", "service", "namespace", "patch", "diff", "warnings")
 
 TELLS_AT_ONCE: t.Final = True
 """Pods take a while: who waits sees how far they are."""
@@ -105,7 +105,8 @@ class _Task:
             try:
                 self._wait()
             except CanaryError as error:
-                error.details.update({key: result[key] for key in ("changed", "service", "namespace", "patch")})
+                told = {key: result[key] for key in ("changed", "service", "namespace", "patch")}
+                error.details.update(told, api_requests=self._cluster.requests)
                 raise
         return {**result, "msg": self._sentence(), "api_requests": self._cluster.requests, **self._numbers()}
 
@@ -149,7 +150,7 @@ class _Task:
         pods = self._pods(versions, asked["share"]) if asked["pods"] is None else asked["pods"]
         soon = pods if asked["next_share"] is None else max(pods, self._pods(versions, asked["next_share"]))
         self._goal = floors.goal(snapshot, deployment, pods)
-        self._ready = _ready(deployment)
+        self._ready = workloads.ready(deployment)
         return [*changes, *floors.raised(snapshot, deployment, soon)]
 
     def _one(self, versions: list[dict[str, t.Any]], option: str) -> Version:
@@ -206,7 +207,3 @@ class _Task:
             return f"{self._service.name}: {wrote}"
         told = f"{self._ready} of {self._goal.pods} pods ready"
         return f"{self._service.name} {self._params['version']}: {told} ({wrote})"
-
-
-def _ready(deployment: Object) -> int:
-    return int((deployment.get("status") or {}).get("readyReplicas") or 0)

@@ -15,6 +15,7 @@ from ..replicas import revisions
 from ..replicas.labels import selects
 from ..replicas.rollout import patience, progress, rollout_state, rollout_troubles
 from ..replicas.tracks import owner_of
+from ..routes import workloads
 from ..routes.pods import is_ready, labels_of
 
 if t.TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Rollouts:
 
         def enough(found: Object) -> tuple[str, str]:
             nonlocal ready
-            ready = int((found.get("status") or {}).get("readyReplicas") or 0)
+            ready = workloads.ready(found)
             return "done" if ready >= pods else "waiting", f"{name}: {ready} of {pods} pods ready"
 
         self._wait(name, seconds, enough)

@@ -17,6 +17,7 @@ import typing as t
 
 from ..errors import InvalidInput, Refused
 from ..routes.change import Change, Plan, creation, deletion, edit
+from ..routes.patch import VERSION
 from ..routes.snapshot import label
 from ..routes.state import ANNOTATION
 from ..routes.workloads import desired, hpa_of
@@ -193,9 +194,8 @@ def _edit(before: Object, after: Object) -> Change | None:
     change = edit(before, after)
     if change is None:
         return None
-    version = "/metadata/resourceVersion"
     guard = {"op": "test", "path": "/metadata/generation", "value": before["metadata"].get("generation")}
-    return dataclasses.replace(change, patch=tuple(guard if one["path"] == version else one for one in change.patch))
+    return dataclasses.replace(change, patch=tuple(guard if one["path"] == VERSION else one for one in change.patch))
 
 
 def _now(canary: Object | None) -> int:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from ..errors import InvalidInput
 from ..routes import plan
 from ..routes.change import edit
+from ..routes.patch import unversioned
 from . import cohort, record, steering
 
 if t.TYPE_CHECKING:
@@ -60,7 +61,7 @@ def ways_back(
                 )
             entry = found.setdefault((change.kind, change.namespace, change.name), _entry(change))
             entry["safe"] += [test for test in _safe(change) if test not in entry["safe"]]
-            patch = [one for one in change.patch if one["path"] != "/metadata/resourceVersion"]
+            patch = unversioned(change.patch)
             if patch not in entry["patches"]:
                 entry["patches"].append(patch)
     return list(found.values())

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from ..errors import Refused
 from ..routes.change import edit
+from ..routes.patch import unversioned
 from ..routes.snapshot import identity, label
 from ..routes.workloads import desired, hpa_of, scaling
 
@@ -69,20 +70,19 @@ def raised(snapshot: Snapshot, deployment: Object, pods: int) -> list[Change]:
     hpa = hpa_of(snapshot, deployment)
     if hpa is None:
         return _scaled(deployment, pods) if desired(deployment) < pods else []
-    changes = _floored(hpa, min(pods, scaling(hpa).maximum))
-    return [*changes, *(_scaled(deployment, 1) if pods and not desired(deployment) else [])]
+    return [*_floored(hpa, pods), *(_scaled(deployment, 1) if pods and not desired(deployment) else [])]
 
 
 def kept(snapshot: Snapshot, deployment: Object) -> list[Change]:
     """Return what keeps an autoscaler from taking pods that the Deployment has now; nothing without one."""
     hpa = hpa_of(snapshot, deployment)
-    return [] if hpa is None else _floored(hpa, min(desired(deployment), scaling(hpa).maximum))
+    return [] if hpa is None else _floored(hpa, desired(deployment))
 
 
 def goal(snapshot: Snapshot, deployment: Object, pods: int) -> Goal:
     """Return what to wait for when so many pods are asked for: no more than the autoscaler's maximum."""
     hpa = hpa_of(snapshot, deployment)
-    return Goal(identity(deployment)[1], pods if hpa is None else min(pods, scaling(hpa).maximum))
+    return Goal(identity(deployment)[1], pods if hpa is None else _possible(hpa, pods))
 
 
 def reduced(snapshot: Snapshot, deployment: Object, pods: int) -> list[Change]:
@@ -100,7 +100,7 @@ def reduced(snapshot: Snapshot, deployment: Object, pods: int) -> list[Change]:
         )
     after = copy.deepcopy(hpa)
     (after["metadata"].get("annotations") or {}).pop(FLOOR, None)
-    after["spec"]["minReplicas"] = min(pods, scaling(hpa).maximum)
+    after["spec"]["minReplicas"] = _possible(hpa, pods)
     return _edited(hpa, after)
 
 
@@ -130,8 +130,12 @@ def told(change: Change) -> tuple[str, str]:
     return f"{change.object}: {key} {before}", f"{change.object}: {key} {after}"
 
 
-def _floored(hpa: Object, floor: int) -> list[Change]:
-    now = scaling(hpa).minimum
+def _possible(hpa: Object, pods: int) -> int:
+    return min(pods, scaling(hpa).maximum)
+
+
+def _floored(hpa: Object, pods: int) -> list[Change]:
+    now, floor = scaling(hpa).minimum, _possible(hpa, pods)
     if now >= floor:
         return []
     after = copy.deepcopy(hpa)
@@ -157,7 +161,7 @@ def _edited(before: Object, after: Object, subresource: str = "") -> list[Change
     if change is None:
         return []
     was, shall_be = told(change)
-    patch = [one for one in change.patch if one["path"] != "/metadata/resourceVersion"]
+    patch = unversioned(change.patch)
     if not subresource:
         annotations = before["metadata"].get("annotations")  # none: the test is that there are still none
         patch.insert(0, {"op": "test", "path": "/metadata/annotations", "value": annotations})

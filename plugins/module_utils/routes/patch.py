@@ -12,10 +12,11 @@ import re
 import typing as t
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Operation = dict[str, t.Any]
 
+VERSION: t.Final = "/metadata/resourceVersion"
 _ROUTE: t.Final = re.compile(r"^(/spec/(?:http|tcp|tls)/\d+)/(route|mirror|mirrors|mirrorPercentage)(?:/|$)")
 
 
@@ -36,10 +37,15 @@ def guarded_patch(before: t.Any, after: t.Any) -> list[Operation]:
     tests: dict[str, t.Any] = {}
     version = (before.get("metadata") or {}).get("resourceVersion")
     if version is not None:
-        tests["/metadata/resourceVersion"] = version
+        tests[VERSION] = version
     for operation in operations:
         tests.update(_expectations(before, operation))
     return [{"op": "test", "path": path, "value": value} for path, value in tests.items()] + operations
+
+
+def unversioned(patch: Iterable[Operation]) -> list[Operation]:
+    """Return the patch without the test of the resourceVersion: what it replaces is still tested."""
+    return [one for one in patch if one["path"] != VERSION]
 
 
 def _expectations(before: t.Any, operation: Operation) -> Iterator[tuple[str, t.Any]]:

@@ -38,6 +38,11 @@ def desired(deployment: Object) -> int:
     return 1 if replicas is None else int(replicas)
 
 
+def ready(deployment: Object) -> int:
+    """Return how many of its pods are ready."""
+    return int((deployment.get("status") or {}).get("readyReplicas") or 0)
+
+
 def hpa_of(snapshot: Snapshot, deployment: Object) -> Object | None:
     """Return the HPA that scales the Deployment; None if there is none, or if HPAs were not read."""
     namespace, name = identity(deployment)
