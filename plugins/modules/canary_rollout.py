@@ -61,6 +61,16 @@ options:
       - V(last_step) and V(step_back) follow by themselves.
     type: str
     choices: [ready, shifted, pass, fail, inconclusive, approved, rejected, last_step, step_back, drained, deadline, drift, abort, error, done]
+  then:
+    description:
+      - Events that need nothing to be done for them after O(event), or after O(state=opened), and are recorded by the same write.
+      - They are met one after the other, up to the first one for which the plan asks for more. V(pass) is for a step that is neither judged nor
+        paused, V(ready) for one that names no pods, V(drained) and V(done) for a promotion.
+      - Leave out those before which you have something of your own to do, such as checks or an autoscaler's floor.
+    type: list
+    elements: str
+    default: []
+    choices: [pass, ready, drained, done]
   verdict:
     description: What M(meshops.canary.canary_analysis) returned, to be kept in the trail.
     type: dict

@@ -12,14 +12,15 @@ from dataclasses import replace
 
 from ..cluster import Cluster
 from ..errors import CanaryError, Conflict, InvalidInput
-from ..rollout import cohort, machine, steering
-from ..routes.weights import EQUAL
+from ..rollout import machine, steering
+from ..rollout.plan_text import in_lines
 from . import run_heart, run_result, stopping
 from .argspec import BY_PODS, CONNECTION, ArgSpec
 from .dead_man import OPTIONS, DeadMan
 from .lease import Lease
 from .reading import service_of
-from .run_open import Opening, state_now
+from .run_events import Happenings
+from .run_open import Opening
 from .run_store import RunStore, Superseded, missing
 
 if t.TYPE_CHECKING:
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
     from .run_store import Stored
 
     Log = Callable[[str], None]
+    Entry = dict[str, t.Any]
 
 STATES: t.Final = ("opened", "recorded", "kept", "aborted", "closed", "present")
 SPEC: t.Final = ArgSpec(
@@ -64,6 +66,7 @@ SPEC: t.Final = ArgSpec(
         "run": {"type": "str"},
         "event": {"type": "str", "choices": list(machine.EVENTS)},
         "verdict": {"type": "dict"},
+        "then": {"type": "list", "elements": "str", "default": [], "choices": list(steering.BY_ITSELF)},
         "note": {"type": "str", "default": ""},
     },
     required_if=[
@@ -95,7 +98,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
 
 
 class _Task:
-    """One task. warnings: what the user should know beside the result."""
+    """One task."""
 
     def __init__(
         self,
@@ -111,13 +114,18 @@ class _Task:
         self._check_mode, self._log = check_mode, log
         self._store = RunStore(cluster, service)
         self._dead_man = DeadMan(cluster, service, params, lease.name, self._store.name)
-        self.warnings: list[str] = self._dead_man.warnings
+        self._happens = Happenings(cluster, service, lease, params)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what the user should know beside the result."""
+        return [*self._dead_man.warnings, *self._happens.warnings]
 
     def opened(self) -> dict[str, t.Any]:
         """Begin a rollout, or go on with the one that was left."""
         opening = Opening(self._cluster, self._service, self._params)
         if self._check_mode:
-            stored, resumed, drift = opening.decide(self._store.read(), self._now())
+            stored, resumed, drift = opening.decide(self._store.read(), self._happens.now())
             return {**self._told(stored, drift=drift, resumed=resumed), "changed": True, "diff": opening.diff()}
         by_force = opening.may_dislodge(self._store.read())
         self._lease.outlast(steering.longest_wait(opening.rollout))
@@ -128,20 +136,21 @@ class _Task:
         if by_force and not opening.may_dislodge(before):
             raise Conflict("The rollout to be superseded has gone on in this moment. Run again.")
         last = copy.copy(before)
-        stored, resumed, drift = opening.decide(before, self._now())
-        event = "resumed" if resumed else "opened"
+        stored, resumed, drift = opening.decide(before, self._happens.now())
+        event, note = "resumed" if resumed else "opened", self._params["note"]
         if stored.run.over:
             return {**self._told(stored, drift=drift, resumed=resumed), "changed": False}
         if drift:
-            event, self._params = "drift", {**self._params, "note": f"{self._params['on_drift']}: {drift}"}
+            event, note = "drift", f"{self._params['on_drift']}: {drift}"
         if before is not None and not before.run.over and not resumed:
             self._supersede(before, stored)
         entry = {"event": event, "from": "", "to": stored.run.phase, "step": stored.run.at, "reason": stored.run.reason}
-        self._trail(stored, [{**entry, "plan": stored.run.plan_hash}])
+        self._happens.add(stored, [{**entry, "plan": stored.run.plan_hash}], note)
+        more, _drift = self._happens.by_itself(stored)
         self._dead_man.order(stored)
         self._store.write(stored)
         self._dead_man.make(stored, last)
-        self._announce(stored, event, self._params["note"] or steering.in_lines(stored.rollout)[0])
+        self._happens.announce(stored, [{**entry, "reason": note or in_lines(stored.rollout)[0]}, *more])
         return {**self._told(stored, drift=drift, resumed=resumed), "changed": True, "diff": opening.diff()}
 
     def recorded(self) -> dict[str, t.Any]:
@@ -170,50 +179,15 @@ class _Task:
         return self._after(stored, "abort")
 
     def _after(self, stored: Stored, event: machine.Event) -> dict[str, t.Any]:
-        """Record `event`, unless somebody's edit stands in the way of what would be written next."""
-        rollout, before, now, drift = stored.rollout, stored.run, self._now(), ""
-        try:
-            verdict, note = self._params["verdict"], self._params["note"]
-            stored.run, trail = steering.advance(rollout, before, event, now, verdict=verdict, note=note)
-        except machine.Impossible as error:
-            possible = ", ".join(sorted(machine.possible(before.phase))) or "none, it is over"
-            raise InvalidInput(f"event: {error}; possible now: {possible}.") from error
-        if event == "done" and not rollout.by_pods:
-            self._prove_the_end(stored, before)
-        if steering.about_to_write(stored.run):
-            found, beside = self._standing(stored)
-            drift = steering.drift(rollout, before, found, beside)
-            if drift:
-                policy, went = self._params["on_drift"], (stored.run, trail)
-                stored.run, trail = steering.drifted(rollout, before, event, went, found, now, policy, drift, beside)
+        """Record `event` and what follows by itself; see run_events.py."""
+        trail, drift = self._happens.meet(stored, event, self._params["verdict"], self._params["note"])
+        more, drift = ([], drift) if drift else self._happens.by_itself(stored)
         if self._check_mode:
             return {**self._told(stored, drift=drift), "changed": True}
-        self._trail(stored, trail)
         self._dead_man.tell(stored)
         self._store.write(stored)
-        for entry in trail:
-            if entry["from"] != entry["to"]:
-                self._announce(stored, entry["event"], entry["reason"])
+        self._happens.announce(stored, [*trail, *more])
         return {**self._told(stored, drift=drift), "changed": True}
-
-    def _prove_the_end(self, stored: Stored, before: Run) -> None:
-        """Raise Conflict if the canary has not what is its own in the end: a run that lost its lock may write last."""
-        canary = stored.rollout.canary
-        weights, beside = self._standing(stored)
-        found = weights.get(canary, 0.0)
-        wanted = steering.weights_wanted(stored.rollout, stored.run).get(canary, 0.0)
-        if abs(found - wanted) > EQUAL:
-            raise Conflict(
-                f"{canary} has {found:g}% of the requests and not {wanted:g}%: somebody wrote the routes of "
-                f"{self._service.name} in between. Write run.weights_wanted again, by canary_weight, and record this "
-                "again; the role does both when it is run again."
-            )
-        if beside and steering.ending_cohorts(stored.rollout, before):
-            raise Conflict(
-                f"The cohort {cohort.NAME} of {self._service.name} is still routed: {beside}. Somebody wrote it in "
-                f"between. End it by canary_weight with end_cohorts: [{cohort.NAME}], and record this again; the role "
-                "does both when it is run again."
-            )
 
     def closed(self) -> dict[str, t.Any]:
         """Give the lock back and return everything for a report."""
@@ -236,13 +210,8 @@ class _Task:
         stored = stored and self._asked_for(stored)
         if stored is None:
             return run_result.nothing(self._service)
-        drift = steering.drift(stored.rollout, stored.run, *self._standing(stored))
+        drift = steering.drift(stored.rollout, stored.run, *self._happens.standing(stored))
         return {**self._told(stored, drift=drift), "report": run_result.report(stored)}
-
-    def _standing(self, stored: Stored) -> tuple[dict[str, float], str]:
-        """Return the weights, and the rollout's cohort in words."""
-        now = state_now(self._cluster, self._service, stored.rollout, self._params["route_api"])
-        return now.weights, now.cohort
 
     def _needed(self) -> Stored:
         stored = self._store.read()
@@ -264,30 +233,12 @@ class _Task:
         reason = f"superseded by {by.run.id}"
         entry = {"event": "superseded", "from": last.run.phase, "to": "stopped", "step": last.run.at, "reason": reason}
         last.run = replace(last.run, phase="stopped", reason=reason)
-        self._trail(last, [entry])
+        self._happens.add(last, [entry])
         by.superseded = last
-
-    def _now(self) -> float:
-        return self._lease.now().timestamp()
-
-    def _trail(self, stored: Stored, entries: list[dict[str, t.Any]]) -> None:
-        moment = self._lease.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        for entry in entries:
-            note = {"note": self._params["note"]} if self._params["note"] else {}
-            stored.add({"at": moment, "by": self._lease.identity, **note, "reason": "", **entry})
 
     def _told(self, stored: Stored, *, drift: str = "", resumed: bool = False) -> dict[str, t.Any]:
         mine = (self._lease.identity, self._lease.until) if self._lease.until else self._lease.holder()
-        return run_result.told(stored, mine, self._now(), drift=drift, resumed=resumed)
-
-    def _announce(self, stored: Stored, event: str, reason: str) -> None:
-        """Write a Kubernetes Event on the Service; without the right to, a warning says so once."""
-        try:
-            run_result.announce(self._cluster, self._service, stored, event, reason, self._lease.now())
-        except CanaryError as error:
-            sentence = f"No Event was written on Service {self._service.name}: {error.msg}"
-            if sentence not in self.warnings:
-                self.warnings.append(sentence)
+        return run_result.told(stored, mine, self._happens.now(), drift=drift, resumed=resumed)
 
 
 def _unfinished(stored: Stored | None) -> bool:

@@ -15,6 +15,7 @@ from ..replicas.standing import standing
 from ..rollout import cohort, record, steering
 from ..rollout import plan as plans
 from ..rollout.plan import Rollout
+from ..rollout.plan_text import in_lines
 from ..routes import plan as routes
 from ..routes.weights import EQUAL, alike
 from .reading import Reader
@@ -90,7 +91,7 @@ class Opening:
         """Return the plan as Ansible shows differences."""
         before = ", ".join(f"{version} {percent:g}%" for version, percent in self._found.items())
         before += f"\ncohort {cohort.NAME}: {self._now.cohort}" if self._now.cohort else ""
-        return {"before": f"{before}\n", "after": "\n".join(steering.in_lines(self.rollout)) + "\n"}
+        return {"before": f"{before}\n", "after": "\n".join(in_lines(self.rollout)) + "\n"}
 
     def decide(self, stored: Stored | None, now: float) -> tuple[Stored, bool, str]:
         """Return the record to go on with, whether it was begun before, and the drift that was found.
@@ -221,7 +222,7 @@ class Opening:
             f"{run.phase.replace('_', ' ')} at {weight:g}%. Finish it with its own plan, abort it (state: recorded, "
             "event: abort), or begin this one in its place with supersede: true.",
             run=run.id,
-            plan_text=steering.in_lines(rollout),
+            plan_text=in_lines(rollout),
         )
 
 

@@ -13,10 +13,12 @@ from ..cluster_resources import EVENT, SERVICE
 from ..rollout import cohort, record, seal, steering
 from ..rollout import plan as plans
 from ..rollout.machine import WAITS, WAITS_BY_PODS
+from ..rollout.plan_text import in_lines
 from .run_store import plan_of
 
 if t.TYPE_CHECKING:
     import datetime
+    from collections.abc import Mapping, Sequence
 
     from ..cluster import Cluster
     from ..routes.hosts import ServiceRef
@@ -59,7 +61,7 @@ def told(
         },
         "step": step.as_dict(),
         "steps": [{**one.as_dict(), "weights": rollout.weights(one.weight)} for one in rollout.steps],
-        "plan_text": steering.in_lines(rollout),
+        "plan_text": in_lines(rollout),
         "events": len(stored.events),
         "drift": drift,
         "resumed": resumed,
@@ -94,7 +96,7 @@ def report(stored: Stored) -> dict[str, t.Any]:
         "reason": stored.run.reason,
         "plan": plan_of(stored.rollout),
         "plan_hash": stored.run.plan_hash,
-        "plan_text": steering.in_lines(stored.rollout),
+        "plan_text": in_lines(stored.rollout),
         "weights": dict(stored.run.written),
         "events": stored.events,
         "harmed": sum(int(entry.get("harmed") or 0) for entry in looked),
@@ -107,33 +109,35 @@ def report(stored: Stored) -> dict[str, t.Any]:
 
 
 def announce(
-    cluster: Cluster, service: ServiceRef, stored: Stored, event: str, reason: str, now: datetime.datetime
+    cluster: Cluster, service: ServiceRef, stored: Stored, entries: Sequence[Mapping[str, t.Any]], now: datetime.datetime
 ) -> None:
-    """Write an Event on the Service, as `kubectl describe service` shows it. Raises ApiError."""
+    """Write an Event on the Service for each entry that changed something, as `kubectl describe service` shows them.
+
+    Raises ApiError at the first that cannot be written.
+    """
+    news = [one for one in entries if one["from"] != one["to"]]
+    if not news:
+        return
     found = cluster.get(SERVICE, service.namespace, service.name)
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    run = stored.run
-    number = f"{len(stored.events):04x}.{run.at:x}.{event.replace('_', '-')}"
-    body = {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{service.name}.{run.id}.{number}", "namespace": service.namespace},
-        "involvedObject": {
+    about = {"apiVersion": "v1", "kind": "Service", "namespace": service.namespace, "name": service.name}
+    for entry in news:
+        event, phase = str(entry["event"]), str(entry["to"]).replace("_", " ")
+        number = f"{len(stored.events):04x}.{entry['step']:x}.{event.replace('_', '-')}"
+        body = {
             "apiVersion": "v1",
-            "kind": "Service",
-            "namespace": service.namespace,
-            "name": service.name,
-            **({"uid": found["metadata"]["uid"]} if found else {}),
-        },
-        "reason": "Canary" + "".join(word.capitalize() for word in event.split("_")),
-        "message": f"{stored.rollout.canary}: {run.phase.replace('_', ' ')}: {reason}"[:LONGEST_MESSAGE],
-        "type": "Warning" if event in _WARNINGS else "Normal",
-        "source": {"component": "meshops.canary"},
-        "firstTimestamp": moment,
-        "lastTimestamp": moment,
-        "count": 1,
-    }
-    cluster.create(EVENT, service.namespace, body)
+            "kind": "Event",
+            "metadata": {"name": f"{service.name}.{stored.run.id}.{number}", "namespace": service.namespace},
+            "involvedObject": {**about, **({"uid": found["metadata"]["uid"]} if found else {})},
+            "reason": "Canary" + "".join(word.capitalize() for word in event.split("_")),
+            "message": f"{stored.rollout.canary}: {phase}: {entry['reason']}"[:LONGEST_MESSAGE],
+            "type": "Warning" if event in _WARNINGS else "Normal",
+            "source": {"component": "meshops.canary"},
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
+            "count": 1,
+        }
+        cluster.create(EVENT, service.namespace, body)
 
 
 def _sentence(stored: Stored, *, resumed: bool) -> str:

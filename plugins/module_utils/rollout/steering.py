@@ -25,9 +25,11 @@ if t.TYPE_CHECKING:
 Went = tuple["Run", list[dict[str, t.Any]]]
 _BACK: t.Final[frozenset[Phase]] = frozenset(("rolling_back", "rolled_back"))
 _ON: t.Final[frozenset[Phase]] = frozenset(("promoting", "promoted"))
-_DEFAULTS: t.Final = {"rollback": "back", "continue": "it goes on"}
 _SLACK: t.Final = 120.0
 """Seconds on top of a wait: for requests, and for tasks between."""
+_NOT_JUDGED: t.Final = "not judged, as planned"
+BY_ITSELF: t.Final = ("pass", "ready", "drained", "done")
+"""Events that may come without anything being done for them; see `comes_by_itself`."""
 _NUMBERS: t.Final = ("numbers", "harmed", "reaction_seconds", "looks", "seconds", "source")
 
 
@@ -154,6 +156,20 @@ def drifted(
     return after, [{**entry, "weight": rollout.steps[run.at].weight}, *trail]
 
 
+def comes_by_itself(rollout: Rollout, run: Run, event: Event) -> bool:
+    """Say whether the plan asks for nothing that must be done before `event`.
+
+    A step without pause and analysis passes, one that names no pods is ready, a promotion ends. What the plan does not
+    know of (autoscalers' floors, tasks of the user's own) is the caller's to know.
+    """
+    step = step_of(rollout, run)
+    if event == "pass":
+        return run.phase == "observing" and not step.analysis and step.pause == 0
+    if event == "ready":
+        return run.phase == "preparing" and step.replicas is None and not rollout.baseline
+    return run.phase == "promoting"
+
+
 def longest_wait(rollout: Rollout) -> float:
     """Return the seconds that may pass between two records: the pods of both versions, proxies, a verdict, a gate."""
     waits = ((2 * step.deadline, step.gate_limit if step.gate != "none" else 0.0) for step in rollout.steps)
@@ -185,8 +201,10 @@ def advance(
         trail.append({**entry, "weight": rollout.steps[before.at].weight})
         return after
 
-    because = note or "; ".join(judged.reasons)
     step = step_of(rollout, run)
+    because = note or "; ".join(judged.reasons)
+    if event == "pass" and not step.analysis:
+        because = because or _NOT_JUDGED
     if event == "fail" and run.phase == "observing":
         move = adapt.move(rollout.steps, run.at, judged, calm=run.calm, back=run.back, adapt=rollout.adapt)
         if move.to is None:
@@ -250,37 +268,6 @@ def _verdict(event: Event, raw: Mapping[str, t.Any] | None, note: str) -> Verdic
         for one in raw.get("metrics") or ()
     )
     return Verdict(outcome, tuple(str(one) for one in raw.get("reasons") or ()), judgements, raw.get("score"))
-
-
-def in_lines(rollout: Rollout) -> list[str]:
-    """Return the plan as lines for people: each step with its weights, waits and gate, and how it ends."""
-    number = len(rollout.steps)
-    way = f" with {rollout.image}, by the ratio of pods," if rollout.by_pods else ""
-    beside = f", judged beside {rollout.baseline}," if rollout.baseline else ""
-    lines = [
-        f"{rollout.service} in {rollout.namespace}: {rollout.canary} takes over from {rollout.stable}{way}{beside} "
-        f"in {number} step{'s' if number > 1 else ''}{', adapting to the evidence' if rollout.adapt else ''}"
-    ]
-    for index, step in enumerate(rollout.steps, 1):
-        shares = ", ".join(f"{version} {percent:g}%" for version, percent in rollout.weights(step.weight).items())
-        look = f"judged for {step.pause:g} s" if step.analysis else f"waiting {step.pause:g} s without judging"
-        gate = {
-            "none": "",
-            "timed": f"; gate opens after {step.gate_seconds:g} s",
-            "manual": f"; needs an approval within {step.gate_seconds:g} s, else {_DEFAULTS[step.gate_default]}",
-        }[step.gate]
-        if step.cohort:
-            shares += f"; cohort of {cohort.words(step.cohort, rollout.canary)}"
-        pods = f"; at least {step.replicas} ready pods" if step.replicas else ""
-        lines.append(f"{index}. {shares}: {look}, back if undecided after {step.deadline:g} s{pods}{gate}")
-    end = f"{rollout.canary} is promoted"
-    if rollout.by_pods:
-        end = f"{rollout.stable} takes the image by a rolling update and {rollout.canary} goes"
-    return [*lines, f"then {end}; whenever it fails, back to {_safe_words(rollout)}"]
-
-
-def _safe_words(rollout: Rollout) -> str:
-    return ", ".join(f"{version} {percent:g}%" for version, percent in safe_weights(rollout).items() if percent)
 
 
 def safe_weights(rollout: Rollout) -> dict[str, float]:

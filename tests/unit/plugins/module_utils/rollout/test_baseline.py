@@ -18,6 +18,7 @@ from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import
     check_baseline,
     steps_from,
 )
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan_text import in_lines
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.record import Run
 
 PLAN = Rollout("reviews", "shop", "v1", "v2", steps_from({"steps": [10, 50]}), baseline="base")
@@ -52,11 +53,11 @@ def test_without_one_stable_is_judged_beside_and_nothing_is_different() -> None:
     plain = replace(PLAN, baseline="")
     assert plain.weights(10.0) == {"v1": 90.0, "v2": 10.0}
     assert (plain.beside, PLAN.beside) == ("v1", "base")
-    assert "judged beside" not in steering.in_lines(plain)[0]
+    assert "judged beside" not in in_lines(plain)[0]
 
 
 def test_the_plan_says_it() -> None:
-    lines = steering.in_lines(PLAN)
+    lines = in_lines(PLAN)
     assert lines[0] == "reviews in shop: v2 takes over from v1, judged beside base, in 3 steps"
     assert lines[1].startswith("1. v1 80%, v2 10%, base 10%: judged")
     assert lines[-1].endswith("back to v1 100%")

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
 from ansible_collections.meshops.canary.plugins.module_utils.rollout import cohort, record, steering
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Rollout, Step, by_pods, steps_from
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan_text import in_lines
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.record import Run
 
 TESTERS = {"headers": {"end-user": "testuser"}}
@@ -224,7 +225,7 @@ def test_what_the_routes_say_is_told_as_the_plan_says_it() -> None:
 
 
 def test_the_plan_says_who_goes_to_the_canary() -> None:
-    lines = steering.in_lines(PLAN)
+    lines = in_lines(PLAN)
     assert lines[1].startswith(f"1. v1 100%, v2 0%; cohort of {WORDS}: judged for 30 s")
     assert lines[2].startswith(f"2. v1 90%, v2 10%; cohort of {WORDS}: judged")
     assert "cohort" not in lines[3]

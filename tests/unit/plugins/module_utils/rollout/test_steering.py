@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.rollout import machine, steering
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.machine import EVENTS, PHASES, Impossible, possible
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Rollout, Step
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan_text import in_lines
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.record import Run
 
 STEPS = tuple(Step(weight) for weight in (1.0, 5.0, 10.0, 25.0, 50.0, 100.0))
@@ -156,7 +157,7 @@ def test_a_version_of_an_earlier_plan_gets_nothing() -> None:
 
 def test_the_plan_in_words() -> None:
     steps = (Step(10.0, gate="manual", replicas=2), Step(50.0, analysis=False), Step(100.0, gate="timed"))
-    lines = steering.in_lines(replace(PLAN, steps=steps, keep={"v3": 5.0}))
+    lines = in_lines(replace(PLAN, steps=steps, keep={"v3": 5.0}))
     assert lines == [
         "reviews in shop: v2 takes over from v1 in 3 steps",
         "1. v3 5%, v1 85%, v2 10%: judged for 30 s, back if undecided after 600 s; at least 2 ready pods; "
@@ -171,7 +172,7 @@ def test_a_plan_by_pods_names_the_image_and_ends_with_a_rolling_update() -> None
     plan = Rollout("shop", "books", "shop", "shop-canary", (Step(25.0), Step(50.0)), image="shop:2")
     assert plan.by_pods
     assert not PLAN.by_pods
-    lines = steering.in_lines(plan)
+    lines = in_lines(plan)
     assert "with shop:2, by the ratio of pods, in 2 steps" in lines[0]
     assert lines[2].startswith("2. shop 50%, shop-canary 50%")
     assert lines[-1].startswith("then shop takes the image by a rolling update and shop-canary goes")
@@ -250,7 +251,7 @@ def test_a_gate_that_nobody_answers_follows_its_default(default: str) -> None:
     plan = replace(PLAN, steps=(asked, Step(100.0)))
     after, trail = steering.advance(plan, run("gated"), "deadline", 7.0, note="nobody answered")
     assert after.phase == {"rollback": "rolling_back", "continue": "preparing"}[default]
-    assert {"rollback": "else back", "continue": "else it goes on"}[default] in steering.in_lines(plan)[1]
+    assert {"rollback": "else back", "continue": "else it goes on"}[default] in in_lines(plan)[1]
     assert trail[-1]["event"] == {"rollback": "deadline", "continue": "approved"}[default]
 
 
