@@ -12,9 +12,8 @@ version_added: 1.0.0
 author:
   - The meshops.canary authors (@meshops)
 description:
-  - Keeps what a progressive rollout must not forget, so that it can be killed anywhere and goes on where it was. The tasks
-    between, shifting weights and judging, are those of M(meshops.canary.canary_weight) and
-    M(meshops.canary.canary_analysis); the role P(meshops.canary.rollout#role) puts them together.
+  - Keeps what a progressive rollout must not forget, so that it can be killed anywhere and goes on where it was. The tasks between are those of
+    M(meshops.canary.canary_weight) and M(meshops.canary.canary_analysis); the role P(meshops.canary.rollout#role) puts them together.
   - The state is the ConfigMap C(canary-rollout-SERVICE), written only as it was read. The lock is the Lease
     C(canary-SERVICE), with the holder's name and an end. A trail of events, each with a hash over the ones before, tells
     who did what and why. Each change of phase is also a Kubernetes Event on the Service.
@@ -57,8 +56,7 @@ options:
       - V(ready) the pods for the next share are, V(shifted) every proxy holds the new routes; V(pass), V(fail) and
         V(inconclusive) are verdicts; V(approved) and V(rejected) answer a gate; V(drained) says that a version gets no
         requests any more; V(done) ends promotion and rollback;
-        V(deadline), V(abort), V(error) and V(drift) are what can go wrong.
-      - V(last_step) and V(step_back) follow by themselves.
+        V(deadline), V(abort), V(error) and V(drift) are what can go wrong; V(last_step) and V(step_back) follow by themselves.
     type: str
     choices: [ready, shifted, pass, fail, inconclusive, approved, rejected, last_step, step_back, drained, deadline, drift, abort, error, done]
   then:

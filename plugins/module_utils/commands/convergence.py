@@ -214,13 +214,17 @@ class _Endpoints:
         """
         hosts = {host for host, _subset in self.places}
         pattern = rf"^outbound\|.*\|({'|'.join(re.escape(host) for host in sorted(hosts))})$"
-        known = envoy.healthy_endpoints(self.door.config_dump(proxy, (CLUSTERS, ENDPOINTS), pattern))
+        healthy = envoy.healthy_endpoints(self.door.config_dump(proxy, (ENDPOINTS,), pattern))
+        unserved = sorted(place for place in self.places if not healthy.get(place))
+        if not unserved:
+            return []
+        known = envoy.known_places(self.door.config_dump(proxy, (CLUSTERS,), pattern))
         seen = {host for host, _subset in known}
         lacking = []
-        for host, subset in sorted(self.places):
+        for host, subset in unserved:
             name = subset or host.split(".")[0]
             if (host, subset) in known:
-                lacking += [f"no healthy endpoint of {name} yet"] if known[host, subset] == 0 else []
+                lacking += [f"no healthy endpoint of {name} yet"] if known[host, subset] else []
             elif host in seen and not proxy.is_gateway:
                 lacking.append(f"no cluster of {name} yet")
         return lacking

@@ -235,22 +235,23 @@ def _tcp_proxies(dump: Dump) -> Iterator[Shares]:
                         yield _shares(typed)
 
 
-def healthy_endpoints(dump: Dump) -> dict[tuple[str, str], int | None]:
-    """Return (host, subset) -> healthy endpoints the proxy knows; None where it finds them by other ways than istiod's.
-
-    dump: /config_dump of dynamic_active_clusters and dynamic_endpoint_configs. A place without cluster is not in it.
-    """
-    found: dict[tuple[str, str], int | None] = {}
-    for config in dump.get("configs") or ():
-        cluster = config.get("cluster") or {}
-        if str(cluster.get("name")).startswith("outbound|"):
-            found.setdefault(_destination(cluster["name"]), 0 if cluster.get("type") == "EDS" else None)
+def healthy_endpoints(dump: Dump) -> dict[tuple[str, str], int]:
+    """Return (host, subset) -> healthy endpoints the proxy knows. dump: /config_dump of dynamic_endpoint_configs."""
+    found: dict[tuple[str, str], int] = {}
     for config in dump.get("configs") or ():
         assigned = config.get("endpoint_config") or {}
         place = _destination(str(assigned.get("cluster_name")))
         endpoints = [one for group in assigned.get("endpoints") or () for one in group.get("lb_endpoints") or ()]
         healthy = sum(one.get("health_status", "UNKNOWN") in _HEALTHY for one in endpoints)
-        known = found.get(place)
-        if known is not None:
-            found[place] = max(known, healthy)
+        found[place] = max(found.get(place, 0), healthy)
     return found
+
+
+def known_places(dump: Dump) -> dict[tuple[str, str], bool]:
+    """Return (host, subset) -> whether istiod tells the proxy its endpoints, else it finds them by other ways (DNS).
+
+    dump: /config_dump of dynamic_active_clusters.
+    """
+    clusters = [config.get("cluster") or {} for config in dump.get("configs") or ()]
+    named = [one for one in clusters if str(one.get("name")).startswith("outbound|")]
+    return {_destination(one["name"]): one.get("type") == "EDS" for one in named}

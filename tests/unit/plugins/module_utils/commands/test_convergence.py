@@ -174,23 +174,25 @@ def reach(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., convergence.Conver
 
     def call(*readings: dict[str, int], gateway: bool = False) -> convergence.Convergence:
         """Look for v2 with one proxy that knows at each reading what is given: subset -> healthy endpoints."""
-        left = list(readings)
+        left = [*readings]
+        now: dict[str, int] = {}
 
         class Reachable(Door):
             def connected(self) -> list[proxies.Proxy]:
                 return [proxy("one", gateway=gateway)]
 
             def config_dump(self, one: proxies.Proxy, kinds: t.Sequence[str], pattern: str = "") -> dict[str, t.Any]:
-                assert tuple(kinds) == (proxies.CLUSTERS, proxies.ENDPOINTS)
                 assert re.fullmatch(pattern, f"outbound|9080|v2|{SERVICE.fqdn}")
-                now = left.pop(0) if len(left) > 1 else left[0]
-                configs: list[dict[str, t.Any]] = []
-                for subset, count in now.items():
-                    name = f"outbound|9080|{subset}|{SERVICE.fqdn}"
-                    configs.append({"cluster": {"name": name, "type": "EDS"}})
-                    assigned = {"cluster_name": name, "endpoints": [{"lb_endpoints": [{}] * count}]}
-                    configs.append({"endpoint_config": assigned})
-                return {"configs": configs}
+                if tuple(kinds) == (proxies.ENDPOINTS,):
+                    now.clear()
+                    now.update(left.pop(0) if len(left) > 1 else left[0])
+                    places = {f"outbound|9080|{subset}|{SERVICE.fqdn}": count for subset, count in now.items()}
+                    known = [(name, [{"lb_endpoints": [{}] * count}]) for name, count in places.items()]
+                    return {"configs": [{"endpoint_config": {"cluster_name": a, "endpoints": b}} for a, b in known]}
+                assert tuple(kinds) == (proxies.CLUSTERS,)
+                assert not now.get("v2"), "whoever has endpoints need not be asked for clusters"
+                names = [f"outbound|9080|{subset}|{SERVICE.fqdn}" for subset in now]
+                return {"configs": [{"cluster": {"name": name, "type": "EDS"}} for name in names]}
 
         monkeypatch.setattr(convergence, "Proxies", lambda *_given: Reachable({}))
         found = concerned.Concerned({proxy("one", gateway=gateway): envoy.Proxy("shop")})

@@ -267,3 +267,23 @@ def test_the_lock_outlasts_every_wait_of_the_plan() -> None:
     assert steering.longest_wait(PLAN) == 1320.0
     assert steering.longest_wait(replace(PLAN, steps=(Step(50.0, gate="manual", gate_seconds=5000.0),))) == 5120.0
     assert steering.longest_wait(replace(PLAN, steps=(Step(50.0, gate="timed", gate_seconds=5000.0),))) == 5720.0
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_only_what_the_plan_asks_nothing_for_comes_by_itself(phase: str) -> None:
+    quick = replace(PLAN, steps=tuple(replace(step, analysis=False, pause=0.0) for step in STEPS))
+    by_itself = {
+        "observing": {"pass"},
+        "preparing": {"ready"},
+        "promoting": {"drained", "done"},
+    }
+    now = run(phase, 1)
+    found = {event for event in steering.BY_ITSELF if steering.comes_by_itself(quick, now, event)}
+    assert found == by_itself.get(phase, set())
+    assert found <= possible(now.phase)
+    assert not steering.comes_by_itself(PLAN, now, "pass"), "it is to be judged"
+    paused = replace(PLAN, steps=tuple(replace(step, analysis=False) for step in STEPS))
+    assert not steering.comes_by_itself(paused, now, "pass"), "it is to last"
+    assert not steering.comes_by_itself(replace(quick, baseline="v3"), now, "ready"), "it needs pods"
+    named = replace(PLAN, steps=tuple(replace(step, replicas=2) for step in STEPS))
+    assert not steering.comes_by_itself(named, now, "ready"), "it names pods"

@@ -237,5 +237,11 @@ def test_healthy_endpoints_by_place() -> None:
         (FQDN, ""): 2,
         (FQDN, "v1"): 1,
         (FQDN, "v2"): 0,
-        ("db.default.svc.cluster.local", ""): None,
+        ("db.default.svc.cluster.local", ""): 0,
+    }
+    assert envoy.known_places({"configs": configs}) == {
+        (FQDN, ""): True,
+        (FQDN, "v1"): True,
+        (FQDN, "v2"): True,
+        ("db.default.svc.cluster.local", ""): False,
     }
