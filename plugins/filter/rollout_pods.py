@@ -11,6 +11,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
 from ansible_collections.meshops.canary.plugins.module_utils.rollout import capacity, cohort
+from ansible_collections.meshops.canary.plugins.module_utils.routes.weights import shares_in_words
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,22 +59,25 @@ def rollout_changes(
     old, new, base = by_name.get(stable, {}), by_name.get(canary, {}), by_name.get(baseline, {})
     rests = _floor(base)
     lines, had = [], _floor(new)
+    others = [baseline] if baseline else []
+
+    def pods_of(version: str, share: float, least: int, beside: list[str]) -> int:
+        return rollout_pods(versions, stable, version, share, least=least, headroom=headroom, others=beside)
+
     if capacity and old.get("hpa"):
         lines.append(f"before step 1 (planned): {_pods(old, _floor(old), int(old.get('desired') or 0))}")
     for number, step in enumerate(steps, 1):
-        shares = ", ".join(f"{version} {percent:g}%" for version, percent in step["weights"].items())
+        shares = shares_in_words(step["weights"])
         needed = int(step.get("replicas") or 0)
         if capacity:
             least = max(1, needed)
-            needed = rollout_pods(versions, stable, canary, step["weight"], least=least, headroom=headroom)
+            needed = pods_of(canary, step["weight"], least, others)
         pods = _pods(new, had, needed)
         had = max(had, needed)
         share = float(step["weights"].get(baseline) or 0) if baseline else 0.0
         if share:
             least = int(step.get("replicas") or 1)
-            count = (
-                rollout_pods(versions, stable, baseline, share, least=least, headroom=headroom) if capacity else least
-            )
+            count = pods_of(baseline, share, least, [canary]) if capacity else least
             pods = "; ".join(part for part in (pods, _pods(base, rests, count)) if part)
             rests = max(rests, count)
         beside, last = _cohort(step.get("cohort") or [], last, canary), step.get("cohort") or []

@@ -223,7 +223,7 @@ numbers:
     stable: {description: "The same of stable.", type: dict}
     share: {description: "The canary's percent of the requests of all versions.", type: float, sample: 10.096}
 harmed:
-  description: Requests the canary failed while it was watched.
+  description: Requests the canary failed while it was watched, and those that then wait too long for an answer (metrics of kind V(hanging)).
   returned: success
   type: int
   sample: 11

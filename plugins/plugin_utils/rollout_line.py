@@ -9,6 +9,8 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping
 
+from ..module_utils.routes.weights import shares_in_words
+
 Told = Mapping[str, t.Any]
 
 BAR: t.Final = 20
@@ -49,7 +51,7 @@ def _rollout(result: Told) -> tuple[str, str]:
     )
     return about, _joined(
         str(run["phase"]).replace("_", " "),
-        _shares(run["weights_wanted"]),
+        shares_in_words(run["weights_wanted"] or {}),
         "" if left is None else f"{left:.0f} s left",
         _short(run.get("reason")),
     )
@@ -74,7 +76,7 @@ def _weight(result: Told) -> tuple[str, str]:
     proof: Told = result.get("convergence") or {}
     held = f"{proof.get('checked')} of {proof.get('proxies')} proxies hold them after {proof.get('seconds') or 0:.1f} s"
     return str(result["service"]), _joined(
-        _shares(result["weights"]),
+        shares_in_words(result["weights"] or {}),
         "" if result.get("changed") else "as it was",
         held if proof.get("method") == "proxies" else "",
     )
@@ -84,10 +86,6 @@ def _failed(side: Told) -> str:
     requests, errors = side.get("requests") or 0, side.get("errors") or 0
     percent = f" ({100.0 * errors / requests:.3g}%)" if requests else ""
     return f"{errors} of {requests} failed{percent}"
-
-
-def _shares(weights: Told | None) -> str:
-    return ", ".join(f"{version or 'all pods'} {float(percent):g}%" for version, percent in (weights or {}).items())
 
 
 def _bar(share: float) -> str:

@@ -81,6 +81,7 @@ def test_a_canary_that_hangs_is_seen_within_seconds(held: Stage, way: str, perce
     assert seen["seconds"] < 40, "an alarm comes before the end"
     assert seen["reasons"][0].startswith("hanging: at least ")
     assert "canary requests have waited more than 2 s" in seen["reasons"][0]
+    assert seen["harmed"] > 0, "who waits is harmed"
 
 
 def test_callers_that_give_up_show_it_where_nobody_waits_long_enough(held: Stage) -> None:

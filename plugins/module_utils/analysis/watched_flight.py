@@ -115,6 +115,11 @@ class Hanging:
             told = f"at least {overdue} of {sent} canary requests have waited more than {self._limit:g} s for an answer"
             self._failed = self._metric.says("fail", f"{told}, of {had}", alpha / max(p_value, 1e-300))
 
+    @property
+    def overdue(self) -> int:
+        """Return the canary's requests that had surely waited too long at the last look; no answer counts them."""
+        return self._overdue
+
     def alarm(self) -> Judgement | None:
         if self._failed is None and self._given_up.rejects(self._half):
             mine, theirs = self._gone

@@ -83,6 +83,10 @@ class Observation:
         """Return the verdict on everything seen so far."""
         return combine([memory.judgement() for memory in self._watched.values()])
 
+    def unanswered(self) -> int:
+        """Return the canary's requests that wait too long now, as far as a metric looks for them."""
+        return max((memory.overdue for memory in self._watched.values() if isinstance(memory, Hanging)), default=0)
+
     def evidence(self) -> dict[str, list[float]]:
         """Return the state of the sequential tests and stable's numbers, for the next watch."""
         return {key: state for memory in self._watched.values() for key, state in memory.evidence().items()}

@@ -14,6 +14,7 @@ from ..prometheus import Prometheus
 from ..routes import overview, plan, preflight
 from ..routes.hosts import ServiceRef
 from ..routes.snapshot import PLURALS, identity
+from ..routes.weights import shares_in_words
 from . import measuring, rights, run_status
 from .argspec import CONNECTION, PROMETHEUS, SERVICE, ArgSpec
 from .convergence import wait_for_proxies
@@ -172,7 +173,7 @@ def _sentence(told: list[dict[str, t.Any]], params: Mapping[str, t.Any]) -> str:
         return f"No service of namespace {params['namespace']} has routes or subsets."
     lines = []
     for one in told:
-        shares = ", ".join(f"{version or 'all pods'} {percent}%" for version, percent in one["weights"].items())
+        shares = shares_in_words(one["weights"])
         wrong = sum(finding["severity"] == "error" for finding in one["findings"])
         lines.append(f"{one['service']}: {shares or 'no routes'}{f', {wrong} errors found' if wrong else ''}")
     return "; ".join(lines)

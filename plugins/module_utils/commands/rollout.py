@@ -26,7 +26,6 @@ from .run_store import RunStore, Superseded, missing
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..rollout.record import Run
     from ..routes.hosts import ServiceRef
     from .run_store import Stored
 

@@ -17,7 +17,7 @@ from ..rollout import plan as plans
 from ..rollout.plan import Rollout
 from ..rollout.plan_text import in_lines
 from ..routes import plan as routes
-from ..routes.weights import EQUAL, alike
+from ..routes.weights import EQUAL, alike, shares_in_words
 from .reading import Reader
 from .run_store import Stored, plan_of
 
@@ -89,7 +89,7 @@ class Opening:
 
     def diff(self) -> dict[str, str]:
         """Return the plan as Ansible shows differences."""
-        before = ", ".join(f"{version} {percent:g}%" for version, percent in self._found.items())
+        before = shares_in_words(self._found)
         before += f"\ncohort {cohort.NAME}: {self._now.cohort}" if self._now.cohort else ""
         return {"before": f"{before}\n", "after": "\n".join(in_lines(self.rollout)) + "\n"}
 
@@ -144,7 +144,7 @@ class Opening:
         others = {name: share for name, share in self._found.items() if name not in named and share > EQUAL}
         if not others or self.rollout.by_pods or self._params["supersede"]:
             return
-        told = ", ".join(f"{name} {share:g}%" for name, share in others.items())
+        told = shares_in_words(others)
         keep = ", ".join(f"{name}: {share:g}" for name, share in others.items())
         raise Refused(
             f"The routes of {self.rollout.service} give requests to versions that this rollout does not name: {told}. "

@@ -109,7 +109,11 @@ def report(stored: Stored) -> dict[str, t.Any]:
 
 
 def announce(
-    cluster: Cluster, service: ServiceRef, stored: Stored, entries: Sequence[Mapping[str, t.Any]], now: datetime.datetime
+    cluster: Cluster,
+    service: ServiceRef,
+    stored: Stored,
+    entries: Sequence[Mapping[str, t.Any]],
+    now: datetime.datetime,
 ) -> None:
     """Write an Event on the Service for each entry that changed something, as `kubectl describe service` shows them.
 

@@ -44,7 +44,7 @@ TELL_EVERY: t.Final = 10.0
 
 
 class Watch:
-    """One analysis. verdict: the last word. harmed: requests the canary failed. seconds: how long was observed.
+    """One analysis. verdict: the last word. seconds: how long was observed.
 
     timeline: for plots; each entry has at (Unix time) and, of canary and stable, requests and errors since the entry
     before. reaction_seconds: from the last look before the first error to the verdict `fail`, so the true time is at
@@ -88,7 +88,7 @@ class Watch:
         self._counted = self.started  # the end of what was counted
         self._told_at, self._told_errors = self.started, (0, 0)
         self.verdict = observation.verdict()
-        self.harmed = self.looks = self._everyones = 0
+        self._failures = self.looks = self._everyones = 0
         self.seconds = 0.0
         self.timeline: list[dict[str, t.Any]] = []
         self.notes: list[str] = []
@@ -102,6 +102,11 @@ class Watch:
 
     def _pace(self, interval: float) -> float:
         return max(interval, self._past / MOST_LOOKS_BACK)
+
+    @property
+    def harmed(self) -> int:
+        """Return the requests the canary failed, and those it leaves waiting."""
+        return self._failures + self._observation.unanswered()
 
     @property
     def reaction_seconds(self) -> float | None:
@@ -212,7 +217,7 @@ class Watch:
         canary, stable = increment.tally(self._canary), increment.tally(self._stable)
         if canary.errors and self._before_first_error is None:
             self._before_first_error = before
-        self.harmed += canary.errors
+        self._failures += canary.errors
         self._everyones += sum(one.requests for one in increment.tallies.values())
         for version, came in ((self._canary, canary), (self._stable, stable)):
             self._tallies[version] += came

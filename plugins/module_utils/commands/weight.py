@@ -11,7 +11,7 @@ import typing as t
 from ..cluster import Cluster
 from ..errors import Drifted, InvalidInput
 from ..routes import plan
-from ..routes.weights import alike, one_percent
+from ..routes.weights import alike, one_percent, shares_in_words
 from .apply import apply
 from .argspec import CONNECTION, SCOPE, SERVICE, STATE, WAIT, WRITE, ArgSpec
 from .reading import scope_of, service_of
@@ -67,8 +67,8 @@ def _must_be_as_expected(service: ServiceRef, planned: Plan, expected: Mapping[s
     before = {name: float(one_percent(percent, f"expected.{name}")) for name, percent in expected.items()}
     if alike(now, before) or alike(now, planned.weights_after):
         return
-    told = ", ".join(f"{version} {percent:g}%" for version, percent in now.items()) or "no version by name"
-    asked = ", ".join(f"{version} {percent:g}%" for version, percent in before.items() if percent)
+    told = shares_in_words(now) or "no version by name"
+    asked = shares_in_words({version: percent for version, percent in before.items() if percent})
     raise Drifted(
         f"Somebody else has changed the weights of {service.name} in {service.namespace}: they are {told}, and were "
         f"expected to be {asked}. Nothing was written. Look who it was, then run again with these as expected, or "

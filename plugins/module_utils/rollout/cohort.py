@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ..errors import InvalidInput
 from ..routes import plan
 from ..routes.matches import FIELDS, condition_of, in_words, istio_blocks
+from ..routes.weights import shares_in_words
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,9 +81,8 @@ def told(described: Mapping[str, t.Any] | None) -> str:
     """
     if not described:
         return ""
-    shares = ", ".join(f"{version} {float(percent):g}%" for version, percent in described["weights"].items())
     gone = " (its routes are deleted)" if described.get("routes") == 0 else ""
-    return f"{described['match']} gets {shares}{gone}"
+    return f"{described['match']} gets {shares_in_words(described['weights'])}{gone}"
 
 
 def _match(given: Mapping[str, t.Any], where: str) -> Match:

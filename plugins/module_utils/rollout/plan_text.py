@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..routes.weights import shares_in_words
 from . import cohort
 
 if t.TYPE_CHECKING:
@@ -26,7 +27,7 @@ def in_lines(rollout: Rollout) -> list[str]:
         f"in {number} step{'s' if number > 1 else ''}{', adapting to the evidence' if rollout.adapt else ''}"
     ]
     for index, step in enumerate(rollout.steps, 1):
-        shares = ", ".join(f"{version} {percent:g}%" for version, percent in rollout.weights(step.weight).items())
+        shares = shares_in_words(rollout.weights(step.weight))
         look = f"judged for {step.pause:g} s" if step.analysis else f"waiting {step.pause:g} s without judging"
         gate = {
             "none": "",
@@ -44,4 +45,4 @@ def in_lines(rollout: Rollout) -> list[str]:
 
 
 def _safe_words(rollout: Rollout) -> str:
-    return ", ".join(f"{version} {percent:g}%" for version, percent in rollout.weights(0.0).items() if percent)
+    return shares_in_words({version: percent for version, percent in rollout.weights(0.0).items() if percent})

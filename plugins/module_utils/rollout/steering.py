@@ -27,7 +27,6 @@ _BACK: t.Final[frozenset[Phase]] = frozenset(("rolling_back", "rolled_back"))
 _ON: t.Final[frozenset[Phase]] = frozenset(("promoting", "promoted"))
 _SLACK: t.Final = 120.0
 """Seconds on top of a wait: for requests, and for tasks between."""
-_NOT_JUDGED: t.Final = "not judged, as planned"
 BY_ITSELF: t.Final = ("pass", "ready", "drained", "done")
 """Events that may come without anything being done for them; see `comes_by_itself`."""
 _NUMBERS: t.Final = ("numbers", "harmed", "reaction_seconds", "looks", "seconds", "source")
@@ -202,9 +201,7 @@ def advance(
         return after
 
     step = step_of(rollout, run)
-    because = note or "; ".join(judged.reasons)
-    if event == "pass" and not step.analysis:
-        because = because or _NOT_JUDGED
+    because = note or "; ".join(judged.reasons) or _unsaid(event, step)
     if event == "fail" and run.phase == "observing":
         move = adapt.move(rollout.steps, run.at, judged, calm=run.calm, back=run.back, adapt=rollout.adapt)
         if move.to is None:
@@ -244,6 +241,11 @@ def _through_gate(rollout: Rollout, run: Run, judged: Verdict, follow: t.Callabl
     to = run.at + 1 if move.to is None else move.to
     calm = 0 if to > run.at + 1 else run.calm
     return follow(run, "approved", move.reason, at=to, calm=calm)
+
+
+def _unsaid(event: Event, step: Step) -> str:
+    """Return why, where nobody has said it."""
+    return "not judged, as planned" if event == "pass" and not step.analysis else ""
 
 
 def _opens_by_default(event: Event, step: Step) -> bool:

@@ -16,7 +16,7 @@ from .hosts import gateways_of
 from .keys import COHORT_PREFIX, PROTOCOLS, STICKY_PREFIX, cohort_of, is_general, is_managed, route_keys
 from .matches import in_words
 from .snapshot import identity, label
-from .weights import HUNDRED, natural, number
+from .weights import HUNDRED, natural, number, shares_in_words
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,9 +176,8 @@ def _lines(route: dict[str, t.Any], service: ServiceRef) -> list[str]:
         title = f"sticky: {route['match']}"
     else:
         title = f"{service.name}{protocol}: {route['match']}"
-    shares = ", ".join(f"{version or 'all pods'} {percent}%" for version, percent in route["weights"].items())
     others = "".join(f", {host} {percent}% of the route" for host, percent in route["foreign"].items())
-    lines = [f"{title}: {shares}{others}"]
+    lines = [f"{title}: {shares_in_words(route['weights'])}{others}"]
     lines += [
         f"  mirror: {percent}% of them copied to {version or 'all pods'}"
         for version, percent in route["mirrors"].items()

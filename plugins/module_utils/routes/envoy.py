@@ -238,8 +238,7 @@ def _tcp_proxies(dump: Dump) -> Iterator[Shares]:
 def healthy_endpoints(dump: Dump) -> dict[tuple[str, str], int]:
     """Return (host, subset) -> healthy endpoints the proxy knows. dump: /config_dump of dynamic_endpoint_configs."""
     found: dict[tuple[str, str], int] = {}
-    for config in dump.get("configs") or ():
-        assigned = config.get("endpoint_config") or {}
+    for assigned in (config["endpoint_config"] for config in dump.get("configs") or () if "endpoint_config" in config):
         place = _destination(str(assigned.get("cluster_name")))
         endpoints = [one for group in assigned.get("endpoints") or () for one in group.get("lb_endpoints") or ()]
         healthy = sum(one.get("health_status", "UNKNOWN") in _HEALTHY for one in endpoints)

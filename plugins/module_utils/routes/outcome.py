@@ -13,6 +13,7 @@ from .change import Plan, edit
 from .describe import describe, reference, text, weight_change
 from .find import has_routes_to
 from .snapshot import identity, label
+from .weights import shares_in_words
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,8 +94,7 @@ def _route_changes(service: ServiceRef, was: dict[str, t.Any], now: dict[str, t.
 def _cohort_sentence(cohort: dict[str, t.Any] | None) -> str:
     if cohort is None:
         return "none"
-    shares = ", ".join(f"{version} {percent}%" for version, percent in cohort["weights"].items())
-    return f"{cohort['match']} gets {shares}"
+    return f"{cohort['match']} gets {shares_in_words(cohort['weights'])}"
 
 
 def _bystanders(snapshot: Snapshot, service: ServiceRef, edited: Sequence[tuple[Object, Object]]) -> list[str]:

@@ -95,6 +95,11 @@ def alike(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
     return all(abs(one.get(version, 0.0) - other.get(version, 0.0)) <= EQUAL for version in {*one, *other})
 
 
+def shares_in_words(weights: Mapping[str, t.Any]) -> str:
+    """Return version -> percent as people read it: `v1 90%, v2 10%`; the empty version is all pods."""
+    return ", ".join(f"{version or 'all pods'} {float(percent):g}%" for version, percent in weights.items())
+
+
 def shares(weights: Sequence[int]) -> list[Fraction]:
     """Return each destination's share of the requests, 0 to 1, as Envoy deals them.
 
