@@ -61,10 +61,9 @@ options:
     choices: [ready, shifted, pass, fail, inconclusive, approved, rejected, last_step, step_back, drained, deadline, drift, abort, error, done]
   then:
     description:
-      - Events that need nothing to be done for them after O(event), or after O(state=opened), and are recorded by the same write.
-      - They are met one after the other, up to the first one for which the plan asks for more. V(pass) is for a step that is neither judged nor
-        paused, V(ready) for one that names no pods, V(drained) and V(done) for a promotion.
-      - Leave out those before which you have something of your own to do, such as checks or an autoscaler's floor.
+      - Events for which nothing must be done after O(event), or after O(state=opened); the same write records them. They are met one after the
+        other, but for those before which the plan asks for more. V(pass) is for a step that is neither judged nor paused, V(ready) for one that
+        names no pods, V(drained) and V(done) end a promotion. Leave out those before which you have work of your own, such as checks or pods.
     type: list
     elements: str
     default: []

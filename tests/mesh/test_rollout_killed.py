@@ -12,12 +12,14 @@ import time
 import typing as t
 
 import pytest
+import yaml
 from support.rollouts import LOAD, Stage, kill, report
 
 from lab.traffic import Load
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from support.kube import Kube, Object
     from support.lab import Lab
@@ -57,13 +59,16 @@ def reached(stage: Stage, phase: str, at: int) -> Callable[[], bool]:
 
 @pytest.mark.parametrize(("phase", "at"), CHECKPOINTS)
 def test_killed_at_a_checkpoint_it_goes_on_and_ends_the_same(
-    undisturbed: Object, stage: Stage, phase: str, at: int
+    undisturbed: Object, stage: Stage, tmp_path: Path, phase: str, at: int
 ) -> None:
+    hook = tmp_path / "before_step.yml"  # without anything to prepare there is no such phase to be killed in
+    hook.write_text(yaml.safe_dump([{"name": "Take a while", "ansible.builtin.wait_for": {"timeout": 1}}]))
+    options = {**PATIENT, "rollout_before_step": str(hook)}
     with stage.shop.sidecar.background(LOAD) as load:
-        process = stage.begin("v3", **PATIENT)
+        process = stage.begin("v3", **options)
         stage.kube.wait_until(reached(stage, phase, at), 120, f"{phase} of step {at + 1}")
         kill(process)
-        told = report(stage.rollout("v3", **PATIENT))
+        told = report(stage.rollout("v3", **options))
         load.stop()
         seen = load.result()
     assert told["phase"] == "promoted"

@@ -35,11 +35,11 @@ class Happenings:
         self.warnings: list[str] = []
 
     def by_itself(self, stored: Stored) -> tuple[list[Entry], str]:
-        """Let the run meet the events of `then`, up to the first for which something is still to be done."""
+        """Let the run meet those events of `then`, in their order, for which nothing is left to be done."""
         trail: list[Entry] = []
         for event in self._params["then"]:
             if not steering.comes_by_itself(stored.rollout, stored.run, event):
-                break
+                continue
             entries, drift = self.meet(stored, event)
             trail += entries
             if drift:
