@@ -202,6 +202,7 @@ run:
     stable: {description: "The version that had the requests.", type: str}
     canary: {description: "The version that takes over.", type: str}
     baseline: {description: "The version to judge it beside, empty for stable.", type: str}
+    resting: {description: "Baselines whose pods go at the end, also that of a rollout that was superseded.", type: list, elements: str}
     weights_wanted:
       description: Percents the routes must have in this phase, by version.
       type: dict

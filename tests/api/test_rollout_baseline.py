@@ -26,6 +26,7 @@ def rollout(direct: Direct, routed: str) -> Rollout:
 def test_it_has_what_the_canary_has_and_nothing_at_the_end(rollout: Rollout, end: str) -> None:
     begun = rollout.opened(**BESIDE)
     assert begun["run"]["baseline"] == "v3"
+    assert begun["run"]["resting"] == ["v3"]
     assert "judged beside v3" in begun["plan_text"][0]
     assert [one["weights"] for one in begun["steps"]] == [
         {"v1": 80.0, "v2": 10.0, "v3": 10.0},
@@ -55,6 +56,20 @@ def test_whoever_begins_without_it_takes_its_requests(rollout: Rollout) -> None:
     rollout.closed()
     other = rollout.opened(supersede=True)
     assert other["run"]["weights_wanted"] == {"v1": 90.0, "v2": 10.0, "v3": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("plan", "resting"),
+    [({}, ["v3"]), ({"keep": {"v3": 5}}, []), ({"canary": "v3"}, []), ({"baseline": "v3", "adapt": True}, ["v3"])],
+    ids=["left alone", "kept", "the next canary", "the next baseline"],
+)
+def test_whoever_takes_its_place_lets_its_pods_rest(
+    rollout: Rollout, plan: dict[str, t.Any], resting: list[str]
+) -> None:
+    rollout.opened(**BESIDE)
+    rollout.step()
+    rollout.closed()
+    assert rollout.opened(supersede=True, **plan)["run"]["resting"] == resting
 
 
 @pytest.mark.parametrize(

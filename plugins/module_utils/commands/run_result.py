@@ -45,6 +45,7 @@ def told(
             "stable": rollout.stable,
             "canary": rollout.canary,
             "baseline": rollout.baseline,
+            "resting": _resting(stored),
             "weight": step.weight,
             "last": run.at >= len(rollout.steps) - 1,
             "waits_for": (WAITS_BY_PODS if rollout.by_pods else WAITS).get(run.phase, ""),
@@ -66,6 +67,13 @@ def told(
         "drift": drift,
         "resumed": resumed,
     }
+
+
+def _resting(stored: Stored) -> list[str]:
+    """Return the versions whose pods go at the end: baselines, also that of a rollout whose place this one took."""
+    rollout, before = stored.rollout, stored.superseded.rollout.baseline if stored.superseded else ""
+    busy = (rollout.stable, rollout.canary, rollout.baseline, *rollout.keep)
+    return [*filter(None, [rollout.baseline]), *filter(None, [before if before not in busy else ""])]
 
 
 def nothing(service: ServiceRef) -> dict[str, t.Any]:
