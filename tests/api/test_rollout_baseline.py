@@ -9,10 +9,14 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from support.blind import Role
 from support.recorded import PLAN, Rollout, phase
+from support.unplaced import versioned
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
+    from support.kube import Kube
+    from support.play import Player
 
 BESIDE = {"baseline": "v3"}
 
@@ -70,6 +74,21 @@ def test_whoever_takes_its_place_lets_its_pods_rest(
     rollout.step()
     rollout.closed()
     assert rollout.opened(supersede=True, **plan)["run"]["resting"] == resting
+
+
+def test_the_role_takes_the_pods_of_one_it_supersedes(
+    rollout: Rollout, play: Player, kube: Kube, direct: Direct, routed: str
+) -> None:
+    kube.apply(versioned("v3", 2), namespace=routed)
+    rollout.opened(**BESIDE)
+    rollout.step()
+    rollout.closed()
+    role = Role(play, kube, direct)
+    role(supersede=True, rollout_drain=0)
+    assert (role.told()["phase"], role.weights()) == ("promoted", {"v2": 100})
+    left = kube.get("apps/v1", "Deployment", "reviews-v3", routed)
+    assert left is not None
+    assert left["spec"]["replicas"] == 0
 
 
 @pytest.mark.parametrize(
