@@ -90,9 +90,11 @@ class Happenings:
             )
 
     def now(self) -> float:
+        """Return the API server's time, in Unix seconds."""
         return self._lease.now().timestamp()
 
     def add(self, stored: Stored, entries: list[Entry], note: str = "") -> None:
+        """Put entries at the end of the trail, each with the moment, who wrote it, and the note."""
         moment = self._lease.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         for entry in entries:
             said = {"note": note} if note else {}
