@@ -116,7 +116,12 @@ def _is_as_set(route: Route, record: Record) -> bool:
     ours = record["set"]
     if "route" in ours:
         return _weights(route) == _weights(ours)
-    return all(same(route.get(field), ours.get(field)) for field in mirror.FIELDS)
+    return all(same(route.get(field), ours.get(field)) for field in _mirrors(record))
+
+
+def _mirrors(record: Record) -> list[str]:
+    """Return the fields of mirrors that we set; those we left as they were are not in the record."""
+    return [field for field in mirror.FIELDS if field in record["set"] or field in record["before"]]
 
 
 def _is_akin(route: Route, record: Record) -> bool:
@@ -172,7 +177,7 @@ def _take_off(route: Route, record: Record, key: str, book: State, namespace: st
         route["route"] = give_back(before["route"], written, current, owner)
         for fqdn in taken_over(written, current, owner):
             _disown(book, key, "weights", fqdn)
-    mirrors = [field for field in mirror.FIELDS if field in ours or field in before]
+    mirrors = _mirrors(record)
     if not mirrors:
         return
     if all(same(route.get(field), ours.get(field)) for field in mirrors):

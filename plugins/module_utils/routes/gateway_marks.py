@@ -24,22 +24,25 @@ Rule = dict[str, t.Any]
 def marks(rules: Sequence[tuple[Rule, str | None]]) -> dict[str, list[str]]:
     """Return cohort -> the marks of its rules, in order, for the book.
 
-    rules: all of the object, each with the cohort it was inserted for. A mark is the rule's fingerprint and, where no
-    other rule has the same matches, `/` and these.
+    rules: all of the object, each with the cohort it was inserted for. A mark is the rule's fingerprint; where rules
+    before it have the same, `#` and their number; where no other rule has the same matches, `/` and these.
     """
     alike = Counter(_matches_mark(rule) for rule, _cohort in rules)
+    before: Counter[str] = Counter()
     found: dict[str, list[str]] = {}
     for rule, cohort in rules:
+        looks, match = fingerprint(rule), _matches_mark(rule)
         if cohort is not None:
-            match = _matches_mark(rule)
-            found.setdefault(cohort, []).append(fingerprint(rule) + (f"/{match}" if alike[match] == 1 else ""))
+            number = f"#{before[looks]}" if before[looks] else ""
+            found.setdefault(cohort, []).append(f"{looks}{number}" + (f"/{match}" if alike[match] == 1 else ""))
+        before[looks] += 1
     return found
 
 
 def with_cohorts(rules: Sequence[Rule], book: State) -> list[tuple[Rule, str | None]]:
     """Return each rule with the cohort it was inserted for.
 
-    Each mark stands for one rule; a rule of somebody's that looks the same comes after ours. A rule of ours in which
+    Each mark stands for one rule; of rules that look the same it is the one at its number. A rule of ours in which
     somebody changed the weights is known by its matches, where no other rule had them.
     """
     known = [
@@ -49,13 +52,20 @@ def with_cohorts(rules: Sequence[Rule], book: State) -> list[tuple[Rule, str | N
         for mark in cohort.get("rules", ())
     ]
     found: dict[int, str] = {}
-    for known_by, place in ((fingerprint, 1), (_matches_mark, 2)):
-        seen = [known_by(rule) for rule in rules]
-        for mark in list(known):
-            there = [index for index, one in enumerate(seen) if one == mark[place] and index not in found]
-            if there and (place == 1 or len(there) == 1):
-                found[there[0]] = mark[0]
-                known.remove(mark)
+    prints = [fingerprint(rule) for rule in rules]
+    for one in list(known):
+        looks, _hash, number = one[1].partition("#")
+        there = [index for index, seen in enumerate(prints) if seen == looks]
+        at_its_number = [there[int(number)]] if number and int(number) < len(there) else []
+        free = [index for index in (*at_its_number, *there) if index not in found]
+        if free:
+            found[free[0]] = one[0]
+            known.remove(one)
+    matches = [_matches_mark(rule) for rule in rules]
+    for name, _print, match in known:
+        there = [index for index, seen in enumerate(matches) if seen == match and index not in found]
+        if len(there) == 1:
+            found[there[0]] = name
     return [(rule, found.get(index)) for index, rule in enumerate(rules)]
 
 

@@ -98,8 +98,13 @@ def test_a_route_is_known_by_what_was_set_on_it(edit: Edit, name: str | None) ->
     assert the_route(after) == the_route(edited(start, edit))
 
 
-def test_the_mirror_alone_is_enough_to_know_a_route() -> None:
-    start = given(route(name="primary"))
+@pytest.mark.parametrize(
+    "theirs",
+    [{}, {"mirrors": [{"destination": {"host": "audit"}}]}, {"mirrors": [], "mirrorPercentage": {"value": 0}}],
+    ids=["none before", "one of theirs beside it", "a field of the other form"],
+)
+def test_the_mirror_alone_is_enough_to_know_a_route(theirs: rs.Json) -> None:
+    start = given(route(name="primary", **theirs))
     mirrored = run(start, [lambda s: plan.plan_mirror(s, REVIEWS, "v3", 5)])
     after, _notes = take_back(edited(mirrored, RENAMES["renamed"]))
     assert the_route(after) == the_route(edited(start, RENAMES["renamed"]))

@@ -82,3 +82,21 @@ def test_a_rule_with_the_matches_of_the_one_it_goes_with_is_known_by_its_weights
     assert rules(removed) == [within]
     gone = write(removed, plan.plan_cohort_absent(removed, REVIEWS, "testers", api="gateway"))
     assert rules(gone) == [within]
+
+
+def test_rules_that_select_and_send_alike_keep_what_else_is_theirs() -> None:
+    """The cohort has the weights everybody has, and its path is that of two rules which differ in their timeouts."""
+    within = [{**path("/api", "Exact")}]
+    first = rule(ref("reviews-v1"), matches=within, timeouts={"request": "3s"})
+    second = rule(ref("reviews-v1"), matches=within, timeouts={"request": "9s"})
+    start = snapshot(http_route(first, second))
+    half = {"reviews-v1": 50, "reviews-v2": 50}
+    split = weigh(start, reviews_v1=50, reviews_v2=50)
+    beta = write(split, plan.plan_cohort(split, REVIEWS, "beta", {"path": {"prefix": "/api"}}, half, api="gateway"))
+    assert [one["timeouts"]["request"] for one in rules(beta)] == ["3s", "3s", "9s", "9s"]
+    mirrored = write(beta, plan.plan_mirror(beta, REVIEWS, "reviews-v1", 100, api="gateway"))
+    assert [one["timeouts"]["request"] for one in rules(mirrored)] == ["3s", "3s", "9s", "9s"]
+    back = write(mirrored, plan.plan_mirror_absent(mirrored, REVIEWS, api="gateway"))
+    assert back == beta
+    back = write(back, plan.plan_cohort_absent(back, REVIEWS, "beta", api="gateway"))
+    assert write(back, plan.plan_weights_absent(back, REVIEWS, api="gateway")) == start
