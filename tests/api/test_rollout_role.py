@@ -164,3 +164,12 @@ def test_check_mode_lists_what_is_planned(role: Role) -> None:
         "step 2 (planned): routes v1 0%, v2 100%",
     ]
     assert role.weights() == {"v1": 100}
+
+
+def test_as_many_steps_as_a_plan_may_have_are_gone_through(role: Role) -> None:
+    """Each round of the role lies within the one before."""
+    role(steps=list(range(1, 101)))
+    told = role.told()
+    assert (told["phase"], role.weights()) == ("promoted", {"v2": 100})
+    shifted = [one["weight"] for one in told["events"] if one["event"] == "shifted" and one["to"] == "observing"]
+    assert shifted == [float(percent) for percent in range(1, 101)]
