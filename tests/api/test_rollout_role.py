@@ -173,3 +173,16 @@ def test_as_many_steps_as_a_plan_may_have_are_gone_through(role: Role) -> None:
     assert (told["phase"], role.weights()) == ("promoted", {"v2": 100})
     shifted = [one["weight"] for one in told["events"] if one["event"] == "shifted" and one["to"] == "observing"]
     assert shifted == [float(percent) for percent in range(1, 101)]
+
+
+def test_the_tasks_before_the_rollout_and_before_a_step_run_while_it_prepares(role: Role, tmp_path: Path) -> None:
+    say = hook(
+        tmp_path, **{"ansible.builtin.debug": {"msg": "{{ rollout_run['phase'] }} {{ rollout_step['weight'] }}"}}
+    )
+    for asked, said in (
+        ({"rollout_before": say}, ["preparing 50.0"]),
+        ({"rollout_before_step": say, "steps": [20, 50]}, ["preparing 20.0", "preparing 50.0", "preparing 100.0"]),
+    ):
+        role.direct("weight", weights={"v1": 100}, preflight=False, wait=False)
+        played = role(**asked)
+        assert [result["msg"] for name, _host, result in played.tasks if name.endswith(" : Hook")] == said
