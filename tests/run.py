@@ -63,16 +63,16 @@ class Tiers:
         try:
             if "lab" not in self.outcomes or self.outcomes["lab"][0].ok:
                 for tier in wanted:
-                    self.outcomes[tier] = [self.runner.run(self._cluster_step(tier), show=True)]
+                    self.outcomes[tier] = [self.runner.run(step, show=True) for step in self._cluster_steps(tier)]
         finally:
             if started:
                 down = Step("lab-down", ((str(lab.COMMAND), "down"),), ROOT, seconds=300)
                 self.outcomes["lab"].append(self.runner.run(down))
 
-    def _cluster_step(self, tier: str) -> Step:
+    def _cluster_steps(self, tier: str) -> list[Step]:
         if tier == "molecule":
-            return checks.molecule_step(ROOT, self.home, tree())
-        return checks.lab_step(ROOT, tier, OUT)
+            return [checks.molecule_step(ROOT, self.home, tree())]
+        return [checks.lab_step(ROOT, tier, OUT), *([checks.oldest_step(ROOT, OUT)] if tier == "api" else [])]
 
 
 def report(name: str, outcomes: dict[str, list[Outcome]], seconds: float) -> bool:

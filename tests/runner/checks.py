@@ -23,6 +23,13 @@ if t.TYPE_CHECKING:
 BIN = Path(sys.executable).parent
 NAME = "meshops.canary"
 MOLECULE_OPTIONS = ("--workers", "2", "--continue-on-failure")  # most of a scenario is waiting for pods
+ON_THE_OLDEST = (
+    *(f"tests/unit/plugins/{kind}" for kind in ("callback", "filter", "plugin_utils")),
+    *(
+        f"tests/api/test_{name}.py"
+        for name in ("parity", "preflight_playbook", "rollout_by_pods", "rollout_cohort_role")
+    ),
+)  # what Ansible's own changes from release to release can break: plugins, actions, roles, playbooks
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -90,25 +97,44 @@ def _stems(paths: Iterable[Path]) -> list[str]:
     return sorted(path.stem for path in paths if path.stem != "__init__")
 
 
-def pytest_step(root: Path, name: str, out: Path, *options: str, seconds: float = 900) -> Step:
-    """Return the step that runs the tests of one folder under tests/."""
+def pytest_step(
+    root: Path,
+    name: str,
+    out: Path,
+    *options: str,
+    seconds: float = 900,
+    python: tuple[str, ...] = (sys.executable,),
+    places: tuple[str, ...] = (),
+) -> Step:
+    """Return the step that runs the tests of one folder under tests/, or of other places, with a Python of its own."""
     report = out / "logs" / f"{name}.xml"
-    command = (sys.executable, "-m", "pytest", f"tests/{name}", "-q", f"--junitxml={report}", *options)
+    command = (*python, "-m", "pytest", *(places or (f"tests/{name}",)), "-q", f"--junitxml={report}", *options)
     return Step(name, (command,), root, junit=report, seconds=seconds)
 
 
+def oldest_step(root: Path, out: Path) -> Step:
+    """Return the step with the oldest ansible-core: what depends on it, by some of the tests of the API server."""
+    python = ("bash", "-c", 'venv=$(tests/venv --oldest) && exec "$venv/bin/python" "$@"', "python")
+    return _with_second_chance(pytest_step(root, "oldest", out, seconds=1200, python=python, places=ON_THE_OLDEST), out)
+
+
 def lab_step(root: Path, name: str, out: Path) -> Step:
-    """Return the same for tests that need the lab: what fails beside other work gets a second chance, and is told."""
+    """Return the same for tests that need the lab."""
+    return _with_second_chance(pytest_step(root, name, out, "--durations=15", seconds=3300), out)
+
+
+def _with_second_chance(first: Step, out: Path) -> Step:
+    """Let what fails beside other work be tried again, and tell."""
 
     def again(step: Step, _log: str) -> Step | None:
         if not (step.junit and step.junit.exists()):
             return None  # ended before pytest was
-        report = out / "logs" / f"{name}-again.xml"
+        report = out / "logs" / f"{first.name}-again.xml"
         words = [word for word in step.commands[0] if not word.startswith("--junitxml=")]
         command = (*words, f"--junitxml={report}", "--last-failed", "--last-failed-no-failures=none")
-        return dataclasses.replace(step, name=f"{name}-again", commands=(command,), junit=report, seconds=900)
+        return dataclasses.replace(step, name=f"{first.name}-again", commands=(command,), junit=report, seconds=900)
 
-    return dataclasses.replace(pytest_step(root, name, out, "--durations=15", seconds=3300), again=again)
+    return dataclasses.replace(first, again=again)
 
 
 def property_step(root: Path, out: Path, *, thorough: bool) -> Step:

@@ -132,3 +132,12 @@ def _constant(source: str, name: str) -> str:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == name:
             return str(ast.literal_eval(node.value))
     raise AssertionError(f"{name} is missing")
+
+
+def test_the_oldest_ansible_is_the_one_that_is_admitted() -> None:
+    admitted = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))["requires_ansible"]
+    (pinned,) = re.findall(
+        r"^ansible-core==(.+)$", (ROOT / "tests" / "requirements-oldest.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert re.fullmatch(r">=(\d+\.\d+)\.0", admitted), admitted
+    assert pinned.startswith(f"{admitted[2:-2]}."), "else nobody has seen it work there"
