@@ -30,7 +30,6 @@ if t.TYPE_CHECKING:
     from .run_store import Stored
 
     Log = Callable[[str], None]
-    Entry = dict[str, t.Any]
 
 STATES: t.Final = ("opened", "recorded", "kept", "aborted", "closed", "present")
 SPEC: t.Final = ArgSpec(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ..routes.weights import shares_in_words
-from . import cohort
+from . import cohort, steering
 
 if t.TYPE_CHECKING:
     from .plan import Rollout
@@ -45,4 +45,4 @@ def in_lines(rollout: Rollout) -> list[str]:
 
 
 def _safe_words(rollout: Rollout) -> str:
-    return shares_in_words({version: percent for version, percent in rollout.weights(0.0).items() if percent})
+    return shares_in_words({version: percent for version, percent in steering.safe_weights(rollout).items() if percent})
