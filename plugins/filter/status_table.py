@@ -112,7 +112,8 @@ def _rollout(run: Told | None) -> list[str]:
     about = f"rollout {run['stable']} -> {run['canary']}: {phase}"
     do = [f"    do:   {one}" for one in run["next"]]  # commands are copied, so they are not wrapped
     if run["over"]:
-        return [f"{about} since {run['since']}", *do]
+        why = [] if run["phase"] == "promoted" else _wrapped("why:  ", run["reason"])
+        return [f"{about} since {run['since']}", *why, *_wrapped("edit: ", run["drift"]), *do]
     left = "" if run["seconds_left"] is None else f", {run['seconds_left']:.0f} s left"
     held = f"held by {run['holder']} until {run['lease_until']}" if run["holder"] else "held by nobody"
     lines = [

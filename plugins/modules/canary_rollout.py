@@ -246,6 +246,11 @@ plan_text:
   returned: success
   type: list
   elements: str
+variables:
+  description: The plan as variables of the playbook C(rollout), but for service, namespace and the two versions.
+  returned: success
+  type: dict
+  sample: {steps: [1, 10, 50, 100], pause: 30}
 beats: {description: "How often the lock was renewed.", returned: O(state=kept), type: int}
 events: {description: "Entries of the trail so far.", returned: success, type: int}
 drift:

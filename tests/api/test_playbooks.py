@@ -90,6 +90,40 @@ def test_a_rollback_goes_back_also_beside_a_record_that_nobody_can_read(verbs: V
     assert verbs.weights == {"v1": 100}
 
 
+def test_a_rollback_for_a_canary_leaves_everything_else_as_it_is(verbs: Verbs) -> None:
+    said = verbs("rollback", canary="v2").last["msg"]
+    assert said.startswith("No rollout of v2 is under way, so nothing was changed. No rollout of reviews is recorded.")
+    verbs.record("v1", "v2")
+    assert verbs("rollback", canary="v3").last["msg"].startswith("No rollout of v3 is under way")
+    assert verbs.weights == {"v1": 50, "v2": 50}
+    verbs("rollback", canary="v2", capacity=False)
+    assert verbs.weights == {"v1": 100}
+    verbs.weigh({"v1": 50, "v2": 50})
+    verbs("rollback", canary="v2", capacity=False)
+    assert verbs.weights == {"v1": 50, "v2": 50}, "it was taken back already, so this is somebody's own doing"
+
+
+def test_without_the_right_to_know_a_rollback_for_a_canary_fails(verbs: Verbs, scene: Scene) -> None:
+    verbs.record("v1", "v2")
+    scene.kube.patch("v1", "ConfigMap", "canary-rollout-reviews", scene.namespace, {"data": {"run": "no JSON"}})
+    assert "cannot be read" in verbs("rollback", fails=True, canary="v2").last["msg"]
+
+
+def test_a_promotion_is_refused_while_a_rollout_is_under_way_and_says_how(verbs: Verbs, direct: Direct) -> None:
+    verbs.record("v1", "v2")
+    refused = verbs("promote", fails=True, version="v2", capacity=False).last["msg"]
+    assert "v2 takes over from v1, preparing at 50.0 %, held by ada" in refused
+    command = refused.partition("without further steps: ")[2]
+    assert command == (
+        f"ansible-playbook meshops.canary.rollout -e service=reviews -e ns={verbs.namespace} -e stable=v1 -e canary=v2 "
+        """-e '{"steps": [100], "pause": 0, "analysis": false}' -e supersede=true"""
+    )
+    assert verbs.weights == {"v1": 50, "v2": 50}
+    verbs("rollback", canary="v2", capacity=False)
+    verbs("promote", version="v2", capacity=False, force="CAPACITY_BELOW_SHARE,SUBSET_NOT_READY")
+    assert verbs.weights == {"v2": 100}
+
+
 def test_a_record_of_other_versions_says_nothing(verbs: Verbs) -> None:
     verbs.record("v1", "v2")
     verbs.weigh({"v3": 100})

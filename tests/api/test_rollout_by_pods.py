@@ -13,6 +13,7 @@ from support.direct import Direct, service
 
 if t.TYPE_CHECKING:
     from support.kube import Kube
+    from support.play import Player
 
 Object = dict[str, t.Any]
 APPS, ADA = "apps/v1", "ada@ops1/1"
@@ -140,3 +141,23 @@ def test_an_analysis_by_pods_says_what_it_needs(by_pods: ByPods) -> None:
     metric = {"name": "queue", "kind": "value", "query": 'queue{deployment="$version"}', "limit": 5}
     judged = by_pods.direct("analysis", metrics=[metric], **unreachable, **asked)
     assert judged["verdict"] == "inconclusive"
+
+
+def test_the_playbook_rollback_ends_it_and_takes_its_pods(
+    by_pods: ByPods, kube: Kube, namespace: str, play: Player
+) -> None:
+    by_pods.opened(pause=5, gate="manual", analysis=False)
+    by_pods.step()
+    tried = play("meshops.canary.rollback", "--check", service="reviews", ns=namespace)
+    shown = tried.task("Say what would be taken back")["msg"]
+    assert shown.startswith("The pods of reviews-canary would be taken away; reviews serves alone.")
+    assert by_pods.direct("rollout")["run"]["phase"] == "gated"
+    other = play("meshops.canary.rollback", service="reviews", ns=namespace, canary="another").last["msg"]
+    assert other.startswith("No rollout of another is under way, so nothing was changed. reviews reviews -> reviews-can")
+    assert deployment(kube, namespace, "reviews-canary")["spec"]["replicas"] == 1
+    play("meshops.canary.rollback", service="reviews", ns=namespace, canary="reviews-canary")
+    assert kube.get(APPS, "Deployment", "reviews-canary", namespace) is None
+    found = by_pods.direct("rollout")
+    assert (found["run"]["phase"], found["run"]["holder"]) == ("rolled_back", "")
+    refused = play("meshops.canary.rollback", fails=True, service="reviews", ns=namespace, stable="reviews").last["msg"]
+    assert "has no version reviews. It has no routes. By pods the playbook replica_canary ends a canary" in refused

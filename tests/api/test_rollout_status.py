@@ -71,10 +71,13 @@ def test_a_run_that_was_left_says_how_to_go_on_and_what_was_edited(direct: Direc
     assert left
     assert left["holder"] == ""
     assert "v1 90% -> 70%, v2 10% -> 30%" in left["drift"]
-    (command,) = left["next"]
-    assert f"meshops.canary.rollout -e service=reviews -e ns={routed} -e stable=v1 -e canary=v2 -e on_drift" in command
+    _nobody, restore, adopt, back = left["next"]
+    assert f"meshops.canary.rollout -e service=reviews -e ns={routed} -e stable=v1 -e canary=v2 -e " in restore
+    assert restore.endswith(" -e on_drift=restore")
+    assert adopt.endswith(" -e on_drift=adopt")
+    assert back.endswith(f"meshops.canary.rollback -e service=reviews -e ns={routed} -e stable=v1")
     shown = play("meshops.canary.status", ns=routed, service="reviews").task("Show")["msg"]
-    assert f"    do:   {command}" in shown
+    assert [f"    do:   {command}" for command in left["next"]] == [line for line in shown if "    do:   " in line]
     assert any(line.startswith("rollout v1 -> v2: observing, step 1 of 2 (10%)") for line in shown)
 
 

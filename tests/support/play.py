@@ -150,7 +150,7 @@ def _read(done: subprocess.CompletedProcess[str]) -> Played:
         for task in part["tasks"]
         for host, result in task["hosts"].items()
     )
-    durations = [task["task"]["duration"] for part in report["plays"] for task in part["tasks"]]
+    durations = [task["task"]["duration"] for part in report["plays"] for task in part["tasks"] if task["hosts"]]
     return Played(done.returncode, tasks, report["stats"], done.stderr, tuple(map(_seconds, durations)))
 
 

@@ -53,7 +53,8 @@ class Lease:
 
     def __init__(self, cluster: Cluster, service: ServiceRef, seconds: int, identity: str | None) -> None:
         self._cluster, self._namespace, self._seconds = cluster, service.namespace, seconds
-        self.name = f"canary-{service.name}"
+        self._service = service
+        self.name = _name(service)
         pid, process = _runner()
         self._process = "" if identity else process
         self.identity = identity or f"{_user()}@{socket.gethostname()}/{pid or secrets.token_hex(3)}"
@@ -108,11 +109,11 @@ class Lease:
         return True
 
     def holder(self) -> tuple[str, str]:
-        """Return who has the lock and until when, empty texts if nobody."""
+        """Return who has the lock and until when, empty texts if nobody, or only somebody who is dead."""
         found = self._cluster.get(LEASE, self._namespace, self.name)
         who = str(((found or {}).get("spec") or {}).get("holderIdentity") or "")
         ends = _expiry(found) if found and who else None
-        if ends is None or ends <= self.now():
+        if found is None or ends is None or ends <= self.now() or is_dead(_mark_of(found)):
             return "", ""
         return who, _short(ends)
 
@@ -122,8 +123,7 @@ class Lease:
 
     def _is_ours(self, found: Object) -> bool:
         who = (found.get("spec") or {}).get("holderIdentity")
-        process = (found["metadata"].get("annotations") or {}).get(PROCESS, "")
-        return bool(who == self.identity and process == self._process)
+        return bool(who == self.identity and _mark_of(found) == self._process)
 
     def _refuse_if_held(self, found: Object, now: datetime.datetime, *, by_force: bool) -> None:
         spec = found.get("spec") or {}
@@ -131,13 +131,13 @@ class Lease:
         if not who:
             return
         self.took_over_from = str(who)
-        process = (found["metadata"].get("annotations") or {}).get(PROCESS, "")
-        if by_force or ends is None or ends <= now or is_dead(process):
+        if by_force or ends is None or ends <= now or is_dead(_mark_of(found)):
             return
         raise Held(
             f"{who} holds the Lease {self._namespace}/{self.name} until {_short(ends)} and renews it while it works: "
             f"another rollout of this service is running. Let it end or stop it; a stopped one is taken over "
-            f"{max(0, round((ends - now).total_seconds()))} s from now.",
+            f"{max(0, round((ends - now).total_seconds()))} s from now, at once if it ran on this machine. If it is "
+            f"dead for good: {unlocked(self._service)}; then run again.",
             holder=str(who),
             until=_short(ends),
         )
@@ -161,6 +161,19 @@ class Lease:
             kept.update({PROCESS: self._process} if self._process else {})
             self._cluster.patch(LEASE, self._namespace, self.name, guarded_patch(found, after))
         self.until = _short(now + datetime.timedelta(seconds=self._seconds))
+
+
+def unlocked(service: ServiceRef) -> str:
+    """Return the command that takes the lock from whoever has it; one who lives loses it to whoever is next."""
+    return f"kubectl -n {service.namespace} delete lease {_name(service)}"
+
+
+def _name(service: ServiceRef) -> str:
+    return f"canary-{service.name}"
+
+
+def _mark_of(lease: Object) -> str:
+    return str((lease["metadata"].get("annotations") or {}).get(PROCESS, ""))
 
 
 def stamp_of(moment: datetime.datetime) -> str:

@@ -13,6 +13,7 @@ from ..cluster_resources import EVENT, SERVICE
 from ..rollout import cohort, record, seal, steering
 from ..rollout import plan as plans
 from ..rollout.machine import WAITS, WAITS_BY_PODS
+from ..rollout.plan_options import as_variables
 from ..rollout.plan_text import in_lines
 from .run_store import plan_of
 
@@ -63,6 +64,7 @@ def told(
         "step": step.as_dict(),
         "steps": [{**one.as_dict(), "weights": rollout.weights(one.weight)} for one in rollout.steps],
         "plan_text": in_lines(rollout),
+        "variables": as_variables(rollout),
         "events": len(stored.events),
         "drift": drift,
         "resumed": resumed,
@@ -83,6 +85,7 @@ def nothing(service: ServiceRef) -> dict[str, t.Any]:
         "step": None,
         "steps": [],
         "plan_text": [],
+        "variables": {},
         "events": 0,
         "drift": "",
         "resumed": False,

@@ -108,6 +108,15 @@ def test_a_rollout_nobody_works_on_says_what_to_do_in_one_line() -> None:
     assert lines[2:] == ["    why:  why", "    edit: reviews: v1 90% -> 70%", f"    do:   {command}"]
 
 
+def test_a_rollout_that_was_not_promoted_says_why() -> None:
+    begun = "2026-11-25T21:07:12Z"
+    assert rollout_lines(over=True, phase="stopped", reason="a task failed", drift="v2 10% -> 30%", next=["go on"]) == [
+        f"rollout v1 -> v2: stopped since {begun}", "    why:  a task failed", "    edit: v2 10% -> 30%", "    do:   go on",
+    ]  # fmt: skip
+    promoted = rollout_lines(over=True, phase="promoted", reason="all steps passed")
+    assert promoted == [f"rollout v1 -> v2: promoted since {begun}"]
+
+
 def test_a_rollout_that_is_over_is_one_line() -> None:
     assert rollout_lines(over=True, phase="rolled_back") == ["rollout v1 -> v2: rolled back since 2026-11-25T21:07:12Z"]
     assert filters.status_table([told(reviews.healthy(), COUNTED, rollout=None)])[4:] == []
