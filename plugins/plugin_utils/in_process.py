@@ -23,7 +23,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.cluster_http import IMPORT_ERROR
-from ..module_utils.commands import stopping
+from ..module_utils.commands import lease, stopping
 from ..module_utils.commands.argspec import secrets
 from ..module_utils.commands.entry import Command, execute
 from . import rollout_interrupt, rollout_live
@@ -50,6 +50,7 @@ class InProcessAction(ActionBase):
         task_vars = task_vars or {}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         env = self._environment()
+        lease.played_host = str(task_vars.get("inventory_hostname") or "")
         if not self._may_run_here(task_vars, env):
             return {**result, **self._run_module(task_vars)}
         return {**result, **self._run_here(env)}
@@ -69,11 +70,18 @@ class InProcessAction(ActionBase):
 
     def _run_module(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         wrap_async = bool(self._task.async_val) and not self._connection.has_native_async
+        args = {**self._task.args, **self._holder()}
         try:
-            return dict(self._execute_module(task_vars=task_vars, wrap_async=wrap_async))
+            return dict(self._execute_module(module_args=args, task_vars=task_vars, wrap_async=wrap_async))
         finally:
             if not wrap_async:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
+
+    def _holder(self) -> dict[str, str]:
+        """Return who holds a lock, for a module that could not find it out: each of its tasks would be somebody else."""
+        takes_it = "holder" in self.command.SPEC.options and not self._task.args.get("holder")
+        known = self._connection.transport == "local" and lease.sees_processes()
+        return {"holder": lease.whoever()[0]} if takes_it and not known else {}
 
     def _run_here(self, env: dict[str, str]) -> dict[str, t.Any]:
         checked = ArgumentSpecValidator(self.command.SPEC.options, **self.command.SPEC.rules()).validate(

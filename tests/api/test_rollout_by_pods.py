@@ -153,7 +153,9 @@ def test_the_playbook_rollback_ends_it_and_takes_its_pods(
     assert shown.startswith("The pods of reviews-canary would be taken away; reviews serves alone.")
     assert by_pods.direct("rollout")["run"]["phase"] == "gated"
     other = play("meshops.canary.rollback", service="reviews", ns=namespace, canary="another").last["msg"]
-    assert other.startswith("No rollout of another is under way, so nothing was changed. reviews reviews -> reviews-can")
+    assert other.startswith(
+        "No rollout of another is under way, so nothing was changed. reviews reviews -> reviews-can"
+    )
     assert deployment(kube, namespace, "reviews-canary")["spec"]["replicas"] == 1
     play("meshops.canary.rollback", service="reviews", ns=namespace, canary="reviews-canary")
     assert kube.get(APPS, "Deployment", "reviews-canary", namespace) is None

@@ -39,6 +39,10 @@ _PROC: t.Final = Path("/proc")
 _RUNNERS: t.Final = frozenset({"ansible", "ansible-playbook", "ansible-pull", "ansible-console"})
 
 
+played_host = ""
+"""The host of the play, set by the action plugins: two hosts with one service are two rollouts of it."""
+
+
 class Held(Refused):
     """Somebody else has the lock."""
 
@@ -55,9 +59,7 @@ class Lease:
         self._cluster, self._namespace, self._seconds = cluster, service.namespace, seconds
         self._service = service
         self.name = _name(service)
-        pid, process = _runner()
-        self._process = "" if identity else process
-        self.identity = identity or f"{_user()}@{socket.gethostname()}/{pid or secrets.token_hex(3)}"
+        self.identity, self._process = (identity, "") if identity else whoever()
         self.until = ""
         self.took_over_from = ""
         self.newly_taken = False
@@ -163,6 +165,18 @@ class Lease:
         self.until = _short(now + datetime.timedelta(seconds=self._seconds))
 
 
+def whoever() -> tuple[str, str]:
+    """Return who runs this task, and the mark of the process that runs the playbook; empty where that is not known."""
+    pid, process = _runner()
+    host = f" for {played_host}" if played_host not in ("", "localhost", "127.0.0.1") else ""
+    return f"{_user()}@{socket.gethostname()}/{pid or secrets.token_hex(3)}{host}", process
+
+
+def sees_processes() -> bool:
+    """Return whether this system tells of its processes, so that whoever runs a task can be found among them."""
+    return (_PROC / "self").exists()
+
+
 def unlocked(service: ServiceRef) -> str:
     """Return the command that takes the lock from whoever has it; one who lives loses it to whoever is next."""
     return f"kubectl -n {service.namespace} delete lease {_name(service)}"
@@ -204,8 +218,11 @@ def _user() -> str:
 def _runner() -> tuple[int, str]:
     """Return the process that runs the playbook, with its mark; (0, "") where that is not known.
 
-    A task runs in a short-lived child, so the outermost ansible among its ancestors is meant.
+    A task runs in a short-lived child, so the outermost ansible among its ancestors is meant. Where processes are not
+    told, an action plugin's parent is the playbook; for a module the action says who runs it.
     """
+    if not sees_processes():
+        return os.getppid(), ""
     pid, found = os.getpid(), 0
     try:
         while pid > 0:  # in a container the playbook itself may be the first process

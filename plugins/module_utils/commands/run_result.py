@@ -95,7 +95,6 @@ def nothing(service: ServiceRef) -> dict[str, t.Any]:
 
 def report(stored: Stored) -> dict[str, t.Any]:
     """Return everything a report shows, sealed; altered says what in the stored record is not as it was written."""
-    looked = [entry for entry in stored.events if "verdict" in entry]
     told = {
         "service": stored.run.service,
         "namespace": stored.run.namespace,
@@ -110,7 +109,7 @@ def report(stored: Stored) -> dict[str, t.Any]:
         "plan_text": in_lines(stored.rollout),
         "weights": dict(stored.run.written),
         "events": stored.events,
-        "harmed": sum(int(entry.get("harmed") or 0) for entry in looked),
+        "harmed": sum(int(entry.get("harmed") or 0) for entry in stored.events),
         "began": stored.events[0]["at"] if stored.events else None,
         "ended": stored.events[-1]["at"] if stored.events and stored.run.over else None,
     }

@@ -111,5 +111,8 @@ def _next(service: ServiceRef, stored: Stored, told: Mapping[str, t.Any], drift:
         annotate, ticket = f"{kubectl} annotate --overwrite service {service.name}", f"{run.id}-{run.at + 1}"
         return [f"to go on: {annotate} {APPROVE}={ticket}", f"to go back: {annotate} {REJECT}={ticket}"]
     if told["seconds_left"] == 0:
-        return [f"its time is over; if {told['holder']} is dead for good: {unlocked(service)}; then", *ways.go_on(drift)]
+        return [
+            f"its time is over; if {told['holder']} is dead for good: {unlocked(service)}; then",
+            *ways.go_on(drift),
+        ]
     return []

@@ -112,11 +112,19 @@ class RunStore:
         try:
             stored.obj = self._create(stored) if stored.obj is None else self._replace(stored, stored.obj)
         except Conflict as error:
+            if self._is_there(stored):  # it was stored, the answer was lost, and the door sent it again
+                return
             raise Conflict(
                 f"{self.object} was written by somebody else since this task read it: two rollouts of "
                 f"{self._service.name} run at the same time. Stop one of them, and run the other again: it goes on "
                 "from what is recorded."
             ) from error
+
+    def _is_there(self, stored: Stored) -> bool:
+        found = self._cluster.get(CONFIG_MAP, self._service.namespace, self.name)
+        same = found is not None and found.get("data") == _data(stored)
+        stored.obj = found if same else stored.obj
+        return same
 
     def _create(self, stored: Stored) -> Object:
         labels = {**MANAGED, "canary.meshops.io/service": self._service.name[:63]}
@@ -159,10 +167,13 @@ def _stored(data: Mapping[str, str]) -> Stored:
 
 
 def _shortened(events: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
-    """Return the trail without its older half, chained anew and saying so."""
-    half = len(events) // 2
-    dropped = {"event": "shortened", "from": "", "to": "", "step": 0, "reason": f"{half} older entries were dropped"}
-    kept: list[dict[str, t.Any]] = [record.chained([], {**dropped, "last": events[half - 1]["hash"]})]
+    """Return the trail without its older half, chained anew; its first entry says so, and when the rollout began."""
+    half, first = len(events) // 2, events[0]
+    gone = half - 1 + first.get("count", 1) if first["event"] == "shortened" else half
+    dropped = {"event": "shortened", "from": "", "to": "", "step": 0, "reason": f"{gone} older entries were dropped"}
+    since = {"at": first["at"], "by": first["by"], "count": gone, "last": events[half - 1]["hash"]}
+    harmed = sum(int(entry.get("harmed") or 0) for entry in events[:half])
+    kept: list[dict[str, t.Any]] = [record.chained([], {**dropped, **since, **({"harmed": harmed} if harmed else {})})]
     for entry in events[half:]:
         kept.append(record.chained(kept, {key: value for key, value in entry.items() if key != "hash"}))
     return kept

@@ -14,7 +14,8 @@ import typing as t
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.meshops.canary.plugins.action import canary_weight
+from ansible_collections.meshops.canary.plugins.action import canary_rollout, canary_weight
+from ansible_collections.meshops.canary.plugins.module_utils.commands import lease
 from ansible_collections.meshops.canary.plugins.plugin_utils import in_process
 
 
@@ -23,11 +24,18 @@ class _Templar:
         return value
 
 
-def action(*, transport: str = "local", become: bool = False, async_val: int = 0) -> in_process.InProcessAction:
-    made = canary_weight.ActionModule.__new__(canary_weight.ActionModule)
+def action(
+    command: t.Any = canary_weight,
+    *,
+    transport: str = "local",
+    become: bool = False,
+    async_val: int = 0,
+    args: dict[str, str] | None = None,
+) -> in_process.InProcessAction:
+    made: in_process.InProcessAction = command.ActionModule.__new__(command.ActionModule)
     made._connection = SimpleNamespace(transport=transport)
     made._play_context = SimpleNamespace(become=become)
-    made._task = SimpleNamespace(async_val=async_val)
+    made._task = SimpleNamespace(async_val=async_val, args={"service": "reviews", **(args or {})})
     made._templar = _Templar()
     return made
 
@@ -51,6 +59,25 @@ def test_where_the_work_is_done(
     given: dict[str, t.Any], variables: dict[str, t.Any], env: dict[str, str], here: bool
 ) -> None:
     assert action(**given)._may_run_here(variables, env) is here
+
+
+@pytest.mark.parametrize(
+    ("made", "proc", "given"),
+    [
+        ({"transport": "ssh"}, True, True),
+        ({}, True, False),  # a child of the playbook, which it finds by itself, and whether that still lives
+        ({}, False, True),
+        ({"transport": "ssh", "args": {"holder": "ada"}}, True, False),
+        ({"transport": "ssh", "command": canary_weight}, True, False),
+    ],
+)
+def test_a_module_that_cannot_know_is_told_who_holds_the_lock(
+    monkeypatch: pytest.MonkeyPatch, made: dict[str, t.Any], proc: bool, given: bool
+) -> None:
+    monkeypatch.setattr(lease, "sees_processes", lambda: proc)
+    monkeypatch.setattr(lease, "whoever", lambda: ("ada@ops1/4711", ""))
+    holder = action(**{"command": canary_rollout, **made})._holder()
+    assert holder == ({"holder": "ada@ops1/4711"} if given else {})
 
 
 def test_without_the_library_the_module_runs_and_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

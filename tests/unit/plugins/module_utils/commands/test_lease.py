@@ -37,10 +37,27 @@ TREES = [
 ]
 
 
+def test_each_task_of_a_playbook_is_the_same_holder_where_no_process_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lease, "_PROC", tmp_path / "none")
+    assert lease.whoever() == lease.whoever()
+    assert lease.whoever()[0].endswith(f"/{os.getppid()}"), "an action's parent is the playbook"
+
+
+def test_two_hosts_of_a_play_are_two_holders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(lease, "_PROC", tmp_path / "none")
+    monkeypatch.setattr(lease, "played_host", "localhost")
+    alone = lease.whoever()[0]
+    monkeypatch.setattr(lease, "played_host", "master2")
+    assert lease.whoever()[0] == f"{alone} for master2"
+
+
 @pytest.mark.parametrize(("tree", "found"), TREES)
 def test_the_outermost_ansible_is_the_holder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tree: dict[int, tuple[int, tuple[str, ...]]], found: int
 ) -> None:
+    (tmp_path / "self").mkdir()
     for pid, (parent, words) in tree.items():
         process(tmp_path, pid, parent, *words)
     monkeypatch.setattr(lease, "_PROC", tmp_path)

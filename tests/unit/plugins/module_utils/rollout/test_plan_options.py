@@ -79,4 +79,7 @@ def test_the_defaults_are_those_of_the_playbook_and_the_role() -> None:
         if variable == f"rollout_{field}":
             assert variable not in play, "set by nobody but the user"
         else:
-            assert f"{variable} | default({default!r})".replace("True", "true").replace(".0", "") in play[f"rollout_{field}"]
+            assert (
+                f"{variable} | default({default!r})".replace("True", "true").replace(".0", "")
+                in play[f"rollout_{field}"]
+            )
