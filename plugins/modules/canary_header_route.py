@@ -84,6 +84,11 @@ options:
     description: Cohorts with a lower number come first. A request belongs to the first cohort that fits.
     type: int
     default: 100
+  rollout:
+    description:
+      - The ID (C(run.id)) of M(meshops.canary.canary_rollout) that this change belongs to. Right before the write its record is read; if somebody has ended
+        or superseded that rollout, nothing is written, and the task fails with RV(error_code=over) or RV(error_code=superseded).
+    type: str
   state:
     description: V(absent) removes the cohort; everything else stays.
     type: str

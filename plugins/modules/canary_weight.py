@@ -42,6 +42,11 @@ options:
     type: list
     elements: str
     default: []
+  rollout:
+    description:
+      - The ID (C(run.id)) of M(meshops.canary.canary_rollout) that this change belongs to. Right before the write its record is read; if somebody has ended
+        or superseded that rollout, nothing is written, and the task fails with RV(error_code=over) or RV(error_code=superseded).
+    type: str
   state:
     description:
       - V(absent) gives the routes back as they were before the first weights; what others changed since stays.
@@ -265,7 +270,7 @@ diff:
 error_code:
   description: >-
     Kind of the failure: V(invalid_input), V(refused), V(unknown_subset), V(foreign_destination), V(drift),
-    V(conflict), V(not_converged) or V(api_error).
+    V(over), V(superseded), V(conflict), V(not_converged) or V(api_error).
   returned: failure
   type: str
   sample: refused

@@ -78,7 +78,7 @@ class InProcessAction(ActionBase):
                 self._remove_tmp_path(self._connection._shell.tmpdir)
 
     def _holder(self) -> dict[str, str]:
-        """Return who holds a lock, for a module that could not find it out: each of its tasks would be somebody else."""
+        """Return who holds a lock, for a module that cannot find it out: each task would be somebody else."""
         takes_it = "holder" in self.command.SPEC.options and not self._task.args.get("holder")
         known = self._connection.transport == "local" and lease.sees_processes()
         return {"holder": lease.whoever()[0]} if takes_it and not known else {}

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 import pytest
 from support.unplaced import versioned
@@ -18,6 +19,7 @@ if t.TYPE_CHECKING:
     from support.play import Played, Player
     from support.scene import Scene
 
+ROOT = Path(__file__).parents[2]
 QUIET = {"preflight": False, "wait": False}
 
 
@@ -80,6 +82,37 @@ def test_a_rollback_ends_the_rollout_of_somebody_else(verbs: Verbs, direct: Dire
     assert (found["run"]["phase"], found["run"]["holder"]) == ("rolled_back", "")
     lost = direct("rollout", state="recorded", event="ready", holder="ada", fails=True)
     assert "possible now: none, it is over" in lost["msg"]
+
+
+def test_a_run_that_was_taken_back_writes_no_more(verbs: Verbs, direct: Direct) -> None:
+    verbs.weigh({"v1": 100})
+    verbs.record("v1", "v2")
+    run = direct("rollout", state="recorded", event="ready", holder="ada")["run"]
+    planned = {"weights": run["weights_wanted"], "expected": {"v1": 100}, "rollout": run["id"]}
+    verbs("rollback", stable="v1", capacity=False)
+    late = direct("weight", fails=True, **planned, **QUIET)
+    assert late["error_code"] == "over"
+    assert "is rolled back, so nothing was written: somebody has ended it meanwhile" in late["msg"]
+    testers = {"headers": {"end-user": "testuser"}, "weights": {"v2": 100}}
+    assert direct("header_route", fails=True, rollout=run["id"], **testers, **QUIET)["error_code"] == "over"
+    verbs.record("v1", "v3")
+    assert direct("weight", fails=True, **planned, **QUIET)["error_code"] == "superseded"
+    assert verbs.weights == {"v1": 100}
+    now = direct("rollout")["run"]["id"]
+    direct("weight", **{**planned, "rollout": now}, **QUIET)
+    assert verbs.weights == run["weights_wanted"]
+
+
+def test_a_rollback_that_somebody_wrote_over_is_written_again(verbs: Verbs, direct: Direct, play: Player) -> None:
+    verbs.record("v1", "v2")
+    direct("rollout", state="aborted", holder="ada")
+    direct("rollout", state="closed", holder="ada")
+    names = {"service": "reviews", "canary_namespace": verbs.namespace, "__target_name": "v1"}
+    forced = {"canary_force": ["SUBSET_NOT_READY"], "__pods_to_come": []}
+    tasks = str(ROOT / "playbooks" / "tasks" / "record_rollback.yml")
+    play([{"ansible.builtin.include_tasks": tasks, "vars": {**names, **forced}}])
+    assert verbs.weights == {"v1": 100}
+    assert direct("rollout")["run"]["phase"] == "rolled_back"
 
 
 def test_a_rollback_goes_back_also_beside_a_record_that_nobody_can_read(verbs: Verbs, scene: Scene) -> None:

@@ -58,9 +58,10 @@ class Application:
         log: Log,
         reads: Collection[str],
         inspect: Inspect | None,
+        last_look: Callable[[], None] | None,
     ) -> None:
         self._cluster, self._service, self._decide, self._params, self._log = cluster, service, decide, params, log
-        self._reads, self._inspect = reads, inspect
+        self._reads, self._inspect, self._last_look = reads, inspect, last_look
         self._writer = Writer(cluster, log)
         self._outcome = Outcome(service, params)
         self._name = f"{service.name} in {service.namespace}"
@@ -175,6 +176,8 @@ class Application:
         if len(changes) > 1:
             self._writer.dry_run(changes)
         self._must_be_reachable(snapshot, plan)
+        if changes and self._last_look:
+            self._last_look()
         for index, change in enumerate(changes):
             self._writer.write(change)
             following = changes[index + 1 :]
@@ -248,13 +251,15 @@ def apply(
     log: Log,
     reads: Collection[str] = (),
     inspect: Inspect | None = None,
+    last_look: Callable[[], None] | None = None,
 ) -> dict[str, t.Any]:
     """Return the result of making what `decide` plans true.
 
     decide: Snapshot -> Plan, called again on a conflict. reads: lists it wants beside those it cannot do without.
     inspect: what preflight looks for where no routes are concerned, in the lists that were read.
+    last_look: called right before the first write, when all waiting is over; what it raises is a refusal.
     """
-    return Application(cluster, service, decide, params, log, reads, inspect).run(check_mode=check_mode)
+    return Application(cluster, service, decide, params, log, reads, inspect, last_look).run(check_mode=check_mode)
 
 
 def _check_force(codes: list[str]) -> None:

@@ -15,6 +15,7 @@ from ..routes.matches import FIELDS
 from .apply import apply
 from .argspec import CONNECTION, SCOPE, SERVICE, STATE, WAIT, WRITE, ArgSpec
 from .reading import scope_of, service_of
+from .run_store import under_way
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +45,7 @@ SPEC: t.Final = ArgSpec(
         "match": {"type": "list", "elements": "dict", "options": _CONDITIONS},
         "weights": {"type": "dict"},
         "order": {"type": "int", "default": 100},
+        "rollout": {"type": "str"},
     },
     required_if=[
         ("state", "present", ["weights"]),
@@ -67,7 +69,8 @@ def run(
             snapshot, service, name, wanted(params), params["weights"], order=params["order"], scope=scope, api=api
         )
 
-    return apply(cluster, service, decide, params, check_mode=check_mode, log=log)
+    last_look = under_way(cluster, service, params["rollout"])
+    return apply(cluster, service, decide, params, check_mode=check_mode, log=log, last_look=last_look)
 
 
 def wanted(params: Mapping[str, t.Any]) -> list[dict[str, t.Any]]:

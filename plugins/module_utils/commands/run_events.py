@@ -13,6 +13,7 @@ from ..rollout import cohort, machine, steering
 from ..routes.weights import EQUAL
 from . import run_result
 from .run_open import state_now
+from .run_store import Over
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,9 @@ class Happenings:
         try:
             stored.run, trail = steering.advance(rollout, before, event, now, verdict=verdict, note=note)
         except machine.Impossible as error:
-            possible = ", ".join(sorted(machine.possible(before.phase))) or "none, it is over"
+            possible = ", ".join(sorted(machine.possible(before.phase)))
+            if before.over:
+                raise Over(f"event: {error}; possible now: {possible or 'none, it is over'}.", run=before.id) from error
             raise InvalidInput(f"event: {error}; possible now: {possible}.") from error
         if event == "done" and not rollout.by_pods:
             self._prove_the_end(stored, before)

@@ -19,7 +19,7 @@ from ..routes.patch import guarded_patch
 from .lease import MANAGED
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..cluster import Cluster
     from ..rollout.record import Run
@@ -43,6 +43,12 @@ class Superseded(Refused):
             "its place. Nothing was changed. Let this run end; how the rollout stands is told by the playbook status.",
             run=now.id,
         )
+
+
+class Over(Refused):
+    """A task of a run that has come to its end, or goes back to it."""
+
+    code = "over"
 
 
 @dataclass
@@ -177,6 +183,30 @@ def _shortened(events: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     for entry in events[half:]:
         kept.append(record.chained(kept, {key: value for key, value in entry.items() if key != "hash"}))
     return kept
+
+
+def under_way(cluster: Cluster, service: ServiceRef, run: str | None) -> Callable[[], None] | None:
+    """Return what raises Superseded or Over unless `run` is under way and not going back; None for no run.
+
+    Whoever takes a rollout back says so to the record first, and may then find nothing to write: no resourceVersion
+    moves, and without this look a write that was planned before would undo it.
+    """
+
+    def look() -> None:
+        store = RunStore(cluster, service)
+        stored = store.read()
+        if stored is None:
+            raise missing(store, service)
+        if stored.run.id != run:
+            raise Superseded(str(run), stored)
+        if stored.run.over or stored.run.phase == "rolling_back":
+            raise Over(
+                f"The rollout {run} of {service.name} is {stored.run.phase.replace('_', ' ')}, so nothing was written: "
+                f"somebody has ended it meanwhile. {stored.run.reason}",
+                run=run,
+            )
+
+    return look if run else None
 
 
 def missing(store: RunStore, service: ServiceRef) -> InvalidInput:

@@ -15,6 +15,7 @@ from ..routes.weights import alike, one_percent, shares_in_words
 from .apply import apply
 from .argspec import CONNECTION, SCOPE, SERVICE, STATE, WAIT, WRITE, ArgSpec
 from .reading import scope_of, service_of
+from .run_store import under_way
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +36,7 @@ SPEC: t.Final = ArgSpec(
         "settle": {"type": "bool", "default": False},
         "expected": {"type": "dict"},
         "end_cohorts": {"type": "list", "elements": "str", "default": []},
+        "rollout": {"type": "str"},
     },
     required_if=[("state", "present", ["weights"])],
 )
@@ -58,7 +60,8 @@ def run(
             _must_be_as_expected(service, planned, params["expected"])
         return planned
 
-    return apply(cluster, service, decide, params, check_mode=check_mode, log=log)
+    last_look = under_way(cluster, service, params["rollout"])
+    return apply(cluster, service, decide, params, check_mode=check_mode, log=log, last_look=last_look)
 
 
 def _must_be_as_expected(service: ServiceRef, planned: Plan, expected: Mapping[str, t.Any]) -> None:

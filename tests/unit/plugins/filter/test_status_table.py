@@ -111,7 +111,8 @@ def test_a_rollout_nobody_works_on_says_what_to_do_in_one_line() -> None:
 def test_a_rollout_that_was_not_promoted_says_why() -> None:
     begun = "2026-11-25T21:07:12Z"
     assert rollout_lines(over=True, phase="stopped", reason="a task failed", drift="v2 10% -> 30%", next=["go on"]) == [
-        f"rollout v1 -> v2: stopped since {begun}", "    why:  a task failed", "    edit: v2 10% -> 30%", "    do:   go on",
+        f"rollout v1 -> v2: stopped since {begun}", "    why:  a task failed",
+        "    edit: v2 10% -> 30%", "    do:   go on",
     ]  # fmt: skip
     promoted = rollout_lines(over=True, phase="promoted", reason="all steps passed")
     assert promoted == [f"rollout v1 -> v2: promoted since {begun}"]

@@ -16,6 +16,7 @@ from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan_option
 
 ROOT = Path(__file__).parents[5]
 TESTERS = {"headers": {"end-user": "testuser"}}
+HELD = {"match": [{"headers": {"end-user": {"exact": "testuser"}}}]}
 PLANS: list[tuple[dict[str, t.Any], dict[str, t.Any]]] = [
     ({"steps": [1, 10, 100], "pause": 60}, {"steps": [1, 10, 100]}),
     ({"steps": [2.5], "pause": 5, "deadline": 90}, {"steps": [2.5, 100], "pause": 5, "deadline": 90}),
@@ -27,7 +28,7 @@ PLANS: list[tuple[dict[str, t.Any], dict[str, t.Any]]] = [
     ),
     (
         {"steps": [{"weight": 0, "cohort": TESTERS, "analysis": False}, 10, {"weight": 50, "cohort": {}}], "pause": 60},
-        {"steps": [{"weight": 0, "analysis": False, "cohort": {"match": [{"headers": {"end-user": {"exact": "testuser"}}}]}},
+        {"steps": [{"weight": 0, "analysis": False, "cohort": HELD},
                    {"weight": 10, "analysis": True}, {"weight": 50, "analysis": True, "cohort": {}},
                    {"weight": 100, "analysis": True}]},
     ),
