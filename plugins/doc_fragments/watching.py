@@ -46,8 +46,8 @@ options:
     type: float
   approval:
     description:
-      - Ticket of a gate at which a person is asked, such as C(RUN-STEP). The task then watches until an annotation of the Service names
-        it, C(canary.meshops.io/approve) or C(canary.meshops.io/reject), and returns what was said as RV(answer).
+      - Ticket of a gate at which a person is asked, as C(run.ticket) of M(meshops.canary.canary_rollout) tells it. The task then watches until an
+        annotation of the Service names it, C(canary.meshops.io/approve) or C(canary.meshops.io/reject), and returns what was said as RV(answer).
       - RV(verdict) is V(fail), before any answer, where the canary fails beyond doubt, else V(inconclusive). The tests that O(watch)
         ends with are not made, for nobody planned how many requests there are when a person answers. Without an answer it returns at O(deadline).
       - The Service is read every two seconds (right C(get) on C(services)); an API server that does not answer is asked again.

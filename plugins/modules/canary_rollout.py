@@ -39,9 +39,8 @@ options:
     type: str
   holder:
     description:
-      - Who holds the lock. Default is C(user@host/process) of the running playbook, so all tasks of one playbook agree, and
-        the lock of a playbook that was killed on the same machine is taken over at once.
-      - Where tasks do not run on the controller, give RV(run.holder) of O(state=opened) to the tasks after it.
+      - Who holds the lock. Default is C(user@host/process) of the running playbook, with the host of the play unless that is localhost, so all
+        tasks of one playbook agree. The lock of one that was killed on the same machine is taken over at once.
     type: str
   lease_seconds:
     description: Seconds at least after which the lock of a silent holder ends. It outlasts all waits of the plan.
@@ -230,22 +229,15 @@ run:
     namespace: {description: "Its namespace.", type: str}
     holder: {description: "Who has the lock, empty for nobody.", type: str, sample: ada@ops1/4711}
     lease_until: {description: "When the lock ends unless it is renewed.", type: str}
+    ticket: {description: "What an answer to the manual gate must name; empty where there is none.", type: str, sample: 4b1d09ac-3-1764439200}
     dead_man: {description: "The Job that takes the requests back if the run dies, empty without.", type: str}
 step:
   description: The step the rollout is at, with all its fields. C(cohort) is the list of matches that holds there.
   returned: success
   type: dict
   sample: {weight: 10.0, pause: 30.0, deadline: 600.0, replicas: null, gate: none, gate_seconds: 3600.0, gate_default: rollback, analysis: true, cohort: []}
-steps:
-  description: All steps, each with the C(weights) that its routes have.
-  returned: success
-  type: list
-  elements: dict
-plan_text:
-  description: The plan as lines for people.
-  returned: success
-  type: list
-  elements: str
+steps: {description: "All steps, each with the C(weights) that its routes have.", returned: success, type: list, elements: dict}
+plan_text: {description: "The plan as lines for people.", returned: success, type: list, elements: str}
 variables:
   description: The plan as variables of the playbook C(rollout), but for service, namespace and the two versions.
   returned: success
@@ -258,10 +250,7 @@ drift:
   returned: success
   type: str
   sample: "reviews: v1 90% -> 50%, v2 10% -> 50% (as this rollout wrote it -> as it is now)"
-resumed:
-  description: Whether O(state=opened) goes on with a rollout that was begun before.
-  returned: success
-  type: bool
+resumed: {description: "Whether O(state=opened) goes on with a rollout that was begun before.", returned: success, type: bool}
 report:
   description:
     - Everything for a report, with plan, trail and numbers, as docs/rollout-report.schema.json describes it. Sealed, so that the filter
@@ -284,7 +273,7 @@ api_requests:
   type: dict
   sample: {get: 4, patch: 2, post: 1, delete: 0}
 error_code:
-  description: Kind of failure, such as V(held) (somebody else has the lock), V(superseded), V(drift), V(refused), V(conflict).
+  description: Kind of failure, such as V(held) (somebody else has the lock), V(superseded), V(over) (somebody has ended it), V(drift), V(refused), V(conflict).
   returned: failure
   type: str
   sample: held

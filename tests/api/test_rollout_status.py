@@ -51,7 +51,8 @@ def test_from_nothing_to_a_gate_and_to_the_end(direct: Direct, routed: str) -> N
     gated = seen(direct)
     assert gated
     assert gated["phase"] == "gated"
-    ticket = f"{gated['id']}-2"
+    ticket = direct("rollout")["run"]["ticket"]
+    assert ticket.startswith(f"{gated['id']}-2-")
     assert [command.rpartition("canary.meshops.io/")[2] for command in gated["next"]] == [
         f"approve={ticket}",
         f"reject={ticket}",

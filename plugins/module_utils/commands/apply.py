@@ -58,7 +58,7 @@ class Application:
         log: Log,
         reads: Collection[str],
         inspect: Inspect | None,
-        last_look: Callable[[], None] | None,
+        last_look: Callable[[], None] | None = None,
     ) -> None:
         self._cluster, self._service, self._decide, self._params, self._log = cluster, service, decide, params, log
         self._reads, self._inspect, self._last_look = reads, inspect, last_look

@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import asdict
 
 from ..cluster_resources import EVENT, SERVICE
-from ..rollout import cohort, record, seal, steering
+from ..rollout import approval, cohort, record, seal, steering
 from ..rollout import plan as plans
 from ..rollout.machine import WAITS, WAITS_BY_PODS
 from ..rollout.plan_options import as_variables
@@ -59,6 +59,7 @@ def told(
             "seconds_left": left,
             "holder": holder[0],
             "lease_until": holder[1],
+            "ticket": approval.ticket(run) if run.phase == "gated" else "",
             "dead_man": (stored.dead_man or {}).get("job", ""),
         },
         "step": step.as_dict(),

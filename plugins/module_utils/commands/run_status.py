@@ -13,7 +13,7 @@ import typing as t
 
 from ..errors import ApiError, Refused
 from ..rollout import cohort, steering
-from ..rollout.approval import APPROVE, REJECT
+from ..rollout.approval import APPROVE, REJECT, ticket
 from ..rollout.plan_options import as_variables
 from . import run_result
 from .lease import Lease, unlocked
@@ -108,8 +108,8 @@ def _next(service: ServiceRef, stored: Stored, told: Mapping[str, t.Any], drift:
             ways.back,
         ]
     if run.phase == "gated" and gate == "manual":
-        annotate, ticket = f"{kubectl} annotate --overwrite service {service.name}", f"{run.id}-{run.at + 1}"
-        return [f"to go on: {annotate} {APPROVE}={ticket}", f"to go back: {annotate} {REJECT}={ticket}"]
+        annotate = f"{kubectl} annotate --overwrite service {service.name}"
+        return [f"to go on: {annotate} {APPROVE}={ticket(run)}", f"to go back: {annotate} {REJECT}={ticket(run)}"]
     if told["seconds_left"] == 0:
         return [
             f"its time is over; if {told['holder']} is dead for good: {unlocked(service)}; then",

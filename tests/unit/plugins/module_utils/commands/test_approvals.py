@@ -12,7 +12,8 @@ import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.commands import analysis
 from ansible_collections.meshops.canary.plugins.module_utils.commands.approvals import ASK_EVERY, Approval
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
-from ansible_collections.meshops.canary.plugins.module_utils.rollout.approval import APPROVE, REJECT, answer
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.approval import APPROVE, REJECT, answer, ticket
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.record import Run, load
 from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
 
 TICKET = "5f0c2a91-2"
@@ -31,6 +32,15 @@ TICKET = "5f0c2a91-2"
 )
 def test_only_what_names_the_ticket_is_an_answer(annotations: dict[str, str], said: str | None) -> None:
     assert answer(annotations, TICKET) == said
+
+
+def test_a_gate_that_is_met_again_asks_again() -> None:
+    first = Run("5f0c2a91", "reviews", "shop", "abc", "gated", 1, 1000.0, {}, {})
+    later = first.after("approved", 1100.0).after("ready", 1101.0).after("shifted", 1102.0).after("pass", 1200.0)
+    assert (ticket(first), later.phase, later.at) == ("5f0c2a91-2-1000", "gated", 1)
+    assert answer({APPROVE: ticket(first)}, ticket(later)) is None
+    killed = load(first.dump())
+    assert answer({APPROVE: ticket(first)}, ticket(killed)) == "approved"
 
 
 def test_the_service_is_read_every_few_seconds_and_may_be_gone() -> None:

@@ -65,7 +65,7 @@ NOBODY = "nobody works on it; metrics and hooks are not recorded, so add those i
 RESTORE = f"to put the rollout's weights back and go on: {ONWARD} -e on_drift=restore"
 ADOPT = f"to keep the edit and go on from there: {ONWARD} -e on_drift=adopt"
 ANNOTATE = "kubectl -n shop annotate --overwrite service reviews canary.meshops.io"
-TICKETS = [f"to go on: {ANNOTATE}/approve=4711-2", f"to go back: {ANNOTATE}/reject=4711-2"]
+TICKETS = [f"to go on: {ANNOTATE}/approve=4711-2-9000000000", f"to go back: {ANNOTATE}/reject=4711-2-9000000000"]
 UNLOCK = "its time is over; if ada@elsewhere/1 is dead for good: kubectl -n shop delete lease canary-reviews; then"
 EDITED = {"v1": 70.0, "v2": 30.0}
 
