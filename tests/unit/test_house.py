@@ -101,6 +101,24 @@ def test_no_machine_and_no_promise_in_the_repository() -> None:
     assert not found, "\n".join(found)
 
 
+def test_no_loop_of_a_role_takes_the_item_of_who_includes_it() -> None:
+    """Variables given to a role are templated late: `item` in them must be the user's, also within a loop of ours."""
+    bare = []
+    for path in tracked("roles/*.yml"):
+        for task in _tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
+            if "loop" in task and "loop_var" not in task.get("loop_control", {}):
+                bare.append(f"{shown(path)}: {task['name']}")
+    assert not bare, "\n".join(bare)
+
+
+def _tasks(part: t.Any) -> Iterator[dict[str, t.Any]]:
+    for one in part if isinstance(part, list) else []:
+        if isinstance(one, dict):
+            yield one
+            for block in ("block", "rescue", "always"):
+                yield from _tasks(one.get(block))
+
+
 def modules() -> list[str]:
     return sorted(path.stem for path in (PLUGINS / "modules").glob("*.py") if path.stem != "__init__")
 
