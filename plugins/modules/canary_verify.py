@@ -220,7 +220,7 @@ measured:
   type: dict
   sample: {v1: 89.433, v2: 10.567}
 errors:
-  description: Answers of 500 and above; with probes, those that named no version.
+  description: Answers of 500 and above, and gRPC statuses that are the server's fault; with probes, those that named no version.
   returned: always
   type: int
   sample: 0

@@ -13,7 +13,7 @@ from ..analysis.traffic import NO_VERSION
 from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput
 from ..prometheus import Prometheus
-from ..routes import overview, plan
+from ..routes import overview, plan, told_apart
 from ..routes.snapshot import PLURALS
 from . import asked, numbers
 from .approvals import Approval
@@ -120,7 +120,7 @@ def _source(
                 f"{option}: {service.name} in {service.namespace} has no version {params[option]!r}; "
                 f"there are: {', '.join(sorted(known))}."
             )
-    names = overview.names(service, description)
+    names = told_apart.names(snapshot, service, description)
     server = None if params["source"] == "proxies" else Prometheus.of_task(params)
     if server is not None:
         return PrometheusSource(server, service, names)
@@ -138,7 +138,8 @@ def _source_by_pods(snapshot: Snapshot, service: ServiceRef, params: Mapping[str
             "and metrics of kind value with a query of your own in which $version is the Deployment's name; or leave "
             "the analysis out and check the canary by tasks (rollout_after_step of the role rollout)."
         )
-    return PrometheusSource(server, service, overview.names(service, overview.untold(snapshot, service)))
+    names = told_apart.names(snapshot, service, overview.untold(snapshot, service))
+    return PrometheusSource(server, service, names)
 
 
 def _result(

@@ -227,9 +227,8 @@ class PrometheusSource:
 
     def ask(self, query: str, version: str, at: float | None) -> float | None:
         """Return the answer to `query` with its placeholders filled in; None if it has no value, or several."""
-        label = next((told for told, named in self._names.labels.items() if named == version), version)
         words = {
-            "version": label,
+            "version": self._names.label_of(version),
             "service": self._service.name,
             "namespace": self._service.namespace,
             "host": self._service.fqdn,
@@ -247,7 +246,7 @@ class PrometheusSource:
         hosts = "|".join(re.escape(host) for host in sorted(self._names.hosts)).replace("\\", "\\\\")
         chosen = f'{sources.ISTIO_TIME}{{reporter="source",destination_service=~"{hosts}"}}'
         # What a pod counts begins anew as a whole, so its series may be summed and a restart still shows.
-        question = f"sum by (instance, pod, destination_service, destination_version, le) ({chosen})"
+        question = f"sum by (instance, pod, {', '.join(traffic.TELLING)}, le) ({chosen})"
         buckets: dict[tuple[str, str], dict[float, float]] = {}
         for one in self._server.query(question, moment):
             _sort_in(buckets, one, self._names)
@@ -260,7 +259,7 @@ class PrometheusSource:
 
 def _sort_in(buckets: dict[tuple[str, str], dict[float, float]], one: Series, names: Names) -> None:
     labels = one.labels
-    who = "/".join(labels.get(name, "") for name in ("instance", "pod", "destination_service", "destination_version"))
+    who = "/".join(labels.get(name, "") for name in ("instance", "pod", *traffic.TELLING))
     try:
         bound = float(labels.get("le", ""))
     except ValueError:

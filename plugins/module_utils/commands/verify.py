@@ -15,7 +15,7 @@ from ..analysis.traffic import NO_VERSION
 from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput
 from ..prometheus import Prometheus
-from ..routes import overview, plan, pods, preflight
+from ..routes import overview, plan, pods, preflight, told_apart
 from ..routes.snapshot import PLURALS
 from . import probing, verify_counts, verify_pods
 from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
@@ -189,7 +189,7 @@ def _count(
     options: Mapping[str, float],
     log: Log,
 ) -> Counted:
-    names = overview.names(service, intended.description)
+    names = told_apart.names(snapshot, service, intended.description)
     source = params["source"]
     server = Prometheus.of_task(params)
     if source == "auto":
