@@ -73,6 +73,7 @@ notes:
   - Failed requests are compared by a test martingale while watching and by Fisher's exact test at the end, response
     times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) goes to the alarms, half to the end.
   - Envoy's counters count each attempt of a retry, and mirrored copies count like requests.
+  - Requests that failed and belong to no version, for nobody answered, keep a canary from V(pass) that they would make fail.
   - A canary that takes requests and answers none is seen by C(hanging), one of the default O(metrics). Where Istio hides Envoy's
     counters of calls (its default) this takes a port-forward to each calling proxy at every other look, and without the right to it
     the notes say so.
