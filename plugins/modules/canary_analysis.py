@@ -43,7 +43,7 @@ options:
     choices: [auto, proxies, prometheus]
     default: auto
   proxy_sample:
-    description: How many callers' proxies are read at most, those nearest to the service first. V(0) reads all.
+    description: How many callers' proxies are read at most, those nearest to the service first, but always all gateways. V(0) reads all.
     type: int
     default: 50
   evidence:

@@ -47,7 +47,7 @@ options:
     type: bool
     default: true
   proxy_sample:
-    description: How many proxies are read at most, those nearest to the service first. V(0) reads all.
+    description: How many proxies are read at most, those nearest to the service first, but always all gateways. V(0) reads all.
     type: int
     default: 50
   preflight:

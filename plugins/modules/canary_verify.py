@@ -43,7 +43,7 @@ options:
     type: float
     default: 30.0
   proxy_sample:
-    description: How many callers' proxies are read at most, those nearest to the service first. V(0) reads all.
+    description: How many callers' proxies are read at most, those nearest to the service first, but always all gateways. V(0) reads all.
     type: int
     default: 0
   alpha:
