@@ -18,7 +18,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     Sample = tuple[str, Mapping[str, str], float]
 
@@ -234,6 +234,21 @@ def inbound(source: str, samples: Iterable[Sample], version: str) -> dict[Key, f
         elif name == ENVOY and "response_code" in labels and labels.get("cluster_name", "").startswith("inbound|"):
             _add(by_envoy, Key(source, version, labels["response_code"]), value)
     return by_istio or by_envoy
+
+
+def hides_grpc(samples: Iterable[Sample], ports: Collection[str]) -> bool:
+    """Return whether one proxy counted calls of the service's gRPC `ports` by Envoy's clusters alone.
+
+    Those know the HTTP status only, which is 200 for most errors of gRPC. A server's cluster has a port of the pod, so
+    there any counts.
+    """
+    found = False
+    for name, labels, _value in samples:
+        if name == ISTIO:
+            return False
+        side, _bar, rest = labels.get("cluster_name", "").partition("|")
+        found = found or (name == ENVOY and (side == "inbound" or rest.partition("|")[0] in ports))
+    return found and bool(ports)
 
 
 def growth(before: Mapping[Key, float], after: Mapping[Key, float]) -> dict[Key, int]:

@@ -71,6 +71,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
     notes: list[str] = list(reader.notes)
     description = _description(snapshot, service, params, notes)
+    notes += overview.unread(snapshot, service)
     source = _source(cluster, snapshot, service, params, description)
     askers = numbers.askers(params["metrics"], source, params["canary"], params["stable"])
     log(f"Watching {service.name}: {params['canary']} beside {params['stable']}, by {source.name}")

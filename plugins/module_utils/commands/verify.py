@@ -88,6 +88,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
     intended = _intended(snapshot, service, params)
     split.test_split({}, intended.weights, **options)  # bad options are told before anything is counted
+    intended.notes += overview.unread(snapshot, service)
     counted = _count(cluster, snapshot, service, intended, params, options, log)
     counts = {version or causes.ALL_PODS: number for version, number in counted.counts.items() if number}
     verdict = split.test_split(counts, intended.weights, **options)

@@ -68,6 +68,16 @@ def untold(snapshot: Snapshot, service: ServiceRef) -> dict[str, t.Any]:
     }
 
 
+def unread(snapshot: Snapshot, service: ServiceRef) -> list[str]:
+    """Return what to say of requests that are counted where nobody looks."""
+    if not any(pods.is_ambient(pod) for pod in pods.of_service(snapshot, service, {}) or ()):
+        return []
+    return [
+        f"Pods of {service.name} are in ambient mode. Requests that a waypoint sends them are counted there (reporter "
+        "waypoint), which is not read: they are not judged. Those of gateways and sidecars are."
+    ]
+
+
 def versions(
     snapshot: Snapshot, service: ServiceRef, description: Description, measured: Mapping[str, t.Any] | None
 ) -> list[dict[str, t.Any]]:

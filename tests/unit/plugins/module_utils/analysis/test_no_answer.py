@@ -103,6 +103,21 @@ def test_a_grpc_status_that_is_the_servers_fault_is_an_error() -> None:
     assert came(unreachable, faults, beside(50, "v2", 200), beside(80, "v2", 503)).tally("v2") == Tally(100, 80)
 
 
+@pytest.mark.parametrize(
+    ("page", "hidden"),
+    [
+        (beside(3, "v2"), True),
+        (beside(3, "v2").replace("|9080|", "|80|"), False),
+        (beside(3, "v2") + counted(3, "v2"), False),
+        ('envoy_cluster_upstream_rq{cluster_name="inbound|50051||",response_code="200"} 3', True),
+        ("", False),
+    ],
+)
+def test_where_envoys_counters_are_all_there_is_no_grpc_status_is_seen(page: str, hidden: bool) -> None:
+    assert traffic.hides_grpc(list(parse_samples(page)), {"9080"}) is hidden
+    assert not traffic.hides_grpc(list(parse_samples(page)), ())
+
+
 def test_who_gave_up_had_no_answer_but_was_dealt_a_version() -> None:
     counts = {Key("p", "v1", "200"): 90.0, Key("p", "v2", "0"): 9.0, Key("p", "v2", "503"): 1.0}
     tally = traffic.tally({**counts, Key("p", "", "0"): 2.0, Key("p", "", "503"): 3.0, Key("p", "", "200"): 4.0})

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.commands import analysis
+from ansible_collections.meshops.canary.plugins.module_utils.routes import overview
+from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
+from support import reviews
 
 SIDES = {"canary": "v2", "stable": "v1"}
 
@@ -35,3 +39,15 @@ def test_who_is_known_or_needed_by_nobody_is_not_named(seen: dict[str, int], kno
 def test_failures_without_a_version_are_noted() -> None:
     assert analysis._lost(0) == []
     assert analysis._lost(3) == ["3 requests failed or were given up, and the counters name no version for them."]
+
+
+def test_ambient_pods_are_said_not_to_be_judged() -> None:
+    service, lists = ServiceRef("reviews", reviews.NAMESPACE), reviews.healthy()
+    assert overview.unread(Snapshot(**lists), service) == []
+    taken = {"annotations": {"ambient.istio.io/redirection": "enabled"}}
+    lists["pods"][-1] = reviews.changed(lists["pods"][-1], metadata=taken)
+    assert overview.unread(Snapshot(**lists), service) == [], "the caller alone"
+    lists["pods"][0] = reviews.changed(lists["pods"][0], metadata=taken)
+    (note,) = overview.unread(Snapshot(**lists), service)
+    assert "reporter waypoint), which is not read: they are not judged" in note
+    assert overview.unread(Snapshot(), service) == []
