@@ -43,7 +43,7 @@ options:
     choices: [auto, proxies, prometheus]
     default: auto
   proxy_sample:
-    description: How many callers' proxies are read at most, those nearest to the service first. V(0) reads all.
+    description: How many callers' proxies are read at most, those nearest to the service first, but always all gateways. V(0) reads all.
     type: int
     default: 50
   evidence:
@@ -72,7 +72,8 @@ notes:
     canary then, in which C($version) is the Deployment's name; Istio's metrics are there only if the pods have sidecars.
   - Failed requests are compared by a test martingale while watching and by Fisher's exact test at the end, response
     times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) goes to the alarms, half to the end.
-  - Retries count each attempt, and mirrored copies count like requests.
+  - Envoy's counters count each attempt of a retry, and mirrored copies count like requests.
+  - Requests that failed and belong to no version, for nobody answered, keep a canary from V(pass) that they would make fail.
   - A canary that takes requests and answers none is seen by C(hanging), one of the default O(metrics). Where Istio hides Envoy's
     counters of calls (its default) this takes a port-forward to each calling proxy at every other look, and without the right to it
     the notes say so.

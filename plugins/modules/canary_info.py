@@ -47,7 +47,7 @@ options:
     type: bool
     default: true
   proxy_sample:
-    description: How many proxies are read at most, those nearest to the service first. V(0) reads all.
+    description: How many proxies are read at most, those nearest to the service first, but always all gateways. V(0) reads all.
     type: int
     default: 50
   preflight:
@@ -210,7 +210,7 @@ services:
           type: dict
           sample: {name: reviews-v2, current: 3, desired: 3, minimum: 1, maximum: 10, cpu: 41, cpu_target: 50}
         measured:
-          description: Requests, errors (answers of 500 and above) and share in percent. V(null) if not measured.
+          description: Requests, errors (answers of 500 and above, gRPC statuses that are the server's fault) and share in percent. V(null) if not measured.
           type: dict
           sample: {requests: 317, errors: 0, share: 10.567}
     measured:

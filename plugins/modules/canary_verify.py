@@ -43,7 +43,7 @@ options:
     type: float
     default: 30.0
   proxy_sample:
-    description: How many callers' proxies are read at most, those nearest to the service first. V(0) reads all.
+    description: How many callers' proxies are read at most, those nearest to the service first, but always all gateways. V(0) reads all.
     type: int
     default: 0
   alpha:
@@ -220,7 +220,7 @@ measured:
   type: dict
   sample: {v1: 89.433, v2: 10.567}
 errors:
-  description: Answers of 500 and above; with probes, those that named no version.
+  description: Answers of 500 and above, and gRPC statuses that are the server's fault; with probes, those that named no version.
   returned: always
   type: int
   sample: 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.commands import observe
+from ansible_collections.meshops.canary.plugins.module_utils.commands import serving
 from support.rollouts import report
 
 from lab.traffic import Load
@@ -65,7 +65,7 @@ def told(seen: dict[str, t.Any]) -> dict[str, t.Any]:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How the requests under way are read: by Envoy's counters, or where Istio hides them by its page of endpoints."""
     if request.param == "endpoints":
-        monkeypatch.setattr(observe, "_COUNTERS", r"upstream_rq_([0-9]+|time)$")
+        monkeypatch.setattr(serving, "COUNTERS", r"upstream_rq_([0-9]+|time)$")
     return str(request.param)
 
 

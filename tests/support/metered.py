@@ -31,10 +31,11 @@ PAGE, GATE = Proxy("shop", "page"), Proxy("istio-system", "gate", True)
 
 
 class Mesh:
-    """Answers what the test wrote under a pod's name; an exception is raised."""
+    """Answers what the test wrote under a pod's name; an exception is raised. missing: why callers are not listed."""
 
     def __init__(self) -> None:
         self.callers: list[Proxy] = [PAGE, GATE]
+        self.missing: list[str] = []
         self.says: dict[str, str | ApiError] = {"page": "", "gate": ""}
         self.asked: list[str] = []
         self.pages: dict[str, str | ApiError] = {}
@@ -44,8 +45,12 @@ class Mesh:
         """Answer in place of real proxies for the length of a test."""
         monkeypatch.setattr(Proxies, "counters", self.counters)
         monkeypatch.setattr(Proxies, "endpoints", self.endpoints)
-        monkeypatch.setattr(measuring, "callers", lambda *_given: (None, self.callers))
+        monkeypatch.setattr(measuring, "callers", self.listed)
         return self
+
+    def listed(self, *given: t.Any) -> tuple[None, list[Proxy]]:
+        given[-1].extend(self.missing)
+        return None, self.callers
 
     def counters(self, _namespace: str, pod: str, _pattern: str) -> list[t.Any]:
         self.asked.append(pod)
@@ -86,8 +91,8 @@ class Pods:
         return self.pods
 
 
-def source(cluster: Pods | None = None) -> observe.ProxySource:
+def source(cluster: Pods | None = None, services: t.Sequence[dict[str, t.Any]] = ()) -> observe.ProxySource:
     cluster = cluster or Pods()
-    snapshot = Snapshot(pods=cluster.pods, services=())
+    snapshot = Snapshot(pods=cluster.pods, services=services)
     params = {"istio_namespace": "istio-system", "proxy_sample": 50}
     return observe.ProxySource(t.cast("t.Any", cluster), snapshot, SERVICE, NAMES, SUBSETS, params)

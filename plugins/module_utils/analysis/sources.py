@@ -102,15 +102,19 @@ def of_caller(source: str, samples: Iterable[Sample], names: Names) -> Reading:
 
 
 def of_server(source: str, samples: Iterable[Sample], version: str) -> Reading:
-    """Return what the proxy of a pod of `version` has counted as a server, whoever asked."""
+    """Return what the proxy of a pod of `version` has counted as a server, whoever asked. Istio's own metrics win."""
     listed = list(samples)
-    buckets: dict[tuple[str, str], Cumulative] = {}
+    by_envoy: dict[tuple[str, str], Cumulative] = {}
+    by_istio: dict[tuple[str, str], Cumulative] = {}
     for name, labels, value in listed:
-        if name == ENVOY_TIME and _is_inbound(labels):
-            _add(buckets, (source, version), labels, value)
+        if name == ISTIO_TIME and labels.get("reporter") == "destination":
+            _add(by_istio, (source, version), labels, value)
+        elif name == ENVOY_TIME and _is_inbound(labels):
+            _add(by_envoy, (source, version), labels, value)
     flights = of_counters(listed, lambda labels: version if _is_inbound(labels) else None)
     under_way = {(source, served): flight for served, flight in flights.items()}
-    return Reading(traffic.inbound(source, listed, version), buckets, frozenset((source,)), flights=under_way)
+    counts = traffic.inbound(source, listed, version)
+    return Reading(counts, by_istio or by_envoy, frozenset((source,)), flights=under_way)
 
 
 def joined(readings: Iterable[Reading]) -> Reading:
@@ -127,9 +131,10 @@ def grown(before: Reading, after: Reading) -> Increment:
     A counter that fell began anew: all it shows came since. A histogram of which one bucket fell began anew as a whole.
     One that is no histogram (not cumulative, NaN) is left out.
     """
-    counts = traffic.growth(
+    came = traffic.growth(
         before.counts, {key: value for key, value in after.counts.items() if before.knows(key.source)}
     )
+    counts = traffic.settled(came)
     summed = traffic.tally(counts)
     result = Increment({version: Tally(number, summed.errors[version]) for version, number in summed.requests.items()})
     for (source, version), now in after.buckets.items():
@@ -151,12 +156,12 @@ def grown(before: Reading, after: Reading) -> Increment:
 
 
 def _ended(
-    counts: Mapping[Key, int], flights: Mapping[Place, tuple[Flight, Flight]], after: Reading
+    counts: Mapping[Key, float], flights: Mapping[Place, tuple[Flight, Flight]], after: Reading
 ) -> dict[str, Tally]:
     """Return version -> requests that ended and those given up: by the proxies' counters of requests under way.
 
     Where a proxy has none, Istio's own metrics say it by the code 0, which is no answer; it is told with a version
-    only where the proxy knows whom it had asked.
+    only where the proxy knows whom it had asked. A proxy that has both told them with their version already.
     """
     ended: Counter[str] = Counter()
     gone: Counter[str] = Counter()
@@ -165,10 +170,12 @@ def _ended(
             came = now.since(then)
             ended[version] += max(0, round(came.ended))
             gone[version] += round(came.given_up)
-    for key, number in counts.items():
-        if (key.source, key.version) not in after.flights:
-            ended[key.version] += number
-            gone[key.version] += number if key.code == "0" else 0
+    told = {source for source, _version in after.flights}
+    for key, value in counts.items():
+        if (key.source, key.version) in after.flights or (key.version == traffic.NO_VERSION and key.source in told):
+            continue
+        ended[key.version] += round(value)
+        gone[key.version] += round(value) if key.code == traffic.GIVEN_UP else 0
     return {version: Tally(number, min(number, gone[version])) for version, number in ended.items()}
 
 

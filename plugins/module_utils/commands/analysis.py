@@ -13,7 +13,7 @@ from ..analysis.traffic import NO_VERSION
 from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput
 from ..prometheus import Prometheus
-from ..routes import overview, plan
+from ..routes import overview, plan, told_apart
 from ..routes.snapshot import PLURALS
 from . import asked, numbers
 from .approvals import Approval
@@ -70,12 +70,15 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     reader = Reader(cluster, service, wide=True)
     snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
     notes: list[str] = list(reader.notes)
-    source = _source(cluster, snapshot, service, params, notes)
+    description = _description(snapshot, service, params, notes)
+    notes += overview.unread(snapshot, service)
+    source = _source(cluster, snapshot, service, params, description)
     askers = numbers.askers(params["metrics"], source, params["canary"], params["stable"])
     log(f"Watching {service.name}: {params['canary']} beside {params['stable']}, by {source.name}")
     approval = None if params["approval"] is None else Approval(cluster, service, params["approval"])
     watch = Watch(source, observation, askers, params, log, approval=approval)
     watch.until_decided()
+    notes += [*_strangers(observation.seen, _known(description), params), *_lost(observation.lost)]
     return _result(service, params, source, watch, observation, notes, cluster)
 
 
@@ -102,43 +105,72 @@ def _check(params: Mapping[str, t.Any]) -> None:
         )
 
 
-def _source(
-    cluster: Cluster, snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any], notes: list[str]
-) -> Source:
-    """Return where to look. Raises InvalidInput for a version that the routes do not know."""
+def _description(
+    snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any], notes: list[str]
+) -> dict[str, t.Any]:
+    """Return the routes as `plan.describe` does. Raises InvalidInput for a version that they do not know."""
     if params["route_api"] == "replicas":
-        return _source_by_pods(snapshot, service, params)
+        return overview.untold(snapshot, service)
     try:
         description = plan.describe(snapshot, service, api=params["route_api"])
     except CanaryError as error:
         notes.append(f"The routes cannot be told: {error.msg}")
         description = overview.untold(snapshot, service)
-    known = {*description["subsets"], *description["weights"]} - {NO_VERSION}
+    known = _known(description)
     for option in ("stable", "canary"):
         if known and params[option] not in known:
             raise InvalidInput(
                 f"{option}: {service.name} in {service.namespace} has no version {params[option]!r}; "
                 f"there are: {', '.join(sorted(known))}."
             )
-    names = overview.names(service, description)
+    return description
+
+
+def _known(description: Mapping[str, t.Any]) -> set[str]:
+    return {*description["subsets"], *description["weights"]} - {NO_VERSION}
+
+
+def _source(
+    cluster: Cluster,
+    snapshot: Snapshot,
+    service: ServiceRef,
+    params: Mapping[str, t.Any],
+    description: Mapping[str, t.Any],
+) -> Source:
+    """Return where to look. Raises InvalidInput where the options name no such place."""
+    names = told_apart.names(snapshot, service, description)
     server = None if params["source"] == "proxies" else Prometheus.of_task(params)
     if server is not None:
         return PrometheusSource(server, service, names)
-    if params["window"]:
-        raise InvalidInput("window: proxies know only what happens from now on; the past needs prometheus_url.")
-    return ProxySource(cluster, snapshot, service, names, description["subsets"], params)
-
-
-def _source_by_pods(snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any]) -> Source:
-    """Return Prometheus, the only place that knows of requests where there are no proxies. Raises InvalidInput."""
-    server = None if params["source"] == "proxies" else Prometheus.of_task(params)
-    if server is None:
+    if params["route_api"] == "replicas":
         raise InvalidInput(
             f"source: a canary by pods has no proxies that count the requests of {service.name}. Give prometheus_url, "
             "and metrics of kind value with a query of your own in which $version is the Deployment's name; or leave "
             "the analysis out and check the canary by tasks (rollout_after_step of the role rollout)."
         )
-    return PrometheusSource(server, service, overview.names(service, overview.untold(snapshot, service)))
+    if params["window"]:
+        raise InvalidInput("window: proxies know only what happens from now on; the past needs prometheus_url.")
+    return ProxySource(cluster, snapshot, service, names, description["subsets"], params)
+
+
+def _strangers(seen: Mapping[str, int], known: set[str], params: Mapping[str, t.Any]) -> list[str]:
+    """Return what to say if requests were counted for others and not for both versions that are compared."""
+    others = {version: number for version, number in seen.items() if number and version not in known | {NO_VERSION}}
+    missing = [params[side] for side in ("canary", "stable") if not seen.get(params[side])]
+    if not (known and others and missing):
+        return []
+    told = ", ".join(f"{version} ({number})" for version, number in sorted(others.items()))
+    return [
+        f"Requests were counted for versions that the routes do not know, {told}, and none for {', '.join(missing)}. "
+        "Istio's metrics tell pods apart by their label version, their workload and their canonical revision: give the "
+        "pods of each version a label version of its own."
+    ]
+
+
+def _lost(number: int) -> list[str]:
+    if not number:
+        return []
+    return [f"{number} requests failed or were given up, and the counters name no version for them."]
 
 
 def _result(

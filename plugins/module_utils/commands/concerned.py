@@ -71,6 +71,15 @@ def find_for_http_routes(
     return found
 
 
+def sample(proxies: Sequence[Proxy], size: int) -> list[Proxy]:
+    """Return all gateways, for they are few and carry much, and the first sidecars: `size` in all, 0 for everybody."""
+    if size <= 0 or len(proxies) <= size:
+        return list(proxies)
+    routers = [proxy for proxy in proxies if proxy.is_gateway]
+    sidecars = [proxy for proxy in proxies if not proxy.is_gateway]
+    return routers + sidecars[: max(size - len(routers), 1)]
+
+
 def _candidates(cluster: Cluster, door: Proxies, service: ServiceRef) -> tuple[Concerned, list[Proxy]]:
     """Return all sidecars as concerned, and the gateways to choose from."""
     found = Concerned()

@@ -129,7 +129,7 @@ def _watched(
     complete, notes = not found.notes, list(found.notes)
     if complete and not found.proxies:
         return Convergence("none", note="No proxy of the mesh obeys these routes, so none was read.")
-    chosen = _sample(list(found.proxies), params["wait_sample"])
+    chosen = concerned.sample(random.sample(list(found.proxies), len(found.proxies)), params["wait_sample"])
     if len(chosen) < len(found.proxies):
         notes.append(f"{len(chosen)} of {len(found.proxies)} proxies were read, chosen at random (wait_sample).")
     watch = _Watch(question, log)
@@ -279,12 +279,3 @@ class _Watch:
             return False
         self.unreadable[proxy] = error
         return False
-
-
-def _sample(proxies: Sequence[Proxy], size: int) -> list[Proxy]:
-    """Return all gateways, for they are few and carry much, and a random choice of the sidecars."""
-    gateways = [proxy for proxy in proxies if proxy.is_gateway]
-    sidecars = [proxy for proxy in proxies if not proxy.is_gateway]
-    if size <= 0 or len(proxies) <= size:
-        return list(proxies)
-    return gateways + random.sample(sidecars, max(size - len(gateways), min(1, len(sidecars))))

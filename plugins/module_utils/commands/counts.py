@@ -62,7 +62,7 @@ def reported(server: Prometheus, names: Names, moment: float) -> dict[Key, float
     hosts = "|".join(re.escape(host) for host in sorted(names.hosts)).replace("\\", "\\\\")
     question = f'{traffic.ISTIO}{{reporter="source",destination_service=~"{hosts}"}}'
     return {
-        traffic.Key(_identity(one.labels), names.told(one.labels), one.labels.get("response_code", "")): one.value
+        traffic.Key(_identity(one.labels), names.told(one.labels), traffic.code_of(one.labels)): one.value
         for one in server.query(question, moment)
     }
 

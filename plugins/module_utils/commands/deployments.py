@@ -14,9 +14,8 @@ from ..errors import ApiError
 from ..replicas import revisions
 from ..replicas.labels import selects
 from ..replicas.rollout import patience, progress, rollout_state, rollout_troubles
-from ..replicas.tracks import owner_of
 from ..routes import workloads
-from ..routes.pods import is_ready, labels_of
+from ..routes.pods import is_ready, labels_of, owner_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator

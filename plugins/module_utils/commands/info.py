@@ -11,7 +11,7 @@ import typing as t
 from ..cluster import Cluster
 from ..errors import ApiError, CanaryError, InvalidInput
 from ..prometheus import Prometheus
-from ..routes import overview, plan, preflight
+from ..routes import overview, plan, preflight, told_apart
 from ..routes.hosts import ServiceRef
 from ..routes.snapshot import PLURALS, identity
 from ..routes.weights import shares_in_words
@@ -83,7 +83,7 @@ class _Told:
     def service(self, server: Prometheus | None, evidence: Evidence | None) -> dict[str, t.Any]:
         """Return the service's entry of the result."""
         description = self._description()
-        names = overview.names(self._service, description)
+        names = told_apart.names(self._snapshot, self._service, description)
         measured = measuring.measure(
             self._cluster, self._snapshot, self._service, names, server, self._params, self._notes
         )

@@ -70,16 +70,16 @@ def as_result(count: Count) -> dict[str, t.Any]:
 def callers(
     cluster: Cluster, snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any], notes: list[str]
 ) -> tuple[Proxies, list[Proxy]]:
-    """Return the door and the proxies that can call the service, at most `proxy_sample` of them (0: all)."""
+    """Return the door and the proxies that can call the service, about `proxy_sample` of them (0: all)."""
     door = Proxies(cluster, params["istio_namespace"])
     found = concerned.find(cluster, door, service, [snapshot])
     notes += [note for note in found.notes if note not in notes]
-    # Callers in the service's own namespace and gateways first: if there are too many, the rest is left out.
-    near = sorted(found.proxies, key=lambda one: (one.namespace != service.namespace, not one.is_gateway, one))
-    most = params["proxy_sample"] or len(near)
-    if len(near) > most:
-        notes.append(f"Only {most} of {len(near)} proxies were asked for their counters (proxy_sample).")
-    return door, near[:most]
+    # Callers in the service's own namespace first: if there are too many, the rest is left out.
+    near = sorted(found.proxies, key=lambda one: (one.namespace != service.namespace, one))
+    chosen = concerned.sample(near, params["proxy_sample"])
+    if len(chosen) < len(near):
+        notes.append(f"Only {len(chosen)} of {len(near)} proxies were asked for their counters (proxy_sample).")
+    return door, chosen
 
 
 def _by_proxies(

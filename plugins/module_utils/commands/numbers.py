@@ -30,9 +30,9 @@ def askers(metrics: Sequence[Asked] | None, source: Source, canary: str, stable:
     found: dict[str, Ask] = {}
     for one in metrics or ():
         if one["kind"] == "hanging" and source.name == "prometheus":
-            raise InvalidInput(
-                f"metrics: {one['name']} is of kind hanging, but Prometheus knows answers only, not the requests under "
-                "way. Take source proxies, or see by a metric of kind rate with a floor that nothing is answered."
+            source.notes.append(
+                f"{one['name']}: Prometheus knows the requests that callers gave up, but not those under way; source "
+                "proxies knows both."
             )
         if one["kind"] == "http":
             found[one["name"]] = _check(one, source.notes)

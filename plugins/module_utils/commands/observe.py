@@ -18,12 +18,10 @@ from dataclasses import replace
 
 from ..analysis import flight, sources, traffic
 from ..analysis.sources import Increment, Reading
-from ..cluster_resources import POD
 from ..errors import ApiError, MetricsError
 from ..proxies import Proxies, Proxy, in_parallel
-from ..routes import pods
-from ..routes.snapshot import identity
-from . import counts, measuring
+from ..routes.preflight_ports import grpc_ports
+from . import counts, measuring, serving
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,8 +40,8 @@ UNDER_WAY_EVERY: t.Final = 2
 """Looks after which a proxy whose counters Istio hides is asked for its requests under way, by a request of its own."""
 LARGE_PAGE: t.Final = 2_000_000
 """Bytes of such an answer above which the proxy is not asked again: an older Envoy tells of all services."""
-_COUNTERS: t.Final = rf"(upstream_rq_([0-9]+|time)|{'|'.join(flight.COUNTERS)})$"
-_SERVED: t.Final = rf"^cluster\.inbound\|.*\.{_COUNTERS}"
+SILENT_LOOKS: t.Final = 2 * ALL_EVERY
+"""Looks without any request after which the versions' own proxies are read, where some callers cannot be."""
 
 
 class Source(t.Protocol):
@@ -79,8 +77,12 @@ class ProxySource:
         params: Mapping[str, t.Any],
     ) -> None:
         self._cluster, self._snapshot, self._service, self._names = cluster, snapshot, service, names
-        self._subsets, self._params = subsets, params
+        self._params = params
         self._door = Proxies(cluster, params["istio_namespace"])
+        self._grpc = grpc_ports(snapshot, service, names.hosts)
+        self._servers = serving.Servers(cluster, self._door, snapshot, service, subsets, self._grpc)
+        self._serving = self._heard = self._incomplete = False
+        self._silence = 0
         self._callers: list[Proxy] = []
         self._refreshed, self._looks = -math.inf, 0
         self._last = Reading()
@@ -88,10 +90,7 @@ class ProxySource:
         self.callers = 0
         self.notes: list[str] = []
         hosts = "|".join(re.escape(host) for host in sorted(names.hosts))
-        self._pattern = (
-            rf"(outbound\|[0-9]+\|[^|]*\|({hosts});?\.{_COUNTERS}"
-            r"|istio_requests_total|istio_request_duration_milliseconds)"
-        )
+        self._pattern = rf"(outbound\|[0-9]+\|[^|]*\|({hosts});?\.{serving.COUNTERS}|{serving.ISTIOS})"
         self._clusters = rf"^outbound\|[0-9]+\|[^|]*\|({hosts})$"
 
     def begin(self, at: float | None) -> None:
@@ -103,6 +102,7 @@ class ProxySource:
         now = self._read()
         increment = sources.grown(self._last, now)
         self._last = self._last.updated(now)
+        self._heard = self._heard or bool(increment.ended)
         return increment
 
     def ask(self, query: str, version: str, at: float | None) -> float | None:
@@ -110,33 +110,34 @@ class ProxySource:
         return None
 
     def _read(self) -> Reading:
-        if time.monotonic() - self._refreshed > REFRESH_EVERY:
-            _door, found = measuring.callers(self._cluster, self._snapshot, self._service, self._params, self.notes)
+        if not self._serving and time.monotonic() - self._refreshed > REFRESH_EVERY:
+            missing: list[str] = []
+            _door, found = measuring.callers(self._cluster, self._snapshot, self._service, self._params, missing)
+            self._incomplete = bool(missing)
+            self.notes += [note for note in missing if note not in self.notes]
             self._callers = found or self._callers
             self._refreshed, self._looks = time.monotonic(), 0
         everyone = self._looks % ALL_EVERY == 0
-        if everyone and not self._callers:
-            self._find_pods()
         self._looks += 1
+        self._silence += 1
         busy = {key.source for key in self._last.counts} | {source for source, _version in self._last.flights}
         asked = [one for one in self._callers if everyone or str(one) in busy or str(one) not in self._last.sources]
-        self.callers = len(self._callers)
-        if not self._callers:
-            return self._of_servers()
-        return self._gather(in_parallel(self._of_caller, asked))
-
-    def _find_pods(self) -> None:
-        """List the versions' pods anew, for they come and go too; without an answer those known before remain."""
-        try:
-            found = tuple(self._cluster.list(POD, self._service.namespace))
-        except ApiError as error:
-            self._note(f"The pods could not be listed again: {error.msg}")
-            return
-        self._snapshot = replace(self._snapshot, pods=found)
+        self.callers = 0 if self._serving else len(self._callers)
+        if not self.callers:
+            return self._of_servers(everyone)
+        answers = in_parallel(self._of_caller, asked)
+        if self._turns(answers, everyone):
+            self._serving, self.callers = True, 0
+            return self._of_servers(everyone)
+        if not everyone and not any(str(proxy) in busy for proxy, _answer in answers):
+            answers = [pair for pair in answers if isinstance(pair[1], Reading)]  # nobody who calls was missed
+        return self._gather(answers)
 
     def _of_caller(self, proxy: Proxy) -> Reading:
         samples = self._door.counters(proxy.namespace, proxy.name, self._pattern)
         reading = sources.of_caller(str(proxy), samples, self._names)
+        if traffic.hides_grpc(samples, self._grpc):
+            self._note(serving.NO_GRPC)
         if reading.flights or not reading.counts or self._looks % UNDER_WAY_EVERY != 1 or proxy in self._silent:
             return reading
         return replace(reading, flights=self._by_endpoints(proxy))
@@ -163,21 +164,28 @@ class ProxySource:
             str(proxy), samples, lambda labels: self._names.of_cluster(labels.get("cluster_name", ""))
         )
 
-    def _of_servers(self) -> Reading:
-        self._note("No caller's proxy can be read; the versions' own proxies were, whoever called them.")
-        servers = [
-            (version, *identity(pod))
-            for version, labels in self._subsets.items()
-            for pod in pods.of_service(self._snapshot, self._service, labels) or ()
-            if pods.has_proxy(pod)
-        ]
+    def _of_servers(self, everyone: bool) -> Reading:
+        if everyone:
+            try:
+                self._servers.refresh()
+            except ApiError as error:
+                self._note(f"The pods could not be listed again: {error.msg}")
+        self._note(serving.INSTEAD if self._serving else serving.NO_CALLERS)
+        answers = self._servers.read()
+        if self._servers.hides_grpc:
+            self._note(serving.NO_GRPC)
+        return self._gather([(proxy, answer) for (_version, proxy), answer in answers])
 
-        def read(server: tuple[str, str, str]) -> Reading:
-            version, namespace, name = server
-            samples = self._door.counters(namespace, name, _SERVED)
-            return sources.of_server(f"{namespace}/{name}", samples, version)
+    def _turns(self, answers: Sequence[tuple[Proxy, Reading | ApiError]], everyone: bool) -> bool:
+        """Return whether to read the versions' own proxies from now on.
 
-        return self._gather(in_parallel(read, servers))
+        They know what those count who may not be read, as a gateway of another namespace; its silence must not be
+        taken for a service that nobody calls. Once a caller has counted something, callers it is.
+        """
+        refused = [isinstance(answer, ApiError) and answer.status == 403 for _proxy, answer in answers]
+        self._incomplete = self._incomplete or any(refused)
+        missed = (everyone and all(refused)) or (self._incomplete and self._silence > SILENT_LOOKS)
+        return not self._heard and missed and bool(self._servers.proxies())
 
     def _gather(self, answers: Sequence[tuple[t.Any, Reading | ApiError]]) -> Reading:
         failed = [(who, answer) for who, answer in answers if isinstance(answer, ApiError)]
@@ -227,9 +235,8 @@ class PrometheusSource:
 
     def ask(self, query: str, version: str, at: float | None) -> float | None:
         """Return the answer to `query` with its placeholders filled in; None if it has no value, or several."""
-        label = next((told for told, named in self._names.labels.items() if named == version), version)
         words = {
-            "version": label,
+            "version": self._names.label_of(version),
             "service": self._service.name,
             "namespace": self._service.namespace,
             "host": self._service.fqdn,
@@ -247,7 +254,7 @@ class PrometheusSource:
         hosts = "|".join(re.escape(host) for host in sorted(self._names.hosts)).replace("\\", "\\\\")
         chosen = f'{sources.ISTIO_TIME}{{reporter="source",destination_service=~"{hosts}"}}'
         # What a pod counts begins anew as a whole, so its series may be summed and a restart still shows.
-        question = f"sum by (instance, pod, destination_service, destination_version, le) ({chosen})"
+        question = f"sum by (instance, pod, {', '.join(traffic.TELLING)}, le) ({chosen})"
         buckets: dict[tuple[str, str], dict[float, float]] = {}
         for one in self._server.query(question, moment):
             _sort_in(buckets, one, self._names)
@@ -260,7 +267,7 @@ class PrometheusSource:
 
 def _sort_in(buckets: dict[tuple[str, str], dict[float, float]], one: Series, names: Names) -> None:
     labels = one.labels
-    who = "/".join(labels.get(name, "") for name in ("instance", "pod", "destination_service", "destination_version"))
+    who = "/".join(labels.get(name, "") for name in ("instance", "pod", *traffic.TELLING))
     try:
         bound = float(labels.get("le", ""))
     except ValueError:

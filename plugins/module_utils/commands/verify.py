@@ -15,7 +15,7 @@ from ..analysis.traffic import NO_VERSION
 from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput
 from ..prometheus import Prometheus
-from ..routes import overview, plan, pods, preflight
+from ..routes import overview, plan, pods, preflight, told_apart
 from ..routes.snapshot import PLURALS
 from . import probing, verify_counts, verify_pods
 from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
@@ -88,6 +88,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
     intended = _intended(snapshot, service, params)
     split.test_split({}, intended.weights, **options)  # bad options are told before anything is counted
+    intended.notes += overview.unread(snapshot, service)
     counted = _count(cluster, snapshot, service, intended, params, options, log)
     counts = {version or causes.ALL_PODS: number for version, number in counted.counts.items() if number}
     verdict = split.test_split(counts, intended.weights, **options)
@@ -189,7 +190,7 @@ def _count(
     options: Mapping[str, float],
     log: Log,
 ) -> Counted:
-    names = overview.names(service, intended.description)
+    names = told_apart.names(snapshot, service, intended.description)
     source = params["source"]
     server = Prometheus.of_task(params)
     if source == "auto":

@@ -84,9 +84,8 @@ def by_prometheus(
     if span <= 0:
         return Counted("prometheus", {}, notes=notes)
     count = counts.from_prometheus(server, names, span, now)
-    tally = count.tally
-    errors = sum(tally.errors.values())
-    return Counted("prometheus", dict(tally.requests), errors, round(span, 3), notes=[*notes, *count.notes])
+    notes += [*count.notes, *_unanswered(count)]
+    return Counted("prometheus", count.tally.dealt, sum(count.tally.errors.values()), round(span, 3), notes=notes)
 
 
 def by_proxies(
@@ -104,20 +103,30 @@ def by_proxies(
     served, again = _served(door, servers), _retries(door, callers, names)
     outside = None
     if served_before is not None and served is not None:
-        outside = sum(traffic.growth(served_before, served).values()) - count.tally.total
+        outside = sum(traffic.growth(served_before, served).values()) - count.tally.sent
     if not callers:
         notes.append("No proxy was found that could be asked.")
     return Counted(
         source="proxies",
-        counts=dict(count.tally.requests),
+        counts=count.tally.dealt,
         errors=sum(count.tally.errors.values()),
         seconds=round(count.seconds or 0.0, 3),
         callers=len(callers),
-        by_caller={caller: dict(tally.requests) for caller, tally in count.by_caller.items()},
+        by_caller={caller: tally.dealt for caller, tally in count.by_caller.items()},
         outside=outside,
         retried=_grown(again_before, again),
-        notes=[*notes, *count.notes],
+        notes=[*notes, *count.notes, *_unanswered(count)],
     )
+
+
+def _unanswered(count: counts.Count) -> list[str]:
+    """Return what to say of requests that no version was dealt, as far as anybody knows."""
+    if not count.tally.unanswered:
+        return []
+    return [
+        f"{count.tally.unanswered} requests failed or were given up and belong to no version, so they are not part of "
+        f"the split; response_flags of {traffic.ISTIO} say why."
+    ]
 
 
 def _servers(snapshot: Snapshot, service: ServiceRef) -> list[Object]:

@@ -64,7 +64,7 @@ class ByPods:
         if not after:
             notes.append(f"Prometheus has nothing for {counter['query']} with the label {counter['label']}.")
         tally = traffic.tally(traffic.growth(before, after))
-        counts = self._tracks.by_owner(tally.requests)
+        counts = self._tracks.by_owner(tally.dealt)
         return Counted("prometheus", counts, sum(tally.errors.values()), round(seconds, 3), notes=notes)
 
     def causes(self, counts: Mapping[str, int]) -> list[str]:

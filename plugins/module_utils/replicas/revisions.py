@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 import typing as t
 
-from ..routes.pods import annotations_of, labels_of
-from .tracks import HASH
+from ..routes.pods import HASH, annotations_of, labels_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable

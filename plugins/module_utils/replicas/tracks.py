@@ -21,7 +21,6 @@ if t.TYPE_CHECKING:
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Object, Snapshot
 
-HASH: t.Final = "pod-template-hash"
 _OF_DEPLOYMENT: t.Final = re.compile(r"(.+)-[a-z0-9]+-[a-z0-9]{5}")
 """The name of a pod: Deployment, ReplicaSet, pod."""
 _NAMING: t.Final = ("version", "app.kubernetes.io/version", "track")
@@ -38,7 +37,7 @@ class Tracks:
         self._pods = pods.of_service(snapshot, service, {}) or []
         front = next((one for one in snapshot.services or () if identity(one)[1] == service.name), {})
         self.sticky = (front.get("spec") or {}).get("sessionAffinity") == "ClientIP"
-        self.ready = dict(sorted(Counter(owner_of(pod) for pod in self._pods if pods.is_ready(pod)).items()))
+        self.ready = dict(sorted(Counter(pods.owner_of(pod) for pod in self._pods if pods.is_ready(pod)).items()))
         if not self.ready:
             raise InvalidInput(
                 f"Service {service.name} in {service.namespace} has no ready pods behind it, or they cannot be listed, "
@@ -74,21 +73,12 @@ class Tracks:
         return datetime.datetime.fromisoformat(max(moments).replace("Z", "+00:00")) if moments else None
 
 
-def owner_of(pod: Object) -> str:
-    """Return the Deployment's name, for a pod without one that of its owner, for a pod on its own that of the pod."""
-    owner = next((one for one in pod["metadata"].get("ownerReferences") or () if one.get("controller")), None)
-    if owner is None:
-        return identity(pod)[1]
-    name = str(owner["name"])
-    return name.removesuffix(f"-{pods.labels_of(pod).get(HASH, '')}") if owner.get("kind") == "ReplicaSet" else name
-
-
 def _names(found: Iterable[Object]) -> dict[str, str]:
     """Return what may name an owner: itself, its pods, and labels that no other owner's pods have."""
     direct: dict[str, str] = {}
     owners: dict[str, set[str]] = {}
     for pod in found:
-        owner = owner_of(pod)
+        owner = pods.owner_of(pod)
         direct |= {owner: owner, identity(pod)[1]: owner}
         for value in (pods.labels_of(pod).get(name) for name in _NAMING):
             if value:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..analysis.traffic import NO_VERSION, Names
+from ..analysis.traffic import NO_VERSION
 from . import find, pods, workloads
 from .snapshot import identity
 from .weights import natural
@@ -20,8 +20,6 @@ if t.TYPE_CHECKING:
     from .snapshot import Object, Snapshot
 
     Description = Mapping[str, t.Any]
-
-VERSION_LABELS: t.Final = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
 
 
 def is_routed(snapshot: Snapshot, service: ServiceRef) -> bool:
@@ -70,24 +68,21 @@ def untold(snapshot: Snapshot, service: ServiceRef) -> dict[str, t.Any]:
     }
 
 
-def names(service: ServiceRef, description: Description) -> Names:
-    """Return how the proxies' counters tell the service's versions apart."""
-    if description["route_api"] == "gateway":
-        backends = {f"{one}.{service.namespace}.svc.{service.domain}": one for one in _all_versions(description) if one}
-        return Names({service.fqdn: None, **backends}, {})
-    labels = {}
-    for version, wanted in description["subsets"].items():
-        told = next((wanted[key] for key in VERSION_LABELS if key in wanted), None)
-        if told is not None:
-            labels[told] = version
-    return Names({service.fqdn: None}, labels)
+def unread(snapshot: Snapshot, service: ServiceRef) -> list[str]:
+    """Return what to say of requests that are counted where nobody looks."""
+    if not any(pods.is_ambient(pod) for pod in pods.of_service(snapshot, service, {}) or ()):
+        return []
+    return [
+        f"Pods of {service.name} are in ambient mode. Requests that a waypoint sends them are counted there (reporter "
+        "waypoint), which is not read: they are not judged. Those of gateways and sidecars are."
+    ]
 
 
 def versions(
     snapshot: Snapshot, service: ServiceRef, description: Description, measured: Mapping[str, t.Any] | None
 ) -> list[dict[str, t.Any]]:
     """Return an entry for each version, in natural order; what was not read or not measured is None."""
-    known = _all_versions(description)
+    known = all_versions(description)
     counted = (measured or {}).get("by_version") or {}
     return [
         {
@@ -107,7 +102,8 @@ def versions(
     ]
 
 
-def _all_versions(description: Description) -> set[str]:
+def all_versions(description: Description) -> set[str]:
+    """Return the versions that have a subset, a weight, a share of a cohort or a mirror."""
     cohorts = (cohort["weights"] for cohort in description["cohorts"].values())
     found = {*description["subsets"], *description["weights"], *description["mirrors"]}
     return found.union(*cohorts)

@@ -17,6 +17,7 @@ if t.TYPE_CHECKING:
     from .snapshot import Object, Snapshot
 
 PROXY: t.Final = "istio-proxy"
+HASH: t.Final = "pod-template-hash"
 
 
 def labels_of(obj: Object) -> dict[str, str]:
@@ -46,6 +47,15 @@ def is_alive(pod: Object) -> bool:
     """Return whether the pod runs or will run, so that it may send requests."""
     ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
     return not ended and not (pod.get("metadata") or {}).get("deletionTimestamp")
+
+
+def owner_of(pod: Object) -> str:
+    """Return the Deployment's name, for a pod without one that of its owner, for a pod on its own that of the pod."""
+    owner = next((one for one in pod["metadata"].get("ownerReferences") or () if one.get("controller")), None)
+    if owner is None:
+        return identity(pod)[1]
+    name = str(owner["name"])
+    return name.removesuffix(f"-{labels_of(pod).get(HASH, '')}") if owner.get("kind") == "ReplicaSet" else name
 
 
 def containers(pod: Object) -> list[Object]:

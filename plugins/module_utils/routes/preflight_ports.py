@@ -18,7 +18,7 @@ from .destinations import version_of
 from .snapshot import identity, label
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from .hosts import ServiceRef
     from .snapshot import Object, Snapshot
@@ -46,6 +46,17 @@ def ports(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
         elif protocol not in _HTTP:
             reason = f"{named} declares no protocol, so Istio guesses it from the first bytes of each connection."
             yield Finding("PORT_PROTOCOL_GUESSED", label(own), reason, f"Set appProtocol: http: {path}.")
+
+
+def grpc_ports(snapshot: Snapshot, service: ServiceRef, hosts: Collection[str]) -> frozenset[str]:
+    """Return the numbers of the ports of these hosts' Services that are declared as gRPC."""
+    return frozenset(
+        str(port.get("port"))
+        for one in snapshot.services or ()
+        if "{1}.{0}.svc.{2}".format(*identity(one), service.domain) in hosts
+        for port in (one.get("spec") or {}).get("ports") or ()
+        if protocol_of(port).startswith("grpc")
+    )
 
 
 def protocol_of(port: Object) -> str:

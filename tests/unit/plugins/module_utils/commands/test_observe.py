@@ -10,10 +10,13 @@ import math
 import typing as t
 
 import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.analysis import traffic
 from ansible_collections.meshops.canary.plugins.module_utils.analysis.rates import Tally
+from ansible_collections.meshops.canary.plugins.module_utils.analysis.traffic import Names
 from ansible_collections.meshops.canary.plugins.module_utils.commands import observe
 from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError, MetricsError
 from ansible_collections.meshops.canary.plugins.module_utils.prometheus import Series
+from support import istio_metrics
 from support.metered import HOST, NAMES, SERVICE, Mesh, Pods, pod, source
 
 
@@ -137,6 +140,28 @@ def test_prometheus_requests_and_times_by_version() -> None:
     assert came.tallies == {"v2": Tally(33, 3)}
     assert came.times == {"v2": {5.0: 10, math.inf: 23}}
     assert {at for _question, at in server.asked} == {7.0, 9.0}
+
+
+def test_prometheus_tells_the_version_by_whatever_istio_knows_of_the_pod() -> None:
+    """The histograms are summed up by the labels that tell it; a request without an answer has no version label."""
+    server = Server()
+    names = Names({HOST: None}, {"v2": "canary"}, {"shop/reviews-v2": "canary"})
+    one = observe.PrometheusSource(t.cast("t.Any", server), SERVICE, names)
+    answered = {**istio_metrics.labels("v2"), "pod": "page"}
+    refused = {**istio_metrics.labels("v2", 503, "endpoint", response_flags="UF"), "pod": "page"}
+    one.begin(None)
+    server.says = {"istio": [Series(answered, ((0.0, 1.0),))]}
+    one.look(None)
+    slow = {"instance": "page", "le": "+Inf", **{label: refused[label] for label in traffic.TELLING}}
+    server.says = {
+        "istio": [Series(answered, ((0.0, 8.0),)), Series(refused, ((0.0, 3.0),))],
+        "sum by": [Series(slow, ((0.0, 3.0),))],
+    }
+    came = one.look(None)
+    assert came.tallies == {"canary": Tally(10, 3)}
+    assert came.times == {"canary": {math.inf: 3}}
+    question = next(asked for asked, _at in server.asked if asked.startswith("sum by"))
+    assert set(traffic.TELLING) <= set(question.partition("(")[2].partition(")")[0].split(", "))
 
 
 def test_prometheus_down_at_the_beginning_is_waited_for_and_a_refusal_is_not() -> None:

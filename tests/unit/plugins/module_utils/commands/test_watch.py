@@ -190,8 +190,11 @@ def test_what_is_asked_as_a_whole_must_make_sense() -> None:
     source.name = "proxies"
     with pytest.raises(InvalidInput, match="needs prometheus_url"):
         numbers.askers([metric(kind="value", query="up", limit=1.0)], source, "v2", "v1")
-    with pytest.raises(InvalidInput, match="Prometheus knows answers only"):
-        numbers.askers([metric(kind="hanging")], Scripted(Clock(), good), "v2", "v1")
+    known = Scripted(Clock(), good)
+    numbers.askers([metric(name="hang", kind="hanging")], known, "v2", "v1")
+    assert known.notes[0].startswith(
+        "hang: Prometheus knows the requests that callers gave up, but not those under way"
+    )
     for strange in ({"errors.rate": "x"}, {"errors.rate": 7}):
         with pytest.raises(InvalidInput, match="Give it back unchanged"):
             asked.evidence(strange)

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
 from ansible_collections.meshops.canary.plugins.module_utils.replicas import tracks
 from ansible_collections.meshops.canary.plugins.module_utils.replicas.tracks import Tracks
+from ansible_collections.meshops.canary.plugins.module_utils.routes import pods
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
 from support.deployments import SHOP, owned_pod
 
@@ -63,8 +64,8 @@ def test_a_label_that_two_owners_have_names_neither() -> None:
 def test_pods_without_a_deployment_are_named_by_their_owner_or_themselves() -> None:
     alone = {"metadata": {"name": "shop-0", "labels": {"app": "shop"}}}
     stateful = {**alone, "metadata": {**alone["metadata"], "ownerReferences": [{"name": "db", "controller": True}]}}
-    assert tracks.owner_of(alone) == "shop-0"
-    assert tracks.owner_of(stateful) == "db"
+    assert pods.owner_of(alone) == "shop-0"
+    assert pods.owner_of(stateful) == "db"
 
 
 @pytest.mark.parametrize("found", [(), (owned_pod("shop", "7d", "aaaaa", ready=False),)])

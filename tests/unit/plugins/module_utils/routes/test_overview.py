@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.canary.plugins.module_utils.routes import overview, plan
+from ansible_collections.meshops.canary.plugins.module_utils.routes import overview, plan, told_apart
 from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
 from support import reviews
@@ -58,7 +58,7 @@ def test_istios_version_label_is_the_pods_label_not_the_subsets_name() -> None:
     lists = reviews.healthy()
     lists["destination_rules"][0]["spec"]["subsets"][1]["labels"] = {"version": "1.16.1"}
     snapshot = Snapshot(**lists)
-    names = overview.names(SERVICE, plan.describe(snapshot, SERVICE))
+    names = told_apart.names(snapshot, SERVICE, plan.describe(snapshot, SERVICE))
     assert names.told({"destination_service": SERVICE.fqdn, "destination_version": "1.16.1"}) == "v2"
     assert names.told({"destination_service": SERVICE.fqdn, "destination_version": "unknown"}) == ""
     assert names.of_cluster(f"outbound|9080|v2|{SERVICE.fqdn}") == "v2"
@@ -83,7 +83,7 @@ def test_with_the_gateway_api_versions_are_services() -> None:
     first, second = overview.versions(snapshot, SERVICE, description, None)
     assert (first["version"], first["ready"], first["deployments"]) == ("reviews-v1", 3, ["reviews-v1"])
     assert (second["version"], second["ready"], second["hpa"]["name"]) == ("reviews-v2", 1, "reviews-v2")
-    names = overview.names(SERVICE, description)
+    names = told_apart.names(snapshot, SERVICE, description)
     assert names.of_cluster("outbound|9080||reviews-v2.bookinfo.svc.cluster.local") == "reviews-v2"
     assert names.told({"destination_service": "reviews-v1.bookinfo.svc.cluster.local"}) == "reviews-v1"
 
