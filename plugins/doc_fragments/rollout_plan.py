@@ -39,7 +39,7 @@ options:
     description: Least seconds to observe a step. Default is 30.
     type: float
   deadline:
-    description: Seconds after which a step without a verdict goes back. Default is 600.
+    description: Seconds after which a step without a verdict goes back, a week at most. Default is 600.
     type: float
   gate:
     description:
@@ -49,7 +49,7 @@ options:
     type: str
     choices: [none, timed, manual]
   gate_seconds:
-    description: Seconds of O(gate). Default is 3600.
+    description: Seconds of O(gate), a week at most. Default is 3600.
     type: float
   gate_default:
     description: What a manual gate does that nobody answers, V(rollback) or V(continue). Default is V(rollback).

@@ -13,6 +13,7 @@ from ..analysis.traffic import NO_VERSION
 from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput
 from ..prometheus import Prometheus
+from ..rollout.plan import LONGEST_WAIT
 from ..routes import overview, plan
 from ..routes.snapshot import PLURALS
 from . import asked, numbers
@@ -31,8 +32,6 @@ if t.TYPE_CHECKING:
     from .observe import Source
 
     Log = Callable[[str], None]
-
-LONGEST: t.Final = 86400.0
 
 SPEC: t.Final = ArgSpec(
     {
@@ -84,8 +83,8 @@ def _check(params: Mapping[str, t.Any]) -> None:
         raise InvalidInput(f"stable and canary are both {params['canary']}; an analysis compares two versions.")
     for option, least in (("watch", 1.0), ("warm_up", 0.0), ("window", 0.0), ("deadline", 0.0), ("interval", 0.1)):
         value = params[option]
-        if value is not None and not least <= value <= LONGEST:
-            raise InvalidInput(f"{option} must be between {least:g} and {LONGEST:g}, not {value:g}.")
+        if value is not None and not least <= value <= LONGEST_WAIT:
+            raise InvalidInput(f"{option} must be between {least:g} and {LONGEST_WAIT:g}, not {value:g}.")
     if params["proxy_sample"] < 0:
         raise InvalidInput(f"proxy_sample must be 0 (all) or more, not {params['proxy_sample']}.")
     if params["approval"] is not None:

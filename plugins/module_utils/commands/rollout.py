@@ -13,6 +13,7 @@ from dataclasses import replace
 from ..cluster import Cluster
 from ..errors import CanaryError, Conflict, InvalidInput
 from ..rollout import machine, steering
+from ..rollout.plan import LONGEST_WAIT
 from ..rollout.plan_text import in_lines
 from . import run_heart, run_result, stopping
 from .argspec import BY_PODS, CONNECTION, ArgSpec
@@ -78,8 +79,8 @@ SPEC: t.Final = ArgSpec(
 
 def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str], log: Log) -> dict[str, t.Any]:
     """Do what `state` says. Raises CanaryError; a lock taken only by a task that fails is given back."""
-    if not 10 <= params["lease_seconds"] <= 86400:
-        raise InvalidInput(f"lease_seconds must be between 10 and 86400, not {params['lease_seconds']}.")
+    if not 10 <= params["lease_seconds"] <= LONGEST_WAIT:
+        raise InvalidInput(f"lease_seconds must be between 10 and {LONGEST_WAIT:g}, not {params['lease_seconds']}.")
     cluster, service = Cluster.connect(params, env), service_of(params)
     lease = Lease(cluster, service, params["lease_seconds"], params["holder"])
     task = _Task(cluster, service, lease, params, check_mode=check_mode, log=log)
