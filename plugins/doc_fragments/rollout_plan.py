@@ -84,8 +84,10 @@ options:
     default: {}
   adapt:
     description:
-      - Whether the evidence sets the pace. Three good steps in a row then skip one, a weak failure of a metric that is not
+      - Whether the verdicts set the pace. Three good verdicts in a row then leave out a step, and a weak failure of a metric that is not
         critical goes one step back (at most twice) instead of ending the rollout.
+      - A step with a gate, with another O(cohort) than the one before, or with C(replicas) is never left out, and the last one not jumped to.
+        Steps that are not judged count for nothing.
     type: bool
     default: false
   image:

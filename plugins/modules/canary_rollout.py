@@ -222,7 +222,7 @@ run:
     image_before: {description: "Image that stable had at first, with O(route_api=replicas), else empty.", type: str}
     written: {description: "Percents that were last written, by version.", type: dict}
     safe: {description: "Percents to go back to.", type: dict}
-    calm: {description: "Good steps in a row.", type: int}
+    calm: {description: "Good verdicts in a row.", type: int}
     back: {description: "Steps taken back so far.", type: int}
     evidence: {description: "State of the tests, for the next analysis.", type: dict}
     plan_hash: {description: "Changes when anything in the plan does.", type: str}
