@@ -191,6 +191,7 @@ run:
       description: V(preparing), V(shifting), V(observing), V(gated), V(promoting), V(rolling_back), V(promoted), V(rolled_back) or V(stopped).
       type: str
     over: {description: "Whether it has ended.", type: bool}
+    begun: {description: "Whether anything is recorded of it beside that it was opened, or gone on with.", type: bool}
     at: {description: "Index of the step, from 0.", type: int}
     last: {description: "Whether that is the last step.", type: bool}
     weight: {description: "The canary's percent in that step.", type: float}
