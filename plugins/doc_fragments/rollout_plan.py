@@ -27,7 +27,7 @@ options:
     type: str
     choices: [linear, exponential]
   start:
-    description: First percent of O(shape). Default is 1.
+    description: First percent of O(shape), not beside O(steps). Default is 1.
     type: float
   stop:
     description: Last percent of O(shape) before the promotion. Default is 100.
@@ -68,6 +68,13 @@ options:
       - Judged are all of the canary's requests, the cohort's too. A step with too few of them needs C(analysis=false).
       - Not with O(route_api=replicas), where no request can be told from another.
     type: dict
+  judged_by:
+    description:
+      - Options of M(meshops.canary.canary_analysis) by which the steps will be judged, any of C(source), C(metrics), C(prometheus_url),
+        C(warm_up) and C(interval). Empty ones count as not given.
+      - They are checked beside the plan, so that what can never be judged is refused before a request is moved. Nothing is asked by them, and
+        they are not kept.
+    type: dict
   baseline:
     description:
       - Version that runs the image of O(stable) in pods of its own, as new as the canary's, and that the canary is to be judged
@@ -78,7 +85,8 @@ options:
     default: ""
   keep:
     description:
-      - Percents of other versions that keep theirs, by version. O(stable) and O(canary) share the rest.
+      - Percents of other versions that keep theirs, by version. O(stable) and O(canary) share the rest, and the last step of 100 percent gives
+        O(canary) all of it. Each step before is below that.
       - A rollout is refused where a version that is not named here has requests, unless O(supersede).
     type: dict
     default: {}

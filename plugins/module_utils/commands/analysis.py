@@ -12,11 +12,9 @@ import typing as t
 from ..analysis.traffic import NO_VERSION
 from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput
-from ..prometheus import Prometheus
-from ..rollout.plan import LONGEST_WAIT
 from ..routes import overview, plan
 from ..routes.snapshot import PLURALS
-from . import asked, numbers
+from . import asked, judging, numbers
 from .approvals import Approval
 from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
 from .observe import PrometheusSource, ProxySource
@@ -40,12 +38,9 @@ SPEC: t.Final = ArgSpec(
         **PROMETHEUS,
         "stable": {"type": "str", "required": True},
         "canary": {"type": "str", "required": True},
-        "source": {"type": "str", "default": "auto", "choices": ["auto", "proxies", "prometheus"]},
-        "metrics": {"type": "list", "elements": "dict", "options": asked.OPTIONS},
+        **judging.OPTIONS,
         "watch": {"type": "float", "default": 30.0},
         "deadline": {"type": "float"},
-        "warm_up": {"type": "float", "default": 0.0},
-        "interval": {"type": "float"},
         "window": {"type": "float", "default": 0.0},
         "at": {"type": "float"},
         "proxy_sample": {"type": "int", "default": 50},
@@ -53,7 +48,7 @@ SPEC: t.Final = ArgSpec(
         "approval": {"type": "str"},
         "fail_on": {"type": "list", "elements": "str", "choices": ["fail", "inconclusive"], "default": []},
     },
-    required_if=[("source", "prometheus", ["prometheus_url"])],
+    **judging.RULES,
     required_by={"at": ["window", "prometheus_url"]},
 )
 
@@ -62,7 +57,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     """Watch, judge, and return what was seen. Raises CanaryError where nothing could be read at all."""
     del check_mode
     _check(params)
-    questions = asked.questions(params["metrics"])
+    questions = judging.check(params)
     evidence = asked.evidence(params["evidence"])
     observation = asked.observation(questions, params["canary"], params["stable"], evidence)
     cluster, service = Cluster.connect(params, env), service_of(params)
@@ -81,10 +76,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
 def _check(params: Mapping[str, t.Any]) -> None:
     if params["stable"] == params["canary"]:
         raise InvalidInput(f"stable and canary are both {params['canary']}; an analysis compares two versions.")
-    for option, least in (("watch", 1.0), ("warm_up", 0.0), ("window", 0.0), ("deadline", 0.0), ("interval", 0.1)):
-        value = params[option]
-        if value is not None and not least <= value <= LONGEST_WAIT:
-            raise InvalidInput(f"{option} must be between {least:g} and {LONGEST_WAIT:g}, not {value:g}.")
+    judging.within(params, {"watch": 1.0, "window": 0.0, "deadline": 0.0})
     if params["proxy_sample"] < 0:
         raise InvalidInput(f"proxy_sample must be 0 (all) or more, not {params['proxy_sample']}.")
     if params["approval"] is not None:
@@ -105,8 +97,9 @@ def _source(
     cluster: Cluster, snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any], notes: list[str]
 ) -> Source:
     """Return where to look. Raises InvalidInput for a version that the routes do not know."""
-    if params["route_api"] == "replicas":
-        return _source_by_pods(snapshot, service, params)
+    server = judging.server_of(params)
+    if params["route_api"] == "replicas" and server is not None:
+        return PrometheusSource(server, service, overview.names(service, overview.untold(snapshot, service)))
     try:
         description = plan.describe(snapshot, service, api=params["route_api"])
     except CanaryError as error:
@@ -120,24 +113,11 @@ def _source(
                 f"there are: {', '.join(sorted(known))}."
             )
     names = overview.names(service, description)
-    server = None if params["source"] == "proxies" else Prometheus.of_task(params)
     if server is not None:
         return PrometheusSource(server, service, names)
     if params["window"]:
         raise InvalidInput("window: proxies know only what happens from now on; the past needs prometheus_url.")
     return ProxySource(cluster, snapshot, service, names, description["subsets"], params)
-
-
-def _source_by_pods(snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any]) -> Source:
-    """Return Prometheus, the only place that knows of requests where there are no proxies. Raises InvalidInput."""
-    server = None if params["source"] == "proxies" else Prometheus.of_task(params)
-    if server is None:
-        raise InvalidInput(
-            f"source: a canary by pods has no proxies that count the requests of {service.name}. Give prometheus_url, "
-            "and metrics of kind value with a query of your own in which $version is the Deployment's name; or leave "
-            "the analysis out and check the canary by tasks (rollout_after_step of the role rollout)."
-        )
-    return PrometheusSource(server, service, overview.names(service, overview.untold(snapshot, service)))
 
 
 def _result(

@@ -55,6 +55,7 @@ SPEC: t.Final = ArgSpec(
         "gate_default": {"type": "str", "choices": ["rollback", "continue"]},
         "analysis": {"type": "bool"},
         "cohort": {"type": "dict"},
+        "judged_by": {"type": "dict"},
         "keep": {"type": "dict", "default": {}},
         "adapt": {"type": "bool", "default": False},
         "on_drift": {"type": "str", "default": "stop", "choices": ["stop", "adopt", "restore"]},

@@ -13,36 +13,22 @@ from ..errors import Drifted, InvalidInput, Refused
 from ..replicas.pair import Wanted
 from ..replicas.standing import standing
 from ..rollout import cohort, record, steering
-from ..rollout import plan as plans
-from ..rollout.plan import Rollout
 from ..rollout.plan_text import in_lines
 from ..routes import plan as routes
 from ..routes.weights import EQUAL, alike, shares_in_words
 from .reading import Reader
+from .run_plan import planned
 from .run_store import Stored, plan_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..cluster import Cluster
+    from ..rollout.plan import Rollout
     from ..routes.change import Plan
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
 
-_OF_STEPS: t.Final = (
-    "steps",
-    "shape",
-    "start",
-    "stop",
-    "by",
-    "pause",
-    "deadline",
-    "gate",
-    "gate_seconds",
-    "gate_default",
-    "analysis",
-    "cohort",
-)
 _ROUTES: t.Final = ("virtual_services", "destination_rules", "http_routes")
 
 
@@ -76,7 +62,7 @@ class Opening:
 
     def __init__(self, cluster: Cluster, service: ServiceRef, params: Mapping[str, t.Any]) -> None:
         self._params = params
-        self.rollout = _rollout(service, params)
+        self.rollout = planned(service, params)
         self._hash = record.plan_hash(plan_of(self.rollout))
         self._service = service
         self._reader, self._now = _looked(cluster, service, self.rollout, params["route_api"])
@@ -224,42 +210,3 @@ class Opening:
             run=run.id,
             plan_text=in_lines(rollout),
         )
-
-
-def _rollout(service: ServiceRef, params: Mapping[str, t.Any]) -> Rollout:
-    given = {name: params[name] for name in _OF_STEPS if params[name] is not None}
-    stable, canary, keep = params["stable"], params["canary"], _percents(params["keep"])
-    if stable == canary:
-        raise InvalidInput(f"stable and canary are both {canary}; a rollout moves requests from one to the other.")
-    if {stable, canary} & set(keep):
-        raise InvalidInput(f"keep: {stable} and {canary} share what the others leave; keep names other versions only.")
-    if sum(keep.values()) >= 100:
-        raise InvalidInput(f"keep: {sum(keep.values()):g}% leave nothing for {stable} and {canary}.")
-    steps = plans.steps_from(given)
-    image, container = params["image"], params["container"]
-    if params["route_api"] == "replicas":
-        if not image:
-            raise InvalidInput(
-                "image: say which image the canary runs; with route_api=replicas that is the new version."
-            )
-        if keep:
-            raise InvalidInput("keep: by pods every Deployment behind the Service keeps the share its pods have.")
-        steps = plans.by_pods(steps)
-    elif image or container:
-        raise InvalidInput("image and container are for route_api=replicas; by routes the versions run already.")
-    base = params["baseline"]
-    rollout = Rollout(
-        service.name, service.namespace, stable, canary, steps, params["adapt"], keep, image, container, base
-    )
-    plans.check_baseline(rollout)
-    return rollout
-
-
-def _percents(keep: Mapping[str, t.Any]) -> dict[str, float]:
-    try:
-        found = {str(version): float(percent) for version, percent in keep.items()}
-    except (TypeError, ValueError):
-        raise InvalidInput(f"keep: {dict(keep)} must map versions to percents, as {{v3: 5}}.") from None
-    if any(percent < 0 for percent in found.values()):
-        raise InvalidInput(f"keep: {found} has a negative percent.")
-    return found

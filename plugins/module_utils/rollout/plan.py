@@ -161,6 +161,17 @@ def by_pods(steps: Sequence[Step]) -> tuple[Step, ...]:
     return shares
 
 
+def check_keep(rollout: Rollout) -> None:
+    """Raise InvalidInput for a step that the share of the kept versions makes the same as the last one of 100."""
+    rest = 100.0 - sum(rollout.keep.values())
+    for index, step in enumerate(rollout.steps):
+        if rest <= step.weight < 100.0:
+            raise InvalidInput(
+                f"steps[{index}].weight is {step.weight:g}, but keep leaves {rest:g} percent for {rollout.canary}, and "
+                f"the last step of 100 gives it these. Let the step be below {rest:g}, or leave it out."
+            )
+
+
 def check_baseline(rollout: Rollout) -> None:
     """Raise InvalidInput for a baseline that is another part of the plan, or would never have what it is there for."""
     others = (rollout.stable, rollout.canary, *rollout.keep)
