@@ -68,6 +68,13 @@ options:
       - Judged are all of the canary's requests, the cohort's too. A step with too few of them needs C(analysis=false).
       - Not with O(route_api=replicas), where no request can be told from another.
     type: dict
+  approval:
+    description:
+      - Where the gates V(manual) are answered, which is done by a task of yours. With V(terminal) such a rollout is refused where the
+        playbook has no terminal, for nobody could answer. On another host than the controller this cannot be known.
+    type: str
+    choices: [annotation, terminal]
+    default: annotation
   judged_by:
     description:
       - Options of M(meshops.canary.canary_analysis) by which the steps will be judged, any of C(source), C(metrics), C(prometheus_url),

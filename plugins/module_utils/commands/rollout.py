@@ -56,6 +56,7 @@ SPEC: t.Final = ArgSpec(
         "analysis": {"type": "bool"},
         "cohort": {"type": "dict"},
         "judged_by": {"type": "dict"},
+        "approval": {"type": "str", "default": "annotation", "choices": ["annotation", "terminal"]},
         "keep": {"type": "dict", "default": {}},
         "adapt": {"type": "bool", "default": False},
         "on_drift": {"type": "str", "default": "stop", "choices": ["stop", "adopt", "restore"]},

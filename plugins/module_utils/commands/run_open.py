@@ -16,6 +16,7 @@ from ..rollout import cohort, record, steering
 from ..rollout.plan_text import in_lines
 from ..routes import plan as routes
 from ..routes.weights import EQUAL, alike, shares_in_words
+from . import stopping
 from .reading import Reader
 from .run_plan import planned
 from .run_store import Stored, plan_of
@@ -89,6 +90,7 @@ class Opening:
             return stored, True, ""
         if stored is not None and self._goes_on(stored):
             stored.run = steering.unstopped(stored.run, now) if stored.run.over else stored.run
+            self._refuse_without_terminal(stored.run)
             drift = self._treat_drift(stored, now)
             return stored, True, drift
         if stored is None or stored.run.over:
@@ -138,6 +140,19 @@ class Opening:
             weights_now=self._found,
         )
 
+    def _refuse_without_terminal(self, run: record.Run | None = None) -> None:
+        """Raise Refused if a person is to be asked at a terminal that is not there. run: one that goes on."""
+        asks = next((number for number, step in enumerate(self.rollout.steps, 1) if step.gate == "manual"), None)
+        if self._params["approval"] != "terminal" or stopping.keyboard is not False or asks is None:
+            return
+        if run is not None and run.phase in ("rolling_back", "promoting"):
+            return
+        raise Refused(
+            f"Step {asks} has a manual gate that is to be answered at the terminal, and this playbook has none: nobody "
+            "could answer, and nobody would judge meanwhile. Let it be answered from anywhere, by rollout_approval: "
+            "annotation (approval: annotation), or run the playbook at a terminal."
+        )
+
     def _begun(self, last: Stored | None, now: float, superseded: Stored | None = None) -> Stored:
         image = self._now.image
         if self.rollout.by_pods and image == self.rollout.image:
@@ -145,6 +160,7 @@ class Opening:
                 f"image: Deployment {self.rollout.stable} in {self.rollout.namespace} runs {image} already, so "
                 "there is nothing to roll out."
             )
+        self._refuse_without_terminal()
         self._refuse_to_take()
         self._try_cohorts()
         safe = steering.safe_weights(self.rollout)
