@@ -134,9 +134,11 @@ class Opening:
             return
         told = shares_in_words(others)
         keep = ", ".join(f"{name}: {share:g}" for name, share in others.items())
+        quoted = ", ".join(f'"{name}": {share:g}' for name, share in others.items())
         raise Refused(
             f"The routes of {self.rollout.service} give requests to versions that this rollout does not name: {told}. "
-            f"Its first step would take them. Let them be kept with keep: {{{keep}}}, or taken with supersede: true.",
+            f"Its first step would take them. Let them be kept by -e '{{\"rollout_keep\": {{{quoted}}}}}' "
+            f"(keep: {{{keep}}}), or taken by -e supersede=true (supersede: true).",
             weights_now=self._found,
         )
 
@@ -204,8 +206,8 @@ class Opening:
         if self._params["on_drift"] == "stop":
             raise Drifted(
                 f"Somebody changed the weights while the rollout was under way. {drift}. Nothing was written. "
-                "Run again with on_drift: restore to put this rollout's weights back, or with on_drift: adopt to go on "
-                "from what is there.",
+                "Run again with -e on_drift=restore (on_drift: restore) to put this rollout's weights back, or with "
+                "-e on_drift=adopt (on_drift: adopt) to go on from what is there.",
                 drift=drift,
                 weights_now=self._found,
                 weights_written=dict(stored.run.written),
@@ -221,8 +223,9 @@ class Opening:
         weight = steering.step_of(rollout, run).weight
         return Refused(
             f"Another rollout of {run.service} is under way: {rollout.canary} takes over from {rollout.stable}, "
-            f"{run.phase.replace('_', ' ')} at {weight:g}%. Finish it with its own plan, abort it (state: recorded, "
-            "event: abort), or begin this one in its place with supersede: true.",
+            f"{run.phase.replace('_', ' ')} at {weight:g}%. Finish it with its own plan, or begin this one in its "
+            "place by -e supersede=true (supersede: true), or take it back: ansible-playbook meshops.canary.rollback "
+            f"-e service={run.service} -e ns={run.namespace}",
             run=run.id,
             plan_text=in_lines(rollout),
         )
