@@ -254,10 +254,7 @@ drift:
   returned: success
   type: str
   sample: "reviews: v1 90% -> 50%, v2 10% -> 50% (as this rollout wrote it -> as it is now)"
-resumed:
-  description: Whether O(state=opened) goes on with a rollout that was begun before.
-  returned: success
-  type: bool
+resumed: {description: "Whether O(state=opened) goes on with a rollout that was begun before.", returned: success, type: bool}
 report:
   description:
     - Everything for a report, with plan, trail and numbers, as docs/rollout-report.schema.json describes it. Sealed, so that the filter

@@ -127,7 +127,8 @@ class _Task:
         opening = Opening(self._cluster, self._service, self._params)
         if self._check_mode:
             stored, resumed, drift = opening.decide(self._store.read(), self._happens.now())
-            return {**self._told(stored, drift=drift, resumed=resumed), "changed": True, "diff": opening.diff()}
+            told = self._told(stored, drift=drift, resumed=resumed)
+            return told if stored.run.over else {**told, "changed": True, "diff": opening.diff()}
         by_force = opening.may_dislodge(self._store.read())
         self._lease.outlast(steering.longest_wait(opening.rollout))
         self._lease.take(by_force=by_force)
