@@ -39,6 +39,8 @@ options:
     type: float
     default: 10.0
   prometheus_headers:
-    description: Further headers of each request, such as C(X-Scope-OrgID).
+    description:
+      - Further headers of each request, such as C(X-Scope-OrgID). The value of one whose name tells of a secret, such as
+        C(Authorization) or C(X-Api-Key), is shown in no result.
     type: dict
 """

@@ -27,7 +27,7 @@ options:
     type: str
     choices: [linear, exponential]
   start:
-    description: First percent of O(shape). Default is 1.
+    description: First percent of O(shape), not beside O(steps). Default is 1.
     type: float
   stop:
     description: Last percent of O(shape) before the promotion. Default is 100.
@@ -39,7 +39,7 @@ options:
     description: Least seconds to observe a step. Default is 30.
     type: float
   deadline:
-    description: Seconds after which a step without a verdict goes back. Default is 600.
+    description: Seconds after which a step without a verdict goes back, a week at most. Default is 600.
     type: float
   gate:
     description:
@@ -49,7 +49,7 @@ options:
     type: str
     choices: [none, timed, manual]
   gate_seconds:
-    description: Seconds of O(gate). Default is 3600.
+    description: Seconds of O(gate), a week at most. Default is 3600.
     type: float
   gate_default:
     description: What a manual gate does that nobody answers, V(rollback) or V(continue). Default is V(rollback).
@@ -68,6 +68,20 @@ options:
       - Judged are all of the canary's requests, the cohort's too. A step with too few of them needs C(analysis=false).
       - Not with O(route_api=replicas), where no request can be told from another.
     type: dict
+  approval:
+    description:
+      - Where the gates V(manual) are answered, which is done by a task of yours. With V(terminal) such a rollout is refused where the
+        playbook has no terminal, for nobody could answer. On another host than the controller this cannot be known.
+    type: str
+    choices: [annotation, terminal]
+    default: annotation
+  judged_by:
+    description:
+      - Options of M(meshops.canary.canary_analysis) by which the steps will be judged, any of C(source), C(metrics), C(prometheus_url),
+        C(warm_up) and C(interval). Empty ones count as not given.
+      - They are checked beside the plan, so that what can never be judged is refused before a request is moved. Nothing is asked by them, and
+        they are not kept.
+    type: dict
   baseline:
     description:
       - Version that runs the image of O(stable) in pods of its own, as new as the canary's, and that the canary is to be judged
@@ -78,14 +92,17 @@ options:
     default: ""
   keep:
     description:
-      - Percents of other versions that keep theirs, by version. O(stable) and O(canary) share the rest.
+      - Percents of other versions that keep theirs, by version. O(stable) and O(canary) share the rest, and the last step of 100 percent gives
+        O(canary) all of it. Each step before is below that.
       - A rollout is refused where a version that is not named here has requests, unless O(supersede).
     type: dict
     default: {}
   adapt:
     description:
-      - Whether the evidence sets the pace. Three good steps in a row then skip one, a weak failure of a metric that is not
+      - Whether the verdicts set the pace. Three good verdicts in a row then leave out a step, and a weak failure of a metric that is not
         critical goes one step back (at most twice) instead of ending the rollout.
+      - A step with a gate, with another O(cohort) than the one before, or with C(replicas) is never left out, and the last one not jumped to.
+        Steps that are not judged count for nothing.
     type: bool
     default: false
   image:

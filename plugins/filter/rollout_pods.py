@@ -49,13 +49,17 @@ def rollout_changes(
     headroom: float = 1.2,
     old_replicas: t.Any = "",
     baseline: str = "",
+    run: Mapping[str, t.Any] | None = None,
 ) -> list[str]:
     """Return, by the load of now, a line for each change of objects that is planned after the first one of the routes.
 
-    steps: as canary_rollout returns them. capacity, old_replicas, baseline: as the role rollout has them.
+    steps: as canary_rollout returns them. capacity, old_replicas, baseline: as the role rollout has them. run: where it
+    stands, as canary_rollout returns it, so that what lies behind it is left out; None for a rollout that begins.
     """
+    run = run or {"phase": "preparing", "at": 0, "begun": False, "end_cohorts": []}
+    first, back = _first_ahead(run, len(steps)), run["phase"] == "rolling_back"
     by_name = {str(one.get("version")): one for one in versions}
-    last: t.Any = []
+    last: t.Any = run["end_cohorts"] if back else steps[first - 1].get("cohort") if first else []
     old, new, base = by_name.get(stable, {}), by_name.get(canary, {}), by_name.get(baseline, {})
     rests = _floor(base)
     lines, had = [], _floor(new)
@@ -64,9 +68,9 @@ def rollout_changes(
     def pods_of(version: str, share: float, least: int, beside: list[str]) -> int:
         return rollout_pods(versions, stable, version, share, least=least, headroom=headroom, others=beside)
 
-    if capacity and old.get("hpa"):
-        lines.append(f"before step 1 (planned): {_pods(old, _floor(old), int(old.get('desired') or 0))}")
-    for number, step in enumerate(steps, 1):
+    if capacity and old.get("hpa") and first < len(steps):
+        lines.append(f"before step {first + 1} (planned): {_pods(old, _floor(old), int(old.get('desired') or 0))}")
+    for number, step in enumerate(steps[first:], first + 1):
         shares = shares_in_words(step["weights"])
         needed = int(step.get("replicas") or 0)
         if capacity:
@@ -80,7 +84,7 @@ def rollout_changes(
             count = pods_of(baseline, share, least, [canary]) if capacity else least
             pods = "; ".join(part for part in (pods, _pods(base, rests, count)) if part)
             rests = max(rests, count)
-        beside, last = _cohort(step.get("cohort") or [], last, canary), step.get("cohort") or []
+        beside, last = _cohort(step.get("cohort") or [], last or [], canary), step.get("cohort") or []
         lines.append(
             f"step {number} (planned): {'; '.join(part for part in (f'routes {shares}', beside, pods) if part)}"
         )
@@ -90,10 +94,18 @@ def rollout_changes(
         lines.append("at the end (planned): the cohort ends")
     for version, floor in ((old, _floor(old)), (new, _floor(new))):
         if capacity and version.get("hpa"):
-            lines.append(f"at the end (planned): {_object(version)} {floor} again")
-    if str(old_replicas):
+            before = "as before the rollout" if run["begun"] else f"{floor} again"
+            lines.append(f"at the end (planned): {_object(version)} {before}")
+    if str(old_replicas) and not back:
         lines.append(f"at the end (planned): {_object(old)} {old_replicas}, when it gets no request any more")
     return [line for line in lines if not line.endswith(": ")]
+
+
+def _first_ahead(run: Mapping[str, t.Any], steps: int) -> int:
+    """Return the index of the first step whose share is still to be given; `steps` where it promotes or goes back."""
+    if run["phase"] in ("preparing", "shifting"):
+        return int(run["at"])
+    return int(run["at"]) + 1 if run["phase"] in ("observing", "gated") else steps
 
 
 def _cohort(now: Sequence[Mapping[str, t.Any]], last: Sequence[Mapping[str, t.Any]], canary: str) -> str:

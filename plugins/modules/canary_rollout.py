@@ -190,6 +190,7 @@ run:
       description: V(preparing), V(shifting), V(observing), V(gated), V(promoting), V(rolling_back), V(promoted), V(rolled_back) or V(stopped).
       type: str
     over: {description: "Whether it has ended.", type: bool}
+    begun: {description: "Whether anything is recorded of it beside that it was opened, or gone on with.", type: bool}
     at: {description: "Index of the step, from 0.", type: int}
     last: {description: "Whether that is the last step.", type: bool}
     weight: {description: "The canary's percent in that step.", type: float}
@@ -221,7 +222,7 @@ run:
     image_before: {description: "Image that stable had at first, with O(route_api=replicas), else empty.", type: str}
     written: {description: "Percents that were last written, by version.", type: dict}
     safe: {description: "Percents to go back to.", type: dict}
-    calm: {description: "Good steps in a row.", type: int}
+    calm: {description: "Good verdicts in a row.", type: int}
     back: {description: "Steps taken back so far.", type: int}
     evidence: {description: "State of the tests, for the next analysis.", type: dict}
     plan_hash: {description: "Changes when anything in the plan does.", type: str}

@@ -36,6 +36,7 @@ SWITCH_ENVIRONMENT: t.Final = "CANARY_IN_PROCESS"
 
 display = Display()
 stopping.asked = rollout_interrupt.asked_back
+stopping.keyboard = rollout_interrupt.keyboard()
 
 
 class InProcessAction(ActionBase):

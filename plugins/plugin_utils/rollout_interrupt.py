@@ -42,6 +42,20 @@ def asked_back() -> bool:
     return bool(_back.value)
 
 
+def keyboard() -> bool | None:
+    """Return whether Ansible's pause would hear a key; None in a worker, whose own stdin Ansible has replaced.
+
+    By the same signs as Ansible goes by: stdin is a terminal, and the playbook is in its foreground.
+    """
+    if multiprocessing.parent_process() is not None:
+        return None
+    try:
+        terminal = sys.stdin.fileno()
+        return os.isatty(terminal) and os.tcgetpgrp(terminal) == os.getpgrp()
+    except (AttributeError, OSError, ValueError):  # there is none, or it is closed
+        return False
+
+
 class Asker:
     """Stands between a Ctrl-C and Ansible as long as there is a rollout that can still be taken back."""
 

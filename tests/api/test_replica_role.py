@@ -25,6 +25,7 @@ STEPS = [25, 40, 50]
         (25, {}, [40, 50]),
         (60, {}, [50]),
         (40, {"replica_canary_from_start": True}, [25, 40, 50]),
+        (40, {"replica_canary_from_start": "false"}, [50]),
         (50, {"image": "shop.invalid/reviews:1.17.0"}, [25, 40, 50]),
     ],
 )

@@ -131,6 +131,20 @@ def test_what_cannot_begin_holds_no_lock(by_pods: ByPods, kube: Kube, options: O
     assert not any(one["spec"].get("holderIdentity") for one in leases)
 
 
+def test_whoever_was_killed_before_the_first_step_asks_again_what_it_costs(by_pods: ByPods, play: Player) -> None:
+    plan = {name: PLAN[name] for name in ("stable", "canary", "image", "steps")}
+    plan.update(deadline=2, pause=0, analysis=False)
+    begun = by_pods.opened(**plan)
+    by_pods.direct("rollout", state="closed", holder=ADA)
+    names = {"service": "reviews", "ns": by_pods.direct.namespace, "route_api": "replicas", "report_dir": ""}
+    played = play("meshops.canary.rollout", fails=True, **names, **plan)
+    opened = played.task("meshops.canary.rollout : Take the lock, and make or find the record")
+    assert opened.get("run", {}).get("id") == begun["run"]["id"], opened["msg"]
+    asked = played.task("meshops.canary.rollout : Ask what each share costs in pods")["results"]
+    assert [one["item"]["weight"] for one in asked] == [10, 50]
+    assert by_pods.direct("rollout", state="present")["run"]["phase"] == "rolled_back", "no node takes the pods"
+
+
 def test_an_analysis_by_pods_says_what_it_needs(by_pods: ByPods) -> None:
     asked = {"stable": "reviews", "canary": "reviews-canary", "route_api": "replicas"}
     failed = by_pods.direct("analysis", fails=True, **asked)

@@ -29,6 +29,8 @@ def test_an_edit_in_mid_run_is_shown_before_anything_else(rollout: Rollout, dire
     assert stopped["error_code"] == "drift"
     assert "v1 90% -> 70%, v2 10% -> 30%" in stopped["drift"]
     assert stopped["drift"] in stopped["msg"]
+    for policy in ("restore", "adopt"):
+        assert f"-e on_drift={policy} (on_drift: {policy})" in stopped["msg"]
     assert rollout.present()["run"]["holder"] == "", "a refused task keeps no lock"
     assert rollout.present()["drift"] == stopped["drift"]
     restored = rollout.opened(on_drift="restore")
@@ -128,7 +130,8 @@ def test_a_version_that_is_not_named_keeps_its_requests(rollout: Rollout, direct
     refused = direct("rollout", state="opened", fails=True, **PLAN)
     assert refused["error_code"] == "refused"
     assert "does not name: v3 20%" in refused["msg"]
-    assert "keep: {v3: 20}" in refused["msg"]
+    assert """-e '{"rollout_keep": {"v3": 20}}' (keep: {v3: 20})""" in refused["msg"]
+    assert "-e supersede=true" in refused["msg"]
     assert rollout.present()["run"] is None
     kept = rollout.opened(keep={"v3": 20})
     assert kept["run"]["weights_wanted"] == {"v1": 70.0, "v2": 10.0, "v3": 20.0}

@@ -175,6 +175,24 @@ def test_as_many_steps_as_a_plan_may_have_are_gone_through(role: Role) -> None:
     assert shifted == [float(percent) for percent in range(1, 101)]
 
 
+def test_whoever_was_killed_before_the_first_step_runs_the_tasks_before_it(role: Role, tmp_path: Path) -> None:
+    say = hook(tmp_path, **{"ansible.builtin.debug": {"msg": "{{ rollout_run['id'] }}"}})
+    runs = []
+    for events, again in (((), True), (("ready",), False)):
+        role.direct("weight", weights={"v1": 100}, preflight=False, wait=False)
+        begun = role.direct("rollout", state="opened", holder="ada@ops1/1", stable="v1", canary="v2", steps=[50],
+                            deadline=30, pause=0, analysis=False)  # fmt: skip
+        for event in events:
+            role.direct("rollout", state="recorded", event=event, holder="ada@ops1/1")
+        role.direct("rollout", state="closed", holder="ada@ops1/1")
+        played = role(rollout_before=say)
+        assert (role.told()["id"], role.told()["phase"]) == (begun["run"]["id"], "promoted")
+        said = [result["msg"] for name, _host, result in played.tasks if name.endswith(" : Hook")]
+        assert said == ([begun["run"]["id"]] if again else [])
+        runs.append(begun["run"]["id"])
+    assert len(set(runs)) == 2
+
+
 def test_the_tasks_before_the_rollout_and_before_a_step_run_while_it_prepares(role: Role, tmp_path: Path) -> None:
     say = hook(
         tmp_path, **{"ansible.builtin.debug": {"msg": "{{ rollout_run['phase'] }} {{ rollout_step['weight'] }}"}}

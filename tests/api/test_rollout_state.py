@@ -182,7 +182,8 @@ def test_another_plan_is_refused_unless_it_supersedes(rollout: Rollout, direct: 
     refused = direct("rollout", state="opened", fails=True, **third)
     assert refused["error_code"] == "refused"
     assert "v2 takes over from v1, preparing at 100%" in refused["msg"]
-    assert "supersede: true" in refused["msg"]
+    assert "-e supersede=true (supersede: true)" in refused["msg"]
+    assert f"ansible-playbook meshops.canary.rollback -e service=reviews -e ns={direct.namespace}" in refused["msg"]
     begun = rollout.opened(canary="v3", supersede=True)
     assert not begun["resumed"]
     assert begun["run"]["weights_wanted"] == {"v1": 90.0, "v2": 0.0, "v3": 10.0}

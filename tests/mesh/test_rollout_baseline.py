@@ -82,7 +82,7 @@ def test_a_baseline_of_another_image_is_refused_before_anything_moves(stage: Sta
     other = {"spec": {"template": {"spec": {"containers": [{"name": "reviews", "image": "somebody/else:1"}]}}}}
     path = f"/apis/apps/v1/namespaces/{stage.shop.namespace}/deployments/reviews-v9"
     stage.kube.request("PATCH", path, other, content_type="application/strategic-merge-patch+json")
-    told = report(stage.rollout("v3", fails=True, baseline=base, steps=[20]))
-    assert told["phase"] == "rolled_back"
-    assert "v9 runs somebody/else:1 and v2 runs" in told["reason"]
+    refused = stage.rollout("v3", fails=True, baseline=base, steps=[20]).last
+    assert "v9 runs somebody/else:1 and v2 runs" in refused["msg"]
+    assert stage.run() == {}, "nothing is recorded of it"
     assert (stage.weights(), replicas(stage)) == ({"v2": 100}, 0)

@@ -80,9 +80,8 @@ class Player:
         fails: whether it must fail; the other outcome raises AssertionError with all that was printed.
         """
         command = self._command(playbook, options, variables)
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=self._environment(environment), timeout=seconds, check=False
-        )
+        given: dict[str, t.Any] = {"env": self._environment(environment), "stdin": subprocess.DEVNULL}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, **given)
         played = _read(done)
         report = f"{' '.join(command)}\nexit status {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
         assert (played.code != 0) == fails, report

@@ -11,6 +11,7 @@ import os
 import pty
 import select
 import signal
+import termios
 import time
 import typing as t
 
@@ -38,6 +39,17 @@ class Terminal:
 
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
+
+    def press_until(self, keys: str, text: str, seconds: float) -> None:
+        """Press where single keys are waited for, until the text is printed; one that comes too early is not heard."""
+        begin, deadline, pressed = len(self.said), time.monotonic() + seconds, 0.0
+        while text not in self.said[begin:]:
+            now = time.monotonic()
+            assert now < deadline, f"{text!r} was not printed within {seconds:g} s:\n{self.said}"
+            if now - pressed > 3.0 and not termios.tcgetattr(self._master)[3] & termios.ISIG:
+                self.press(keys)
+                pressed = now
+            assert self._read(0.5), f"It ended before it printed {text!r}:\n{self.said}"
 
     def end(self, seconds: float) -> int:
         """Return the exit status, after reading all that is printed until then."""

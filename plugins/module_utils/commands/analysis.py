@@ -12,10 +12,9 @@ import typing as t
 from ..analysis.traffic import NO_VERSION
 from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput
-from ..prometheus import Prometheus
 from ..routes import overview, plan, told_apart
 from ..routes.snapshot import PLURALS
-from . import asked, numbers
+from . import asked, judging, numbers
 from .approvals import Approval
 from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
 from .observe import PrometheusSource, ProxySource
@@ -32,8 +31,6 @@ if t.TYPE_CHECKING:
 
     Log = Callable[[str], None]
 
-LONGEST: t.Final = 86400.0
-
 SPEC: t.Final = ArgSpec(
     {
         **CONNECTION,
@@ -41,12 +38,9 @@ SPEC: t.Final = ArgSpec(
         **PROMETHEUS,
         "stable": {"type": "str", "required": True},
         "canary": {"type": "str", "required": True},
-        "source": {"type": "str", "default": "auto", "choices": ["auto", "proxies", "prometheus"]},
-        "metrics": {"type": "list", "elements": "dict", "options": asked.OPTIONS},
+        **judging.OPTIONS,
         "watch": {"type": "float", "default": 30.0},
         "deadline": {"type": "float"},
-        "warm_up": {"type": "float", "default": 0.0},
-        "interval": {"type": "float"},
         "window": {"type": "float", "default": 0.0},
         "at": {"type": "float"},
         "proxy_sample": {"type": "int", "default": 50},
@@ -54,7 +48,7 @@ SPEC: t.Final = ArgSpec(
         "approval": {"type": "str"},
         "fail_on": {"type": "list", "elements": "str", "choices": ["fail", "inconclusive"], "default": []},
     },
-    required_if=[("source", "prometheus", ["prometheus_url"])],
+    **judging.RULES,
     required_by={"at": ["window", "prometheus_url"]},
 )
 
@@ -63,7 +57,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     """Watch, judge, and return what was seen. Raises CanaryError where nothing could be read at all."""
     del check_mode
     _check(params)
-    questions = asked.questions(params["metrics"])
+    questions = judging.check(params)
     evidence = asked.evidence(params["evidence"])
     observation = asked.observation(questions, params["canary"], params["stable"], evidence)
     cluster, service = Cluster.connect(params, env), service_of(params)
@@ -85,10 +79,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
 def _check(params: Mapping[str, t.Any]) -> None:
     if params["stable"] == params["canary"]:
         raise InvalidInput(f"stable and canary are both {params['canary']}; an analysis compares two versions.")
-    for option, least in (("watch", 1.0), ("warm_up", 0.0), ("window", 0.0), ("deadline", 0.0), ("interval", 0.1)):
-        value = params[option]
-        if value is not None and not least <= value <= LONGEST:
-            raise InvalidInput(f"{option} must be between {least:g} and {LONGEST:g}, not {value:g}.")
+    judging.within(params, {"watch": 1.0, "window": 0.0, "deadline": 0.0})
     if params["proxy_sample"] < 0:
         raise InvalidInput(f"proxy_sample must be 0 (all) or more, not {params['proxy_sample']}.")
     if params["approval"] is not None:
@@ -139,15 +130,9 @@ def _source(
 ) -> Source:
     """Return where to look. Raises InvalidInput where the options name no such place."""
     names = told_apart.names(snapshot, service, description)
-    server = None if params["source"] == "proxies" else Prometheus.of_task(params)
+    server = judging.server_of(params)
     if server is not None:
         return PrometheusSource(server, service, names)
-    if params["route_api"] == "replicas":
-        raise InvalidInput(
-            f"source: a canary by pods has no proxies that count the requests of {service.name}. Give prometheus_url, "
-            "and metrics of kind value with a query of your own in which $version is the Deployment's name; or leave "
-            "the analysis out and check the canary by tasks (rollout_after_step of the role rollout)."
-        )
     if params["window"]:
         raise InvalidInput("window: proxies know only what happens from now on; the past needs prometheus_url.")
     return ProxySource(cluster, snapshot, service, names, description["subsets"], params)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -91,6 +92,7 @@ PROMETHEUS: t.Final[Options] = {
     "prometheus_headers": {"type": "dict"},
 }
 
+_SECRET_HEADER: t.Final = re.compile("authorization|cookie|token|secret|key|password", re.IGNORECASE)
 _SECRET_LEAVES: t.Final = frozenset(
     {"token", "password", "client-key-data", "access-token", "id-token", "refresh-token", "client-secret"}
 )
@@ -121,13 +123,25 @@ class ArgSpec:
 def secrets(params: Mapping[str, t.Any], env: Mapping[str, str]) -> set[str]:
     """Return the values that no output may show and that the spec cannot mark.
 
-    These are the credentials inside a kubeconfig given as a dictionary, and those of the environment.
+    These are the credentials inside a kubeconfig given as a dictionary, those of the environment, and those in headers
+    for Prometheus and for checks.
     """
     chosen = settings(params, env)
     found = {str(chosen[name]) for name in ("api_key", "password") if chosen.get(name)}
     if isinstance(chosen.get("kubeconfig"), dict):
         found.update(_leaves(chosen["kubeconfig"].get("users") or []))
+    metrics = [*(params.get("metrics") or ()), *((params.get("judged_by") or {}).get("metrics") or ())]
+    checks = [one.get("headers") for one in metrics if isinstance(one, dict)]
+    for headers in (params.get("prometheus_headers"), *checks):
+        found.update(_credentials(headers))
     return {value for value in found if value.strip()}
+
+
+def _credentials(headers: t.Any) -> Iterator[str]:
+    """Yield the values that let in, also without the word before them (Bearer, Basic); a tenant's name is none."""
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        if _SECRET_HEADER.search(str(name)):
+            yield from (str(value), str(value).rpartition(" ")[2])
 
 
 def _leaves(node: t.Any) -> Iterator[str]:

@@ -25,8 +25,16 @@ if t.TYPE_CHECKING:
 GOOD: t.Final = range(200, 400)
 
 
+def check(metrics: Sequence[Asked] | None, source: str) -> None:
+    """Raise InvalidInput for a metric that the source, proxies or prometheus, cannot tell."""
+    for one in metrics or ():
+        if one["query"] and source != "prometheus":
+            raise InvalidInput(f"metrics: {one['name']} has a query, which needs prometheus_url.")
+
+
 def askers(metrics: Sequence[Asked] | None, source: Source, canary: str, stable: str) -> dict[str, Ask]:
     """Return metric -> how its number is had. Raises InvalidInput where the source takes no query."""
+    check(metrics, source.name)
     found: dict[str, Ask] = {}
     for one in metrics or ():
         if one["kind"] == "hanging" and source.name == "prometheus":
@@ -37,8 +45,6 @@ def askers(metrics: Sequence[Asked] | None, source: Source, canary: str, stable:
         if one["kind"] == "http":
             found[one["name"]] = _check(one, source.notes)
         elif one["query"]:
-            if source.name != "prometheus":
-                raise InvalidInput(f"metrics: {one['name']} has a query, which needs prometheus_url.")
             found[one["name"]] = _query(one, source, canary, stable)
         elif one["kind"] == "value":
             pair = (one["value"], one["stable_value"])

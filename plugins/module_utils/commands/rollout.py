@@ -13,6 +13,7 @@ from dataclasses import replace
 from ..cluster import Cluster
 from ..errors import CanaryError, Conflict, InvalidInput
 from ..rollout import machine, steering
+from ..rollout.plan import LONGEST_WAIT
 from ..rollout.plan_text import in_lines
 from . import run_heart, run_result, stopping
 from .argspec import BY_PODS, CONNECTION, ArgSpec
@@ -54,6 +55,8 @@ SPEC: t.Final = ArgSpec(
         "gate_default": {"type": "str", "choices": ["rollback", "continue"]},
         "analysis": {"type": "bool"},
         "cohort": {"type": "dict"},
+        "judged_by": {"type": "dict"},
+        "approval": {"type": "str", "default": "annotation", "choices": ["annotation", "terminal"]},
         "keep": {"type": "dict", "default": {}},
         "adapt": {"type": "bool", "default": False},
         "on_drift": {"type": "str", "default": "stop", "choices": ["stop", "adopt", "restore"]},
@@ -78,8 +81,8 @@ SPEC: t.Final = ArgSpec(
 
 def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str], log: Log) -> dict[str, t.Any]:
     """Do what `state` says. Raises CanaryError; a lock taken only by a task that fails is given back."""
-    if not 10 <= params["lease_seconds"] <= 86400:
-        raise InvalidInput(f"lease_seconds must be between 10 and 86400, not {params['lease_seconds']}.")
+    if not 10 <= params["lease_seconds"] <= LONGEST_WAIT:
+        raise InvalidInput(f"lease_seconds must be between 10 and {LONGEST_WAIT:g}, not {params['lease_seconds']}.")
     cluster, service = Cluster.connect(params, env), service_of(params)
     lease = Lease(cluster, service, params["lease_seconds"], params["holder"])
     task = _Task(cluster, service, lease, params, check_mode=check_mode, log=log)
@@ -124,7 +127,8 @@ class _Task:
         opening = Opening(self._cluster, self._service, self._params)
         if self._check_mode:
             stored, resumed, drift = opening.decide(self._store.read(), self._happens.now())
-            return {**self._told(stored, drift=drift, resumed=resumed), "changed": True, "diff": opening.diff()}
+            told = self._told(stored, drift=drift, resumed=resumed)
+            return told if stored.run.over else {**told, "changed": True, "diff": opening.diff()}
         by_force = opening.may_dislodge(self._store.read())
         self._lease.outlast(steering.longest_wait(opening.rollout))
         self._lease.take(by_force=by_force)

@@ -13,36 +13,23 @@ from ..errors import Drifted, InvalidInput, Refused
 from ..replicas.pair import Wanted
 from ..replicas.standing import standing
 from ..rollout import cohort, record, steering
-from ..rollout import plan as plans
-from ..rollout.plan import Rollout
 from ..rollout.plan_text import in_lines
 from ..routes import plan as routes
 from ..routes.weights import EQUAL, alike, shares_in_words
+from . import stopping
 from .reading import Reader
+from .run_plan import planned
 from .run_store import Stored, plan_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..cluster import Cluster
+    from ..rollout.plan import Rollout
     from ..routes.change import Plan
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
 
-_OF_STEPS: t.Final = (
-    "steps",
-    "shape",
-    "start",
-    "stop",
-    "by",
-    "pause",
-    "deadline",
-    "gate",
-    "gate_seconds",
-    "gate_default",
-    "analysis",
-    "cohort",
-)
 _ROUTES: t.Final = ("virtual_services", "destination_rules", "http_routes")
 
 
@@ -76,7 +63,7 @@ class Opening:
 
     def __init__(self, cluster: Cluster, service: ServiceRef, params: Mapping[str, t.Any]) -> None:
         self._params = params
-        self.rollout = _rollout(service, params)
+        self.rollout = planned(service, params)
         self._hash = record.plan_hash(plan_of(self.rollout))
         self._service = service
         self._reader, self._now = _looked(cluster, service, self.rollout, params["route_api"])
@@ -103,6 +90,7 @@ class Opening:
             return stored, True, ""
         if stored is not None and self._goes_on(stored):
             stored.run = steering.unstopped(stored.run, now) if stored.run.over else stored.run
+            self._refuse_without_terminal(stored.run)
             drift = self._treat_drift(stored, now)
             return stored, True, drift
         if stored is None or stored.run.over:
@@ -146,10 +134,25 @@ class Opening:
             return
         told = shares_in_words(others)
         keep = ", ".join(f"{name}: {share:g}" for name, share in others.items())
+        quoted = ", ".join(f'"{name}": {share:g}' for name, share in others.items())
         raise Refused(
             f"The routes of {self.rollout.service} give requests to versions that this rollout does not name: {told}. "
-            f"Its first step would take them. Let them be kept with keep: {{{keep}}}, or taken with supersede: true.",
+            f"Its first step would take them. Let them be kept by -e '{{\"rollout_keep\": {{{quoted}}}}}' "
+            f"(keep: {{{keep}}}), or taken by -e supersede=true (supersede: true).",
             weights_now=self._found,
+        )
+
+    def _refuse_without_terminal(self, run: record.Run | None = None) -> None:
+        """Raise Refused if a person is to be asked at a terminal that is not there. run: one that goes on."""
+        asks = next((number for number, step in enumerate(self.rollout.steps, 1) if step.gate == "manual"), None)
+        if self._params["approval"] != "terminal" or stopping.keyboard is not False or asks is None:
+            return
+        if run is not None and run.phase in ("rolling_back", "promoting"):
+            return
+        raise Refused(
+            f"Step {asks} has a manual gate that is to be answered at the terminal, and this playbook has none: nobody "
+            "could answer, and nobody would judge meanwhile. Let it be answered from anywhere, by rollout_approval: "
+            "annotation (approval: annotation), or run the playbook at a terminal."
         )
 
     def _begun(self, last: Stored | None, now: float, superseded: Stored | None = None) -> Stored:
@@ -159,6 +162,7 @@ class Opening:
                 f"image: Deployment {self.rollout.stable} in {self.rollout.namespace} runs {image} already, so "
                 "there is nothing to roll out."
             )
+        self._refuse_without_terminal()
         self._refuse_to_take()
         self._try_cohorts()
         safe = steering.safe_weights(self.rollout)
@@ -202,8 +206,8 @@ class Opening:
         if self._params["on_drift"] == "stop":
             raise Drifted(
                 f"Somebody changed the weights while the rollout was under way. {drift}. Nothing was written. "
-                "Run again with on_drift: restore to put this rollout's weights back, or with on_drift: adopt to go on "
-                "from what is there.",
+                "Run again with -e on_drift=restore (on_drift: restore) to put this rollout's weights back, or with "
+                "-e on_drift=adopt (on_drift: adopt) to go on from what is there.",
                 drift=drift,
                 weights_now=self._found,
                 weights_written=dict(stored.run.written),
@@ -219,47 +223,9 @@ class Opening:
         weight = steering.step_of(rollout, run).weight
         return Refused(
             f"Another rollout of {run.service} is under way: {rollout.canary} takes over from {rollout.stable}, "
-            f"{run.phase.replace('_', ' ')} at {weight:g}%. Finish it with its own plan, abort it (state: recorded, "
-            "event: abort), or begin this one in its place with supersede: true.",
+            f"{run.phase.replace('_', ' ')} at {weight:g}%. Finish it with its own plan, or begin this one in its "
+            "place by -e supersede=true (supersede: true), or take it back: ansible-playbook meshops.canary.rollback "
+            f"-e service={run.service} -e ns={run.namespace}",
             run=run.id,
             plan_text=in_lines(rollout),
         )
-
-
-def _rollout(service: ServiceRef, params: Mapping[str, t.Any]) -> Rollout:
-    given = {name: params[name] for name in _OF_STEPS if params[name] is not None}
-    stable, canary, keep = params["stable"], params["canary"], _percents(params["keep"])
-    if stable == canary:
-        raise InvalidInput(f"stable and canary are both {canary}; a rollout moves requests from one to the other.")
-    if {stable, canary} & set(keep):
-        raise InvalidInput(f"keep: {stable} and {canary} share what the others leave; keep names other versions only.")
-    if sum(keep.values()) >= 100:
-        raise InvalidInput(f"keep: {sum(keep.values()):g}% leave nothing for {stable} and {canary}.")
-    steps = plans.steps_from(given)
-    image, container = params["image"], params["container"]
-    if params["route_api"] == "replicas":
-        if not image:
-            raise InvalidInput(
-                "image: say which image the canary runs; with route_api=replicas that is the new version."
-            )
-        if keep:
-            raise InvalidInput("keep: by pods every Deployment behind the Service keeps the share its pods have.")
-        steps = plans.by_pods(steps)
-    elif image or container:
-        raise InvalidInput("image and container are for route_api=replicas; by routes the versions run already.")
-    base = params["baseline"]
-    rollout = Rollout(
-        service.name, service.namespace, stable, canary, steps, params["adapt"], keep, image, container, base
-    )
-    plans.check_baseline(rollout)
-    return rollout
-
-
-def _percents(keep: Mapping[str, t.Any]) -> dict[str, float]:
-    try:
-        found = {str(version): float(percent) for version, percent in keep.items()}
-    except (TypeError, ValueError):
-        raise InvalidInput(f"keep: {dict(keep)} must map versions to percents, as {{v3: 5}}.") from None
-    if any(percent < 0 for percent in found.values()):
-        raise InvalidInput(f"keep: {found} has a negative percent.")
-    return found

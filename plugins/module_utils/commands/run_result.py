@@ -43,6 +43,7 @@ def told(
             **asdict(run),
             "evidence": {name: list(state) for name, state in run.evidence.items()},
             "over": run.over,
+            "begun": any(entry["from"] for entry in stored.events),  # whoever opens it only comes from nowhere
             "stable": rollout.stable,
             "canary": rollout.canary,
             "baseline": rollout.baseline,

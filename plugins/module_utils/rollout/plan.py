@@ -18,6 +18,8 @@ if t.TYPE_CHECKING:
 Gate = t.Literal["none", "timed", "manual"]
 GateDefault = t.Literal["rollback", "continue"]
 MAX_STEPS: t.Final = 100
+LONGEST_WAIT: t.Final = 604_800.0
+"""Seconds, a week, that anything is waited for at most: a gate may be shut over a weekend and the days beside it."""
 POD_START: t.Final = 30.0
 """Seconds in which pods usually start."""
 
@@ -159,6 +161,17 @@ def by_pods(steps: Sequence[Step]) -> tuple[Step, ...]:
     return shares
 
 
+def check_keep(rollout: Rollout) -> None:
+    """Raise InvalidInput for a step that the share of the kept versions makes the same as the last one of 100."""
+    rest = 100.0 - sum(rollout.keep.values())
+    for index, step in enumerate(rollout.steps):
+        if rest <= step.weight < 100.0:
+            raise InvalidInput(
+                f"steps[{index}].weight is {step.weight:g}, but keep leaves {rest:g} percent for {rollout.canary}, and "
+                f"the last step of 100 gives it these. Let the step be below {rest:g}, or leave it out."
+            )
+
+
 def check_baseline(rollout: Rollout) -> None:
     """Raise InvalidInput for a baseline that is another part of the plan, or would never have what it is there for."""
     others = (rollout.stable, rollout.canary, *rollout.keep)
@@ -245,13 +258,20 @@ def _checked(steps: Sequence[Step], defaults: Mapping[str, t.Any]) -> tuple[Step
                 f"steps[{index}].weight is {step.weight:g}; it must be above {before:g} and at most 100, or stay as it "
                 "is for a step with a cohort of its own"
             )
-        if step.pause < 0 or step.deadline <= step.pause:
+        if not 0.0 <= step.pause < step.deadline:
             raise InvalidInput(
                 f"steps[{index}] waits {step.pause:g} s and ends at {step.deadline:g} s; deadline must be larger"
             )
         for name, possible in (("gate", t.get_args(Gate)), ("gate_default", t.get_args(GateDefault))):
             if (value := getattr(step, name)) not in possible:
                 raise InvalidInput(f"steps[{index}].{name} is {value!r}; it must be one of {', '.join(possible)}")
+        for name, seconds in (("deadline", step.deadline), ("gate_seconds", step.gate_limit)):
+            if not 0.0 <= seconds <= LONGEST_WAIT:
+                also = " with the deadline after it" if name == "gate_seconds" and step.gate == "timed" else ""
+                raise InvalidInput(
+                    f"steps[{index}].{name} is {seconds:g}{also}; it must be between 0 and {LONGEST_WAIT:g} seconds, "
+                    "which is a week. Shorten it."
+                )
         before, held = step.weight, step.cohort
     if steps[-1].weight < 100.0:
         return (*steps, Step(**{**defaults, "weight": 100.0}))

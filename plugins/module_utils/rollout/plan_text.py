@@ -24,7 +24,7 @@ def in_lines(rollout: Rollout) -> list[str]:
     beside = f", judged beside {rollout.baseline}," if rollout.baseline else ""
     lines = [
         f"{rollout.service} in {rollout.namespace}: {rollout.canary} takes over from {rollout.stable}{way}{beside} "
-        f"in {number} step{'s' if number > 1 else ''}{', adapting to the evidence' if rollout.adapt else ''}"
+        f"in {number} step{'s' if number > 1 else ''}{', adapting to the verdicts' if rollout.adapt else ''}"
     ]
     for index, step in enumerate(rollout.steps, 1):
         shares = shares_in_words(rollout.weights(step.weight))

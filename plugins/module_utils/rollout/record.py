@@ -28,7 +28,8 @@ class Run:
     """Where a rollout stands. at: index of the step. since: epoch seconds at which the phase began.
 
     safe: weights (version -> percent) to go back to when everything else is lost. written: the weights last
-    written, to find edits by others. calm, back: counters of rollout.adapt. evidence: state of the sequential tests.
+    written, to find edits by others. calm, back: good verdicts in a row and steps back, see rollout.adapt.
+    evidence: state of the sequential tests.
     image_before: stable's image at the beginning, to go back to; empty where shares are made by routes.
     stopped_in: the phase in which it was stopped. doubted: the last verdict was a weak failure that cost one step.
     cohort: the rollout's cohort as last written, in the words of cohort.words; empty where there is none.

@@ -210,7 +210,7 @@ def advance(
             fields = {"at": move.to, "calm": 0, "back": run.back + 1, "evidence": fresh(evidence), "doubted": True}
             run = follow(run, "step_back", move.reason, **fields)
     elif event == "pass" and run.phase == "observing":
-        run = follow(run, "pass", because, calm=run.calm + 1, evidence=evidence, doubted=False)
+        run = follow(run, "pass", because, calm=run.calm + step.analysis, evidence=evidence, doubted=False)
         if step.gate == "none":
             run = _through_gate(rollout, run, judged, follow)
     elif run.phase == "gated" and (event in ("approved", "last_step") or _opens_by_default(event, step)):

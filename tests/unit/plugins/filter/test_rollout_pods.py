@@ -136,3 +136,52 @@ def test_the_pods_of_a_baseline_are_planned() -> None:
         "step 3 (planned): routes v1 0%, v2 100%, base 0%; Deployment b: replicas 2 -> 4",
         "at the end (planned): Deployment c: replicas 0, when it gets no request any more",
     ]
+
+
+@pytest.mark.parametrize(
+    ("stands", "planned"),
+    [
+        (
+            {"phase": "shifting", "at": 0},
+            [
+                "before step 1 (planned): HorizontalPodAutoscaler one: minReplicas 2 -> 8",
+                "step 1 (planned): routes v1 90%, v2 10%; cohort of header user is present gets v2 100%",
+                "step 2 (planned): routes v1 0%, v2 100%; Deployment b: replicas 1 -> 10",
+                "at the end (planned): the cohort ends",
+                "at the end (planned): HorizontalPodAutoscaler one: minReplicas as before the rollout",
+                "at the end (planned): HorizontalPodAutoscaler one: minReplicas 1, when it gets no request any more",
+            ],
+        ),
+        (
+            {"phase": "gated", "at": 0},
+            [
+                "before step 2 (planned): HorizontalPodAutoscaler one: minReplicas 2 -> 8",
+                "step 2 (planned): routes v1 0%, v2 100%; Deployment b: replicas 1 -> 10",
+                "at the end (planned): the cohort ends",
+                "at the end (planned): HorizontalPodAutoscaler one: minReplicas as before the rollout",
+                "at the end (planned): HorizontalPodAutoscaler one: minReplicas 1, when it gets no request any more",
+            ],
+        ),
+        (
+            {"phase": "promoting", "at": 1},
+            [
+                "at the end (planned): the cohort ends",
+                "at the end (planned): HorizontalPodAutoscaler one: minReplicas as before the rollout",
+                "at the end (planned): HorizontalPodAutoscaler one: minReplicas 1, when it gets no request any more",
+            ],
+        ),
+        (
+            {"phase": "rolling_back", "at": 0},
+            ["at the end (planned): HorizontalPodAutoscaler one: minReplicas as before the rollout"],
+        ),
+    ],
+    ids=["shifting", "gated", "promoting", "rolling back"],
+)
+def test_what_lies_behind_a_run_is_not_planned_again(stands: dict[str, t.Any], planned: list[str]) -> None:
+    old, new = versions(8, 100, 50, 50)
+    old["hpa"].update(minimum=2, maximum=10, name="one")
+    new["deployments"] = ["b"]
+    testers = [{"headers": {"user": {"present": True}}}]
+    steps = [{**step, "replicas": None, "cohort": testers} for step in STEPS]
+    run = {"begun": True, "end_cohorts": [], **stands}
+    assert rollout_changes([old, new], steps, "v1", "v2", old_replicas=1, run=run) == planned

@@ -84,6 +84,11 @@ def test_secrets_are_found_wherever_they_come_from() -> None:
     params = {"kubeconfig": {"users": users, "clusters": [{"token": "shown"}]}, "password": None}
     assert argspec.secrets(params, {"K8S_AUTH_PASSWORD": "t5"}) == {"t1", "t2", "t3", "t4", "t5"}
     assert argspec.secrets({"kubeconfig": "/path"}, {}) == set()
+    headers = {"Authorization": "Basic dTpw", "X-Scope-OrgID": "shop"}
+    checks = [{"name": "page", "headers": {"X-Api-Key": "t6", "accept": "*/*"}}, {"name": "other"}]
+    judged_by = {"metrics": [{"headers": {"Cookie": "t7"}}]}
+    asked = {"prometheus_headers": headers, "metrics": checks, "judged_by": judged_by}
+    assert argspec.secrets(asked, {}) == {"Basic dTpw", "dTpw", "t6", "t7"}
 
 
 class _Command:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Steps from lists and shapes, moves, capacity and the record."""
+"""Steps from lists and shapes, capacity and the record."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.analysis.verdict import Judgement, combine
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
 from ansible_collections.meshops.canary.plugins.module_utils.rollout import record
-from ansible_collections.meshops.canary.plugins.module_utils.rollout.adapt import move
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.capacity import Load, pods_needed
 from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import (
     Rollout,
@@ -49,6 +47,11 @@ WRONG = [
     ({"steps": [{"weight": 1, "wait": 3}]}, "wait, which is none of weight, pause"),
     ({"steps": [{"weight": 1, "pause": 60, "deadline": 60}]}, "deadline must be larger"),
     ({"steps": [{"weight": 1, "gate": "maybe"}]}, "must be one of none, timed, manual"),
+    ({"steps": [{"weight": 1, "pause": -1}]}, "waits -1 s"),
+    ({"steps": [{"weight": 1, "deadline": 604801}]}, r"steps\[0\].deadline is 604801; .*a week. Shorten it"),
+    ({"steps": [1], "gate": "manual", "gate_seconds": 604801}, r"steps\[0\].gate_seconds is 604801; .*604800 seconds"),
+    ({"steps": [1], "gate": "timed", "gate_seconds": 604300}, "gate_seconds is 604900 with the deadline after it"),
+    ({"steps": [1], "gate": "manual", "gate_seconds": -1}, r"gate_seconds is -1; it must be between 0 and"),
     ({"steps": [1], "shape": "linear"}, "exclude each other"),
     ({"shape": "round"}, "linear or exponential"),
     ({"shape": "linear", "by": 0}, "by must be above 0"),
@@ -86,36 +89,6 @@ def test_others_keep_their_share() -> None:
     rollout = Rollout("reviews", "bookinfo", "v1", "v2", (), keep={"v3": 10.0})
     assert rollout.weights(25) == {"v3": 10.0, "v1": 65.0, "v2": 25.0}
     assert rollout.weights(100) == {"v3": 10.0, "v1": 0.0, "v2": 90.0}
-
-
-def _verdict(outcome: str, strength: float = 1.0, critical: bool = False):
-    return combine([Judgement("m", outcome, "because", 1.0, critical, strength)])  # type: ignore[arg-type]
-
-
-MOVES = [
-    ("pass", {}, 1, 0, True, 2),
-    ("pass", {}, 3, 0, True, 3),  # three calm steps leave one rung out
-    ("pass", {}, 3, 0, False, 2),
-    ("inconclusive", {}, 0, 0, True, 1),
-    ("fail", {}, 0, 0, False, None),
-    ("fail", {}, 0, 0, True, 0),  # weak: one rung back
-    ("fail", {}, 0, 2, True, None),  # but not for ever
-    ("fail", {"strength": 1000.0}, 0, 0, True, None),
-    ("fail", {"critical": True}, 0, 0, True, None),
-]
-
-
-@pytest.mark.parametrize(("outcome", "extra", "calm", "back", "adapt", "to"), MOVES)
-def test_moves(outcome: str, extra: dict, calm: int, back: int, adapt: bool, to: int | None) -> None:
-    steps = steps_from({"steps": [1, 5, 20, 50, 100]})
-    moved = move(steps, 1, _verdict(outcome, **extra), calm=calm, back=back, adapt=adapt)
-    assert moved.to == to
-    assert moved.reason
-
-
-def test_the_last_rung_is_never_left_out() -> None:
-    steps = steps_from({"steps": [1, 50, 100]})
-    assert move(steps, 0, _verdict("pass"), calm=9, back=0, adapt=True).to == 1
 
 
 CAPACITY = [

@@ -267,6 +267,8 @@ def test_the_lock_outlasts_every_wait_of_the_plan() -> None:
     assert steering.longest_wait(PLAN) == 1320.0
     assert steering.longest_wait(replace(PLAN, steps=(Step(50.0, gate="manual", gate_seconds=5000.0),))) == 5120.0
     assert steering.longest_wait(replace(PLAN, steps=(Step(50.0, gate="timed", gate_seconds=5000.0),))) == 5720.0
+    weekend = replace(PLAN, steps=(Step(50.0, gate="manual", gate_seconds=172_800.0),))
+    assert steering.longest_wait(weekend) == 172_920.0
 
 
 @pytest.mark.parametrize("phase", PHASES)

@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A Prometheus that asks for a token and a tenant: every playbook that asks it gives both, and shows no secret."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import typing as t
+
+import pytest
+from support.blind import BLIND
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.play import Player
+
+TOKEN, KEY = "s3cret-token", "s3cret-key"
+HEADERS = {"X-Scope-OrgID": "tenant-a", "X-Api-Key": KEY}
+JUDGED = {"analysis": True, "deadline": 3, "pause": 1}
+PAST = {"stable": "v1", "canary": "v2", "begin": "2026-11-22T12:00:00Z", "end": "2026-11-22T12:01:00Z"}
+
+
+class Guarded(http.server.ThreadingHTTPServer):
+    """A Prometheus that knows nobody's requests. asked: the headers of each question."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.asked: list[dict[str, str]] = []
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    server: Guarded
+
+    def do_GET(self) -> None:
+        self.server.asked.append({name.lower(): value for name, value in self.headers.items()})
+        kind = "matrix" if "query_range" in self.path else "vector"
+        body = json.dumps({"status": "success", "data": {"resultType": kind, "result": []}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_words: t.Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Guarded]:
+    with Guarded() as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("in_process", ["true", "false"])
+@pytest.mark.parametrize(
+    ("playbook", "fails", "given"),
+    [("rollout", True, {**BLIND, **JUDGED}), ("status", False, {}), ("backtest", False, PAST)],
+)
+def test_what_prometheus_asks_for_is_given_and_not_shown(
+    play: Player,
+    server: Guarded,
+    routed: str,
+    tmp_path: Path,
+    playbook: str,
+    fails: bool,
+    given: dict[str, t.Any],
+    in_process: str,
+) -> None:
+    log = tmp_path / "ansible.log"
+    environment = {"ANSIBLE_LOG_PATH": str(log), "ANSIBLE_VERBOSITY": "3", "CANARY_IN_PROCESS": in_process}
+    asks = {"prometheus_url": f"http://127.0.0.1:{server.server_address[1]}", "prometheus_token": TOKEN}
+    names = {"service": "reviews", "ns": routed, **asks, "prometheus_headers": HEADERS}
+    played = play(f"meshops.canary.{playbook}", fails=fails, environment=environment, **{**given, **names})
+    assert server.asked
+    for headers in server.asked:
+        assert headers["authorization"] == f"Bearer {TOKEN}"
+        assert (headers["x-scope-orgid"], headers["x-api-key"]) == ("tenant-a", KEY)
+    shown = log.read_text(encoding="utf-8") + played.output + json.dumps(played.tasks)
+    assert "tenant-a" in shown, "the options are shown at all"
+    assert "s3cret" not in shown
