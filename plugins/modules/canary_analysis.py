@@ -71,7 +71,8 @@ notes:
   - With O(route_api=replicas) there are no proxies to count at. O(metrics) of kind V(value) with queries of your own judge the
     canary then, in which C($version) is the Deployment's name; Istio's metrics are there only if the pods have sidecars.
   - Failed requests are compared by a test martingale while watching and by Fisher's exact test at the end, response
-    times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) goes to the alarms, half to the end.
+    times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) goes to the alarms, half to the end,
+    also where a metric that stays undecided makes the end come more than once.
   - Retries count each attempt, and mirrored copies count like requests.
   - A canary that takes requests and answers none is seen by C(hanging), one of the default O(metrics). Where Istio hides Envoy's
     counters of calls (its default) this takes a port-forward to each calling proxy at every other look, and without the right to it
