@@ -7,8 +7,8 @@
 A metric's alpha is halved. One half is for the alarms: tests that may be looked at as often as one likes (errors), or
 at doubling numbers of requests and minute by minute, each with half of it, as alpha / (k (k + 1)) at the k-th look,
 which sums to alpha (latency; source: D. Siegmund, Sequential Analysis, 1985, on repeated significance tests; the bound
-is Bonferroni's). The other half is for the end, which comes again while another metric is undecided: the tests there share
-it in the same way, at doubling numbers of requests too.
+is Bonferroni's). The other half is for the end, which comes again while another metric is undecided: its tests share it
+in the same way, at doubling numbers of requests too.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from ..routes.snapshot import PLURALS
 from . import asked, numbers
 from .approvals import Approval
 from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
-from .observe import PrometheusSource, ProxySource
+from .observe import ProxySource
+from .observe_prometheus import PrometheusSource
 from .reading import Reader, service_of
 from .watch import Watch
 

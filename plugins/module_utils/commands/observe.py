@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Looking at a service's requests again and again: at the proxies, or in Prometheus.
+"""Looking at a service's requests again and again, at the proxies; observe_prometheus does in Prometheus.
 
 A source is read once to begin with; each further look returns what came since the one before.
 """
@@ -11,26 +11,24 @@ from __future__ import annotations
 
 import math
 import re
-import string
 import time
 import typing as t
 from dataclasses import replace
 
-from ..analysis import flight, sources, traffic
+from ..analysis import flight, sources
 from ..analysis.sources import Increment, Reading
 from ..cluster_resources import POD
-from ..errors import ApiError, MetricsError
+from ..errors import ApiError
 from ..proxies import Proxies, Proxy, in_parallel
 from ..routes import pods
 from ..routes.snapshot import identity
-from . import counts, measuring
+from . import measuring
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..analysis.traffic import Names
     from ..cluster import Cluster
-    from ..prometheus import Prometheus, Series
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
 
@@ -190,80 +188,3 @@ class ProxySource:
     def _note(self, sentence: str) -> None:
         if not any(note.split(":")[0] == sentence.split(":")[0] for note in self.notes):
             self.notes.append(sentence)
-
-
-class PrometheusSource:
-    """Istio's metrics in Prometheus, as callers' proxies report them; also of the past."""
-
-    name, interval, callers = "prometheus", 5.0, 0
-
-    def __init__(self, server: Prometheus, service: ServiceRef, names: Names) -> None:
-        self._server, self._service, self._names = server, service, names
-        self._last: Reading | None = None
-        self.notes: list[str] = []
-
-    def begin(self, at: float | None) -> None:
-        try:
-            self._last = self._begun(self._read(at))
-        except MetricsError as error:
-            if error.details.get("reason") != "unreachable":
-                raise
-            self.notes.append(f"At the beginning: {error.msg}")
-
-    @staticmethod
-    def _begun(now: Reading) -> Reading | None:
-        """Return the reading to count from. One without any series is none: a server that was just started, or has not
-        found its targets yet, will show all they ever counted at once."""
-        return now if now.counts else None
-
-    def look(self, at: float | None) -> Increment:
-        now = self._read(at)
-        if self._last is None:
-            self._last = self._begun(now)
-            return Increment(begins=True)
-        increment = sources.grown(self._last, now)
-        self._last = self._last.updated(now)
-        return increment
-
-    def ask(self, query: str, version: str, at: float | None) -> float | None:
-        """Return the answer to `query` with its placeholders filled in; None if it has no value, or several."""
-        label = next((told for told, named in self._names.labels.items() if named == version), version)
-        words = {
-            "version": label,
-            "service": self._service.name,
-            "namespace": self._service.namespace,
-            "host": self._service.fqdn,
-        }
-        found = self._server.query(string.Template(query).safe_substitute(words), at)
-        if len(found) > 1:
-            self._note(f"A query has {len(found)} series where one number is needed, so it counts as none: {query}")
-        return found[0].value if len(found) == 1 else None
-
-    def _read(self, at: float | None) -> Reading:
-        moment = time.time() if at is None else at
-        requests = counts.reported(self._server, self._names, moment)
-        if not requests:
-            self._note(f"Prometheus has no {traffic.ISTIO} with destination_service {', '.join(self._names.hosts)}.")
-        hosts = "|".join(re.escape(host) for host in sorted(self._names.hosts)).replace("\\", "\\\\")
-        chosen = f'{sources.ISTIO_TIME}{{reporter="source",destination_service=~"{hosts}"}}'
-        # What a pod counts begins anew as a whole, so its series may be summed and a restart still shows.
-        question = f"sum by (instance, pod, destination_service, destination_version, le) ({chosen})"
-        buckets: dict[tuple[str, str], dict[float, float]] = {}
-        for one in self._server.query(question, moment):
-            _sort_in(buckets, one, self._names)
-        return Reading(requests, buckets, complete=True)
-
-    def _note(self, sentence: str) -> None:
-        if sentence not in self.notes:
-            self.notes.append(sentence)
-
-
-def _sort_in(buckets: dict[tuple[str, str], dict[float, float]], one: Series, names: Names) -> None:
-    labels = one.labels
-    who = "/".join(labels.get(name, "") for name in ("instance", "pod", "destination_service", "destination_version"))
-    try:
-        bound = float(labels.get("le", ""))
-    except ValueError:
-        return
-    own = buckets.setdefault((who, names.told(labels)), {})
-    own[bound] = own.get(bound, 0.0) + one.value
