@@ -28,7 +28,7 @@ options:
             answered in a second over the whole watch.
           - V(hanging) fails when surely more of the canary's requests than of stable's wait for an answer for longer than
             O(metrics[].limit), or are given up by their callers. It is an alarm only, and neither adds to V(pass) nor holds it.
-            Only proxies know the requests under way; asking for it with Prometheus as the source is refused.
+            Only proxies know the requests under way, and only of the present, so asking for it with a window is refused.
           - V(value) judges one number that O(metrics[].query) asks Prometheus for, or that the task hands in as
             O(metrics[].value).
           - V(http) asks O(metrics[].url) at each look, from where the task runs.

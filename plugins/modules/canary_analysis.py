@@ -37,7 +37,8 @@ options:
       - V(proxies) counts at the callers' proxies through the API server (right C(get) on C(pods/proxy)), or, where none
         can be read, at the proxies of the versions' own pods.
       - V(prometheus) takes Istio's metrics C(istio_requests_total) and C(istio_request_duration_milliseconds), as
-        callers' proxies report them.
+        callers' proxies report them. For metrics of kind V(hanging) it reads the requests under way from the callers' proxies
+        too, where the right to is there and nothing of the past is judged.
       - V(auto) is V(prometheus) if O(prometheus_url) is given, else V(proxies).
     type: str
     choices: [auto, proxies, prometheus]
@@ -75,8 +76,8 @@ notes:
     also where a metric that stays undecided makes the end come more than once.
   - Retries count each attempt, and mirrored copies count like requests.
   - A canary that takes requests and answers none is seen by C(hanging), one of the default O(metrics). Where Istio hides Envoy's
-    counters of calls (its default) this takes a port-forward to each calling proxy at every other look, and without the right to it
-    the notes say so.
+    counters of calls (its default) this takes a port-forward to each calling proxy at every other look (with Prometheus at every
+    look, which are two seconds apart), and without the right to it the notes say so.
   - Envoy sums up its histograms every five seconds, so response times come that much later than counts.
 seealso:
   - module: meshops.canary.canary_rollout

@@ -86,8 +86,9 @@ class Pods:
         return self.pods
 
 
-def source(cluster: Pods | None = None) -> observe.ProxySource:
+def source(cluster: Pods | None = None, under_way_every: int = observe.UNDER_WAY_EVERY) -> observe.ProxySource:
     cluster = cluster or Pods()
     snapshot = Snapshot(pods=cluster.pods, services=())
     params = {"istio_namespace": "istio-system", "proxy_sample": 50}
-    return observe.ProxySource(t.cast("t.Any", cluster), snapshot, SERVICE, NAMES, SUBSETS, params)
+    api = t.cast("t.Any", cluster)
+    return observe.ProxySource(api, snapshot, SERVICE, NAMES, SUBSETS, params, under_way_every=under_way_every)

@@ -19,13 +19,15 @@ from . import asked, numbers
 from .approvals import Approval
 from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
 from .observe import ProxySource
+from .observe_both import PrometheusAndProxies
 from .observe_prometheus import PrometheusSource
 from .reading import Reader, service_of
 from .watch import Watch
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from ..analysis.looks import Question
     from ..analysis.watching import Observation
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
@@ -71,7 +73,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     reader = Reader(cluster, service, wide=True)
     snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
     notes: list[str] = list(reader.notes)
-    source = _source(cluster, snapshot, service, params, notes)
+    source = _source(cluster, snapshot, service, params, questions, notes)
     askers = numbers.askers(params["metrics"], source, params["canary"], params["stable"])
     log(f"Watching {service.name}: {params['canary']} beside {params['stable']}, by {source.name}")
     approval = None if params["approval"] is None else Approval(cluster, service, params["approval"])
@@ -104,7 +106,12 @@ def _check(params: Mapping[str, t.Any]) -> None:
 
 
 def _source(
-    cluster: Cluster, snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any], notes: list[str]
+    cluster: Cluster,
+    snapshot: Snapshot,
+    service: ServiceRef,
+    params: Mapping[str, t.Any],
+    questions: Sequence[Question],
+    notes: list[str],
 ) -> Source:
     """Return where to look. Raises InvalidInput for a version that the routes do not know."""
     if params["route_api"] == "replicas":
@@ -123,11 +130,16 @@ def _source(
             )
     names = overview.names(service, description)
     server = None if params["source"] == "proxies" else Prometheus.of_task(params)
+    subsets = description["subsets"]
     if server is not None:
-        return PrometheusSource(server, service, names)
+        counted = PrometheusSource(server, service, names)
+        if params["window"] or all(one.kind != "hanging" for one in questions):
+            return counted
+        proxies = ProxySource(cluster, snapshot, service, names, subsets, params, under_way_every=1)
+        return PrometheusAndProxies(counted, proxies)
     if params["window"]:
         raise InvalidInput("window: proxies know only what happens from now on; the past needs prometheus_url.")
-    return ProxySource(cluster, snapshot, service, names, description["subsets"], params)
+    return ProxySource(cluster, snapshot, service, names, subsets, params)
 
 
 def _source_by_pods(snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any]) -> Source:

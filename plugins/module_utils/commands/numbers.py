@@ -29,10 +29,11 @@ def askers(metrics: Sequence[Asked] | None, source: Source, canary: str, stable:
     """Return metric -> how its number is had. Raises InvalidInput where the source takes no query."""
     found: dict[str, Ask] = {}
     for one in metrics or ():
-        if one["kind"] == "hanging" and source.name == "prometheus":
+        if one["kind"] == "hanging" and not source.under_way:
             raise InvalidInput(
-                f"metrics: {one['name']} is of kind hanging, but Prometheus knows answers only, not the requests under "
-                "way. Take source proxies, or see by a metric of kind rate with a floor that nothing is answered."
+                f"metrics: {one['name']} is of kind hanging, but the requests under way are known to proxies only, and "
+                "only of the present. Leave out window and at; or, where there are no proxies, see by a metric of kind "
+                "rate with a floor that nothing is answered."
             )
         if one["kind"] == "http":
             found[one["name"]] = _check(one, source.notes)

@@ -45,9 +45,13 @@ _SERVED: t.Final = rf"^cluster\.inbound\|.*\.{_COUNTERS}"
 
 
 class Source(t.Protocol):
-    """Where requests are counted. interval: usual seconds between looks. callers: how many proxies are read."""
+    """Where requests are counted. interval: usual seconds between looks. callers: how many proxies are read.
+
+    under_way: whether requests without an answer can be seen there.
+    """
 
     name: str
+    under_way: bool
     interval: float
     callers: int
     notes: list[str]
@@ -65,7 +69,7 @@ class Source(t.Protocol):
 class ProxySource:
     """The counters of the callers' proxies; where none can be read, those of the versions' own pods."""
 
-    name, interval = "proxies", 1.0
+    name, interval, under_way = "proxies", 1.0, True
 
     def __init__(
         self,
@@ -75,9 +79,11 @@ class ProxySource:
         names: Names,
         subsets: Mapping[str, Mapping[str, str]],
         params: Mapping[str, t.Any],
+        *,
+        under_way_every: int = UNDER_WAY_EVERY,
     ) -> None:
         self._cluster, self._snapshot, self._service, self._names = cluster, snapshot, service, names
-        self._subsets, self._params = subsets, params
+        self._subsets, self._params, self._under_way_every = subsets, params, under_way_every
         self._door = Proxies(cluster, params["istio_namespace"])
         self._callers: list[Proxy] = []
         self._refreshed, self._looks = -math.inf, 0
@@ -91,6 +97,11 @@ class ProxySource:
             r"|istio_requests_total|istio_request_duration_milliseconds)"
         )
         self._clusters = rf"^outbound\|[0-9]+\|[^|]*\|({hosts})$"
+
+    @property
+    def read(self) -> frozenset[str]:
+        """Return the proxies that have answered so far."""
+        return self._last.sources
 
     def begin(self, at: float | None) -> None:
         del at
@@ -135,7 +146,8 @@ class ProxySource:
     def _of_caller(self, proxy: Proxy) -> Reading:
         samples = self._door.counters(proxy.namespace, proxy.name, self._pattern)
         reading = sources.of_caller(str(proxy), samples, self._names)
-        if reading.flights or not reading.counts or self._looks % UNDER_WAY_EVERY != 1 or proxy in self._silent:
+        its_turn = (self._looks - 1) % self._under_way_every == 0
+        if reading.flights or not reading.counts or not its_turn or proxy in self._silent:
             return reading
         return replace(reading, flights=self._by_endpoints(proxy))
 

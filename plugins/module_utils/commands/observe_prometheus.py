@@ -37,7 +37,7 @@ _TOLD_BY: t.Final = (
 class PrometheusSource:
     """Istio's metrics in Prometheus, as callers' proxies report them; also of the past."""
 
-    name, interval, callers = "prometheus", 5.0, 0
+    name, interval, callers, under_way = "prometheus", 5.0, 0, False
 
     def __init__(self, server: Prometheus, service: ServiceRef, names: Names) -> None:
         self._server, self._service, self._names = server, service, names

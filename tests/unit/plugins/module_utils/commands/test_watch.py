@@ -190,7 +190,7 @@ def test_what_is_asked_as_a_whole_must_make_sense() -> None:
     source.name = "proxies"
     with pytest.raises(InvalidInput, match="needs prometheus_url"):
         numbers.askers([metric(kind="value", query="up", limit=1.0)], source, "v2", "v1")
-    with pytest.raises(InvalidInput, match="Prometheus knows answers only"):
+    with pytest.raises(InvalidInput, match="known to proxies only"):
         numbers.askers([metric(kind="hanging")], Scripted(Clock(), good), "v2", "v1")
     for strange in ({"errors.rate": "x"}, {"errors.rate": 7}):
         with pytest.raises(InvalidInput, match="Give it back unchanged"):
