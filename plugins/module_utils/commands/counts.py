@@ -10,6 +10,7 @@ exact test needs whole requests.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 import typing as t
@@ -51,15 +52,27 @@ def from_prometheus(server: Prometheus, names: Names, seconds: float, at: float 
     end = time.time() if at is None else at
     before, _notes = reported(server, names, end - seconds)
     after, notes = reported(server, names, end)
+    if not after.sources <= before.sources:
+        before = before.updated(_first(server, names, seconds, end, before.sources))
     return Count(traffic.tally(sources.counted(before, after)), "prometheus", seconds, notes=notes)
 
 
-def reported(server: Prometheus, names: Names, moment: float | None) -> tuple[sources.Reading, list[str]]:
+def _first(server: Prometheus, names: Names, seconds: float, end: float, known: frozenset[str]) -> sources.Reading:
+    """Return what the targets that came later than `seconds` before `end` showed first: new pods, and old ones back."""
+    question = f"min_over_time({selector(server, names)}[{math.ceil(seconds)}s])"
+    found, _notes = reported(server, names, end, question)
+    came = {key: value for key, value in found.counts.items() if found.targets[key.source] not in known}
+    return sources.Reading(came, sources=found.sources)
+
+
+def reported(
+    server: Prometheus, names: Names, moment: float | None, question: str = ""
+) -> tuple[sources.Reading, list[str]]:
     """Return the counters Prometheus has of the service's callers, and what is to be said of them.
 
-    moment: Unix time, None for the server's now. Raises MetricsError.
+    moment: Unix time, None for the server's now. question: another than for what they are then. Raises MetricsError.
     """
-    found = server.query(selector(server, names), moment)
+    found = server.query(question or selector(server, names), moment)
     identified = [(_identity(one.labels), one) for one in found]
     numbers = {
         traffic.Key(source, names.told(one.labels), one.labels.get("response_code", "")): one.value
@@ -83,7 +96,7 @@ def nothing(server: Prometheus, names: Names) -> str:
 
 
 def _identity(labels: Mapping[str, str]) -> str:
-    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
+    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()) if name != "__name__")
 
 
 class ProxyCounters:

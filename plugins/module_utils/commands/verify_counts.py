@@ -32,7 +32,7 @@ SETTLED: t.Final = 5.0
 """Seconds after a route was written in which proxies may still split as before."""
 LOOKBACK: t.Final = 300.0
 """Seconds for which Prometheus answers with an old sample where it has no newer one."""
-MOMENTS: t.Final = 200
+MOMENTS: t.Final = 600
 """At how many moments at most is looked for the first one that counts."""
 
 

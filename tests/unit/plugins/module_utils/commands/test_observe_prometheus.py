@@ -145,14 +145,22 @@ def test_what_a_target_that_comes_back_has_counted_in_its_life_is_not_new() -> N
     assert came.times == {"v2": {5.0: 1, math.inf: 2}}
 
 
-def test_counting_two_moments_knows_that_too() -> None:
-    class Back(Server):
-        def query(self, promql: str, at: float | None = None) -> list[Series]:
-            came = [*reported(30, "500"), *reported(300, "500", pod="other")] if at == 100.0 else []
-            return [*reported(100), *came]
+def test_counting_two_moments_begins_with_the_first_that_was_seen_of_a_target() -> None:
+    """One that is back brings the errors of its life; a pod that is new counts from its first sample on."""
 
-    counted = counts.from_prometheus(Back(), NAMES, 30.0, 100.0)
-    assert (counted.tally.requests, counted.tally.errors) == ({"v2": 30}, {"v2": 30})
+    class Later(Server):
+        def query(self, promql: str, at: float | None = None) -> list[Series]:
+            named = {"__name__": "istio_requests_total"}
+            if promql.startswith("min_over_time("):
+                assert promql.endswith("}[30s])")
+                return [*reported(100), *reported(300, "500", pod="back"), *reported(1, pod="new")]
+            if at == 70.0:
+                return reported(100, **named)
+            errors = [*reported(30, "500", **named), *reported(302, "500", pod="back", **named)]
+            return [*reported(140, **named), *errors, *reported(8, pod="new", **named)]
+
+    counted = counts.from_prometheus(Later(), NAMES, 29.5, 99.5)
+    assert (counted.tally.requests, counted.tally.errors) == ({"v2": 40 + 30 + 2 + 7}, {"v2": 32})
 
 
 def test_every_question_but_ones_own_is_narrowed() -> None:
