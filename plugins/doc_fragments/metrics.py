@@ -28,8 +28,8 @@ options:
             the response times of all requests, V(rate) the requests answered in a second over the whole watch.
           - V(hanging) fails when surely more of the canary's requests than of stable's wait for an answer for longer than
             O(metrics[].limit), or are given up by their callers. It is an alarm only, and neither adds to V(pass) nor holds it.
-            Prometheus knows only those given up. Where no metric is of this kind, callers that give up on the canary turn
-            V(pass) into V(inconclusive).
+            Only proxies know the requests under way, and only of the present; Prometheus knows those given up. Where no
+            metric is of this kind, callers that give up on the canary turn V(pass) into V(inconclusive).
           - V(value) judges one number that O(metrics[].query) asks Prometheus for, or that the task hands in as
             O(metrics[].value).
           - V(http) asks O(metrics[].url) at each look, from where the task runs.

@@ -43,4 +43,10 @@ options:
       - Further headers of each request, such as C(X-Scope-OrgID). The value of one whose name tells of a secret, such as
         C(Authorization) or C(X-Api-Key), is shown in no result.
     type: dict
+  prometheus_labels:
+    description:
+      - Labels that Istio's metrics must have to count, each with its value, as C({cluster: prod}). Needed where one Prometheus
+        knows several clusters, or has each proxy twice (two jobs, two replicas); then the notes say so.
+      - Queries of your own are asked as they are written.
+    type: dict
 """

@@ -32,7 +32,8 @@ options:
   interval:
     description:
       - Seconds between two looks. Default is 1 with proxies and 5 with Prometheus; shorter than its scrape interval
-        makes no sense there.
+        makes no sense there. With Prometheus it is 2 where proxies are asked for the requests under way (V(hanging)); with rarer looks
+        more requests must hang until it is certain.
     type: float
   window:
     description:

@@ -108,7 +108,8 @@ class ApiError(CanaryError):
 class MetricsError(CanaryError):
     """Prometheus gave no answer to a question. Never evidence of anything: the verdict is `inconclusive`.
 
-    details: status (HTTP, or None) and reason: `unreachable`, `refused`, `not_prometheus`, `query` or `unexpected`.
+    details: status (HTTP, or None) and reason: `unreachable`, `refused`, `not_prometheus`, `query` or `unexpected`; or
+    what it had before has gone (`gone`), or nothing new comes (`stale`).
     """
 
     code = "metrics_error"

@@ -11,6 +11,7 @@ answer from coming is a MetricsError whose `reason` says which kind of trouble i
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
 
 LONGEST_URL: t.Final = 4000
 SHOWN: t.Final = 300
+_LABEL: t.Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _KINDS: t.Final = {401: "refused", 403: "refused", 407: "refused"}
 
 
@@ -50,7 +52,8 @@ class Prometheus:
 
     url: its address, with a path if it has one; the API is below it. token: bearer token; or username and password.
     ca_cert: file with the authorities to trust. timeout: seconds for each answer. headers: further ones, such as
-    X-Scope-OrgID. warnings: what the server warned of, each sentence once. requests: how many were sent.
+    X-Scope-OrgID. labels: what `selector` asks of each series. warnings: what the server warned of, each sentence once.
+    requests: how many were sent.
     """
 
     def __init__(
@@ -64,8 +67,10 @@ class Prometheus:
         validate_certs: bool = True,
         timeout: float = 10.0,
         headers: Mapping[str, str] | None = None,
+        labels: Mapping[str, t.Any] | None = None,
     ) -> None:
         self.url = _checked(url)
+        self.labels = _narrowing(labels or {})
         self.warnings: list[str] = []
         self.requests = 0
         self._timeout = timeout
@@ -91,7 +96,13 @@ class Prometheus:
             validate_certs=params.get("prometheus_validate_certs", True),
             timeout=params.get("prometheus_timeout", 10.0),
             headers=params.get("prometheus_headers"),
+            labels=params.get("prometheus_labels"),
         )
+
+    def selector(self, metric: str, *matchers: str) -> str:
+        """Return PromQL that chooses the metric's series by `matchers` (as `code="200"`) and by the server's labels."""
+        own = (f"{name}={_quoted(value)}" for name, value in self.labels.items())
+        return f"{metric}{{{','.join((*matchers, *own))}}}"
 
     def query(self, promql: str, at: float | None = None) -> list[Series]:
         """Return the value of each series at one moment. at: Unix time, None for the server's now.
@@ -186,6 +197,23 @@ def _checked(url: str) -> str:
     if parts.query or parts.fragment:
         raise InvalidInput(f"prometheus_url: {url!r} must end before `?` and `#`; api/v1/query is appended to it.")
     return url.rstrip("/").removesuffix("/api/v1")
+
+
+def _narrowing(labels: Mapping[str, t.Any]) -> dict[str, str]:
+    """Return label -> value, both fit for PromQL. Raises InvalidInput."""
+    for name, value in labels.items():
+        if not _LABEL.fullmatch(str(name)):
+            raise InvalidInput(
+                f"prometheus_labels: {name!r} is no name of a label; they are made of letters, digits and _."
+            )
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise InvalidInput(f"prometheus_labels: {name} must have one value, as {{{name}: prod}}, not {value!r}.")
+    return {str(name): str(value) for name, value in labels.items()}
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def _pool(url: str, ca_cert: str | None, validate_certs: bool) -> t.Any:

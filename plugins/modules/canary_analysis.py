@@ -37,7 +37,8 @@ options:
       - V(proxies) counts at the callers' proxies through the API server (right C(get) on C(pods/proxy)), or, where none
         can be read, at the proxies of the versions' own pods.
       - V(prometheus) takes Istio's metrics C(istio_requests_total) and C(istio_request_duration_milliseconds), as
-        callers' proxies report them.
+        callers' proxies report them. For metrics of kind V(hanging) it reads the requests under way from the callers' proxies
+        too, where the right to is there and nothing of the past is judged.
       - V(auto) is V(prometheus) if O(prometheus_url) is given, else V(proxies).
     type: str
     choices: [auto, proxies, prometheus]
@@ -71,12 +72,13 @@ notes:
   - With O(route_api=replicas) there are no proxies to count at. O(metrics) of kind V(value) with queries of your own judge the
     canary then, in which C($version) is the Deployment's name; Istio's metrics are there only if the pods have sidecars.
   - Failed requests are compared by a test martingale while watching and by Fisher's exact test at the end, response
-    times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) goes to the alarms, half to the end.
+    times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) goes to the alarms, half to the end,
+    also where a metric that stays undecided makes the end come more than once.
   - Envoy's counters count each attempt of a retry, and mirrored copies count like requests.
   - Requests that failed and belong to no version, for nobody answered, keep a canary from V(pass) that they would make fail.
   - A canary that takes requests and answers none is seen by C(hanging), one of the default O(metrics). Where Istio hides Envoy's
-    counters of calls (its default) this takes a port-forward to each calling proxy at every other look, and without the right to it
-    the notes say so.
+    counters of calls (its default) this takes a port-forward to each calling proxy at every other look (with Prometheus at every
+    look, which are two seconds apart), and without the right to it the notes say so.
   - Envoy sums up its histograms every five seconds, so response times come that much later than counts.
 seealso:
   - module: meshops.canary.canary_rollout

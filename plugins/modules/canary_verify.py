@@ -31,7 +31,8 @@ options:
     description:
       - V(proxies) counts the next O(seconds) at the callers' proxies through the API server (right C(get) on
         C(pods/proxy)). It counts only what callers send by themselves; it sends nothing.
-      - V(prometheus) takes the last O(seconds) from Prometheus, but nothing from before the routes were last written.
+      - V(prometheus) takes the last O(seconds) from Prometheus, but nothing from before the routes were last written, and so no
+        sample that is older. Where it has too few since, RV(verdict) is V(inconclusive) and RV(reasons) say how long to wait.
       - V(probes) sends requests of its own, see O(probes).
       - With O(route_api=replicas) there are no proxies; V(prometheus) then counts by O(counter).
       - V(auto) is V(probes) if O(probes) is given, else V(prometheus) if O(prometheus_url) is, else V(proxies).

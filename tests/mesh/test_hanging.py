@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from support.kube import Kube
+    from support.lab import Lab
     from support.rollouts import Stage
 
 pytestmark = pytest.mark.mesh
@@ -82,6 +83,23 @@ def test_a_canary_that_hangs_is_seen_within_seconds(held: Stage, way: str, perce
     assert seen["reasons"][0].startswith("hanging: at least ")
     assert "canary requests have waited more than 2 s" in seen["reasons"][0]
     assert seen["harmed"] > 0, "who waits is harmed"
+
+
+@pytest.mark.parametrize("percent", [100, 50])
+def test_it_is_seen_with_prometheus_too_which_knows_answers_alone(
+    held: Stage, lab: Lab, way: str, percent: int
+) -> None:
+    hold(held.kube, held.shop.namespace, percent)
+    held.direct("weight", weights={"v2": 90, "v3": 10}, force=["CAPACITY_BELOW_SHARE"])
+    with held.shop.sidecar.background(LOAD) as load:
+        seen = held.direct("analysis", stable="v2", canary="v3", watch=40, prometheus_url=lab.facts["prometheus_url"])
+    load.result()
+    print({"way": way, "percent": percent, **told(seen)})
+    assert seen["source"] == "prometheus"
+    assert seen["verdict"] == "fail", seen
+    assert seen["seconds"] < 40, "an alarm comes before the end"
+    assert seen["reasons"][0].startswith("hanging: ")
+    assert seen["numbers"]["stable"]["requests"] > 0, "Prometheus counts the answers"
 
 
 def test_callers_that_give_up_show_it_where_nobody_waits_long_enough(held: Stage) -> None:

@@ -91,8 +91,13 @@ class Pods:
         return self.pods
 
 
-def source(cluster: Pods | None = None, services: t.Sequence[dict[str, t.Any]] = ()) -> observe.ProxySource:
+def source(
+    cluster: Pods | None = None,
+    services: t.Sequence[dict[str, t.Any]] = (),
+    under_way_every: int = observe.UNDER_WAY_EVERY,
+) -> observe.ProxySource:
     cluster = cluster or Pods()
     snapshot = Snapshot(pods=cluster.pods, services=services)
     params = {"istio_namespace": "istio-system", "proxy_sample": 50}
-    return observe.ProxySource(t.cast("t.Any", cluster), snapshot, SERVICE, NAMES, SUBSETS, params)
+    api = t.cast("t.Any", cluster)
+    return observe.ProxySource(api, snapshot, SERVICE, NAMES, SUBSETS, params, under_way_every=under_way_every)

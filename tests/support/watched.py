@@ -36,7 +36,7 @@ class Clock:
 class Scripted:
     """A source that says what the test wrote. asked: the moments of the past that were asked for, None for now."""
 
-    name, interval, callers = "prometheus", 1.0, 1
+    name, interval, callers, under_way = "prometheus", 1.0, 1, False
 
     def __init__(self, clock: Clock, script: Script) -> None:
         self.notes: list[str] = []

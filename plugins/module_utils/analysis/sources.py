@@ -37,19 +37,19 @@ class Reading:
     """Counters at one moment.
 
     counts: each counter of requests. buckets: (source, version) -> histogram of response times. sources: proxies that
-    were read, also those that have counted nothing yet. complete: every series there is was seen (Prometheus), so that
-    one that appears later began at 0 whoever its source is. flights: requests under way.
+    were read, also those that have counted nothing yet; of Prometheus, those that a series is of. targets: source of a
+    counter -> the proxy it is of, where it is not the same: a proxy has many series. flights: requests under way.
     """
 
     counts: Mapping[Key, float] = field(default_factory=dict)
     buckets: Mapping[tuple[str, str], Cumulative] = field(default_factory=dict)
     sources: frozenset[str] = frozenset()
-    complete: bool = False
+    targets: Mapping[str, str] = field(default_factory=dict)
     flights: Mapping[Place, Flight] = field(default_factory=dict)
 
     def knows(self, source: str) -> bool:
         """Return whether a counter of `source` that is not here stood at 0."""
-        return self.complete or source in self.sources
+        return source in self.sources
 
     def updated(self, later: Reading) -> Reading:
         """Return the latest that is known of every counter: what `later` does not have stays as it was."""
@@ -57,7 +57,7 @@ class Reading:
             {**self.counts, **later.counts},
             {**self.buckets, **later.buckets},
             self.sources | later.sources,
-            self.complete or later.complete,
+            {**self.targets, **later.targets},
             {**self.flights, **later.flights},
         )
 
@@ -125,20 +125,25 @@ def joined(readings: Iterable[Reading]) -> Reading:
     return result
 
 
+def counted(before: Reading, after: Reading) -> dict[Key, int]:
+    """Return how much each counter grew, of the sources that were known before; see `traffic.settled`."""
+    known = {
+        key: value for key, value in after.counts.items() if before.knows(after.targets.get(key.source, key.source))
+    }
+    return traffic.settled(traffic.growth(before.counts, known))
+
+
 def grown(before: Reading, after: Reading) -> Increment:
     """Return what came between the two.
 
     A counter that fell began anew: all it shows came since. A histogram of which one bucket fell began anew as a whole.
     One that is no histogram (not cumulative, NaN) is left out.
     """
-    came = traffic.growth(
-        before.counts, {key: value for key, value in after.counts.items() if before.knows(key.source)}
-    )
-    counts = traffic.settled(came)
+    counts = counted(before, after)
     summed = traffic.tally(counts)
     result = Increment({version: Tally(number, summed.errors[version]) for version, number in summed.requests.items()})
     for (source, version), now in after.buckets.items():
-        if not before.knows(source):
+        if not before.knows(after.targets.get(source, source)):
             continue
         try:
             added = _between(before.buckets.get((source, version), {}), now)

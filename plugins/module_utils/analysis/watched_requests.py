@@ -7,7 +7,8 @@
 A metric's alpha is halved. One half is for the alarms: tests that may be looked at as often as one likes (errors), or
 at doubling numbers of requests and minute by minute, each with half of it, as alpha / (k (k + 1)) at the k-th look,
 which sums to alpha (latency; source: D. Siegmund, Sequential Analysis, 1985, on repeated significance tests; the bound
-is Bonferroni's). The other half is for the one test at the end.
+is Bonferroni's). The other half is for the end, which comes again while another metric is undecided: its tests share it
+in the same way, at doubling numbers of requests too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .rates import SequentialLimit, SequentialRate, Tally
 from .sources import cumulative
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .looks import Came, Evidence, Question
     from .verdict import Judgement
@@ -33,6 +34,26 @@ MINUTE: t.Final = 60.0
 """Seconds of which response times are judged for themselves, so that a good hour does not hide a bad minute."""
 
 
+class _Ends:
+    """The tests of the end. Between two of them the word of the last one stands. alpha: for all of them together."""
+
+    def __init__(self, alpha: float) -> None:
+        self._alpha, self._tests, self._next = alpha, 0, 0
+        self._last: Judgement | None = None
+
+    def judge(self, requests: int, judged: Callable[[float], Judgement]) -> Judgement:
+        """Return what `judged` says at the level that is its turn; too few requests are no test yet.
+
+        requests: of the canary until now.
+        """
+        if self._last is not None and requests < self._next:
+            return self._last
+        judgement = judged(self._alpha / ((self._tests + 1) * (self._tests + 2)))
+        if judgement.outcome != "inconclusive":
+            self._last, self._tests, self._next = judgement, self._tests + 1, 2 * requests
+        return judgement
+
+
 class Errors:
     """Failed requests, of the canary beside stable's, a limit, and what stable did before."""
 
@@ -40,6 +61,7 @@ class Errors:
         metric = question.metric
         self._metric, self._half = metric, metric.alpha / 2
         self._canary, self._stable = Tally(0, 0), Tally(0, 0)
+        self._ends = _Ends(self._half)
         self._rate = SequentialRate(max(1.0, metric.max_ratio or 1.0), evidence.get(f"{metric.name}.rate"))
         self._limit = None
         if metric.limit is not None and 0 < metric.limit < 100:
@@ -80,12 +102,15 @@ class Errors:
         )
 
     def judgement(self) -> Judgement:
+        return self._ends.judge(self._canary.requests, self._judged)
+
+    def _judged(self, alpha: float) -> Judgement:
         stable: Tally | None = self._stable
         said = ""
         if self._metric.compare and self._stable.requests < self._metric.min_requests and self._remembered:
             stable = self._stable + self._remembered
             said = " (stable has too few requests now, so those of the step before count too)"
-        judged = judge_errors(replace(self._metric, alpha=self._half), self._canary, stable)
+        judged = judge_errors(replace(self._metric, alpha=alpha), self._canary, stable)
         return replace(judged, reason=judged.reason + said)
 
     def evidence(self) -> dict[str, list[float]]:
@@ -120,6 +145,7 @@ class Latency:
         self._looks, self._next = 0, self._metric.min_requests
         self._recent: tuple[Counter[float], Counter[float]] = (Counter(), Counter())
         self._recent_seconds, self._minutes = 0.0, 0
+        self._ends = _Ends(self._metric.alpha / 2)
         self._failed: Judgement | None = None
 
     def add(self, came: Came) -> None:
@@ -160,8 +186,11 @@ class Latency:
     def judgement(self) -> Judgement:
         if self._failed is not None:
             return self._failed
-        halved = replace(self._metric, alpha=self._metric.alpha / 2)
-        return judge_latency(halved, cumulative(self._canary), cumulative(self._base(self._stable)))
+        return self._ends.judge(self._canary.total(), self._judged)
+
+    def _judged(self, alpha: float) -> Judgement:
+        asked = replace(self._metric, alpha=alpha)
+        return judge_latency(asked, cumulative(self._canary), cumulative(self._base(self._stable)))
 
     def evidence(self) -> dict[str, list[float]]:
         enough = self._stable.total() >= self._metric.min_requests

@@ -17,13 +17,16 @@ from ..routes.snapshot import PLURALS
 from . import asked, judging, numbers
 from .approvals import Approval
 from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
-from .observe import PrometheusSource, ProxySource
+from .observe import ProxySource
+from .observe_both import PrometheusAndProxies
+from .observe_prometheus import PrometheusSource
 from .reading import Reader, service_of
 from .watch import Watch
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from ..analysis.looks import Question
     from ..analysis.watching import Observation
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
@@ -66,7 +69,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     notes: list[str] = list(reader.notes)
     description = _description(snapshot, service, params, notes)
     notes += overview.unread(snapshot, service)
-    source = _source(cluster, snapshot, service, params, description)
+    source = _source(cluster, snapshot, service, params, description, questions)
     askers = numbers.askers(params["metrics"], source, params["canary"], params["stable"])
     log(f"Watching {service.name}: {params['canary']} beside {params['stable']}, by {source.name}")
     approval = None if params["approval"] is None else Approval(cluster, service, params["approval"])
@@ -127,15 +130,21 @@ def _source(
     service: ServiceRef,
     params: Mapping[str, t.Any],
     description: Mapping[str, t.Any],
+    questions: Sequence[Question],
 ) -> Source:
     """Return where to look. Raises InvalidInput where the options name no such place."""
     names = told_apart.names(snapshot, service, description)
     server = judging.server_of(params)
+    subsets = description["subsets"]
     if server is not None:
-        return PrometheusSource(server, service, names)
+        counted = PrometheusSource(server, service, names)
+        if params["window"] or all(one.kind != "hanging" for one in questions):
+            return counted
+        proxies = ProxySource(cluster, snapshot, service, names, subsets, params, under_way_every=1)
+        return PrometheusAndProxies(counted, proxies)
     if params["window"]:
         raise InvalidInput("window: proxies know only what happens from now on; the past needs prometheus_url.")
-    return ProxySource(cluster, snapshot, service, names, description["subsets"], params)
+    return ProxySource(cluster, snapshot, service, names, subsets, params)
 
 
 def _strangers(seen: Mapping[str, int], known: set[str], params: Mapping[str, t.Any]) -> list[str]:

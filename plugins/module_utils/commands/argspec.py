@@ -90,6 +90,7 @@ PROMETHEUS: t.Final[Options] = {
     "prometheus_validate_certs": {"type": "bool", "default": True},
     "prometheus_timeout": {"type": "float", "default": 10.0},
     "prometheus_headers": {"type": "dict"},
+    "prometheus_labels": {"type": "dict"},
 }
 
 _SECRET_HEADER: t.Final = re.compile("authorization|cookie|token|secret|key|password", re.IGNORECASE)

@@ -10,12 +10,13 @@ exact test needs whole requests.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ..analysis import traffic
+from ..analysis import scraped, sources, traffic
 from ..errors import ApiError
 from ..proxies import Proxies, Proxy, in_parallel
 
@@ -49,26 +50,53 @@ def from_prometheus(server: Prometheus, names: Names, seconds: float, at: float 
     Raises MetricsError.
     """
     end = time.time() if at is None else at
-    before, after = (reported(server, names, moment) for moment in (end - seconds, end))
-    tally = traffic.tally(traffic.growth(before, after))
-    count = Count(tally, "prometheus", seconds)
-    if not after:
-        count.notes.append(f"Prometheus has no {traffic.ISTIO} with destination_service {', '.join(names.hosts)}.")
-    return count
+    before, _notes = reported(server, names, end - seconds)
+    after, notes = reported(server, names, end)
+    if not after.sources <= before.sources:
+        before = before.updated(_first(server, names, seconds, end, before.sources))
+    return Count(traffic.tally(sources.counted(before, after)), "prometheus", seconds, notes=notes)
 
 
-def reported(server: Prometheus, names: Names, moment: float) -> dict[Key, float]:
-    """Return the counters Prometheus has at `moment` (Unix time) of the service's callers. Raises MetricsError."""
-    hosts = "|".join(re.escape(host) for host in sorted(names.hosts)).replace("\\", "\\\\")
-    question = f'{traffic.ISTIO}{{reporter="source",destination_service=~"{hosts}"}}'
-    return {
-        traffic.Key(_identity(one.labels), names.told(one.labels), traffic.code_of(one.labels)): one.value
-        for one in server.query(question, moment)
+def _first(server: Prometheus, names: Names, seconds: float, end: float, known: frozenset[str]) -> sources.Reading:
+    """Return what the targets that came later than `seconds` before `end` showed first: new pods, and old ones back."""
+    question = f"min_over_time({selector(server, names)}[{math.ceil(seconds)}s])"
+    found, _notes = reported(server, names, end, question)
+    came = {key: value for key, value in found.counts.items() if found.targets[key.source] not in known}
+    return sources.Reading(came, sources=found.sources)
+
+
+def reported(
+    server: Prometheus, names: Names, moment: float | None, question: str = ""
+) -> tuple[sources.Reading, list[str]]:
+    """Return the counters Prometheus has of the service's callers, and what is to be said of them.
+
+    moment: Unix time, None for the server's now. question: another than for what they are then. Raises MetricsError.
+    """
+    found = server.query(question or selector(server, names), moment)
+    identified = [(_identity(one.labels), one) for one in found]
+    numbers = {
+        traffic.Key(source, names.told(one.labels), traffic.code_of(one.labels)): one.value
+        for source, one in identified
     }
+    targets = {source: scraped.target(one.labels) for source, one in identified}
+    notes = scraped.together([one.labels for one in found]) if found else [nothing(server, names)]
+    return sources.Reading(numbers, sources=frozenset(targets.values()), targets=targets), notes
+
+
+def selector(server: Prometheus, names: Names, metric: str = traffic.ISTIO) -> str:
+    """Return PromQL for the series in which the service's callers count."""
+    hosts = "|".join(re.escape(host) for host in sorted(names.hosts)).replace("\\", "\\\\")
+    return server.selector(metric, 'reporter="source"', f'destination_service=~"{hosts}"')
+
+
+def nothing(server: Prometheus, names: Names) -> str:
+    """Return in words that the service has no such series."""
+    narrowed = "".join(f" and {name} {value}" for name, value in server.labels.items())
+    return f"Prometheus has no {traffic.ISTIO} with destination_service {', '.join(names.hosts)}{narrowed}."
 
 
 def _identity(labels: Mapping[str, str]) -> str:
-    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
+    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()) if name != "__name__")
 
 
 class ProxyCounters:

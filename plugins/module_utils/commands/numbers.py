@@ -37,10 +37,10 @@ def askers(metrics: Sequence[Asked] | None, source: Source, canary: str, stable:
     check(metrics, source.name)
     found: dict[str, Ask] = {}
     for one in metrics or ():
-        if one["kind"] == "hanging" and source.name == "prometheus":
+        if one["kind"] == "hanging" and not source.under_way:
             source.notes.append(
-                f"{one['name']}: Prometheus knows the requests that callers gave up, but not those under way; source "
-                "proxies knows both."
+                f"{one['name']}: Prometheus knows the requests that callers gave up, but not those under way; only "
+                "proxies know them, and only of the present."
             )
         if one["kind"] == "http":
             found[one["name"]] = _check(one, source.notes)

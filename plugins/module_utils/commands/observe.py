@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Looking at a service's requests again and again: at the proxies, or in Prometheus.
+"""Looking at a service's requests again and again, at the proxies; observe_prometheus does in Prometheus.
 
 A source is read once to begin with; each further look returns what came since the one before.
 """
@@ -11,24 +11,22 @@ from __future__ import annotations
 
 import math
 import re
-import string
 import time
 import typing as t
 from dataclasses import replace
 
 from ..analysis import flight, sources, traffic
 from ..analysis.sources import Increment, Reading
-from ..errors import ApiError, MetricsError
+from ..errors import ApiError
 from ..proxies import Proxies, Proxy, in_parallel
 from ..routes.preflight_ports import grpc_ports
-from . import counts, measuring, serving
+from . import measuring, serving
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..analysis.traffic import Names
     from ..cluster import Cluster
-    from ..prometheus import Prometheus, Series
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
 
@@ -45,9 +43,13 @@ SILENT_LOOKS: t.Final = 2 * ALL_EVERY
 
 
 class Source(t.Protocol):
-    """Where requests are counted. interval: usual seconds between looks. callers: how many proxies are read."""
+    """Where requests are counted. interval: usual seconds between looks. callers: how many proxies are read.
+
+    under_way: whether requests without an answer can be seen there.
+    """
 
     name: str
+    under_way: bool
     interval: float
     callers: int
     notes: list[str]
@@ -65,7 +67,7 @@ class Source(t.Protocol):
 class ProxySource:
     """The counters of the callers' proxies; where none can be read, those of the versions' own pods."""
 
-    name, interval = "proxies", 1.0
+    name, interval, under_way = "proxies", 1.0, True
 
     def __init__(
         self,
@@ -75,9 +77,11 @@ class ProxySource:
         names: Names,
         subsets: Mapping[str, Mapping[str, str]],
         params: Mapping[str, t.Any],
+        *,
+        under_way_every: int = UNDER_WAY_EVERY,
     ) -> None:
         self._cluster, self._snapshot, self._service, self._names = cluster, snapshot, service, names
-        self._params = params
+        self._params, self._under_way_every = params, under_way_every
         self._door = Proxies(cluster, params["istio_namespace"])
         self._grpc = grpc_ports(snapshot, service, names.hosts)
         self._servers = serving.Servers(cluster, self._door, snapshot, service, subsets, self._grpc)
@@ -92,6 +96,11 @@ class ProxySource:
         hosts = "|".join(re.escape(host) for host in sorted(names.hosts))
         self._pattern = rf"(outbound\|[0-9]+\|[^|]*\|({hosts});?\.{serving.COUNTERS}|{serving.ISTIOS})"
         self._clusters = rf"^outbound\|[0-9]+\|[^|]*\|({hosts})$"
+
+    @property
+    def read(self) -> frozenset[str]:
+        """Return the proxies that have answered so far."""
+        return self._last.sources
 
     def begin(self, at: float | None) -> None:
         del at
@@ -138,7 +147,8 @@ class ProxySource:
         reading = sources.of_caller(str(proxy), samples, self._names)
         if traffic.hides_grpc(samples, self._grpc):
             self._note(serving.NO_GRPC)
-        if reading.flights or not reading.counts or self._looks % UNDER_WAY_EVERY != 1 or proxy in self._silent:
+        its_turn = (self._looks - 1) % self._under_way_every == 0
+        if reading.flights or not reading.counts or not its_turn or proxy in self._silent:
             return reading
         return replace(reading, flights=self._by_endpoints(proxy))
 
@@ -198,79 +208,3 @@ class ProxySource:
     def _note(self, sentence: str) -> None:
         if not any(note.split(":")[0] == sentence.split(":")[0] for note in self.notes):
             self.notes.append(sentence)
-
-
-class PrometheusSource:
-    """Istio's metrics in Prometheus, as callers' proxies report them; also of the past."""
-
-    name, interval, callers = "prometheus", 5.0, 0
-
-    def __init__(self, server: Prometheus, service: ServiceRef, names: Names) -> None:
-        self._server, self._service, self._names = server, service, names
-        self._last: Reading | None = None
-        self.notes: list[str] = []
-
-    def begin(self, at: float | None) -> None:
-        try:
-            self._last = self._begun(self._read(at))
-        except MetricsError as error:
-            if error.details.get("reason") != "unreachable":
-                raise
-            self.notes.append(f"At the beginning: {error.msg}")
-
-    @staticmethod
-    def _begun(now: Reading) -> Reading | None:
-        """Return the reading to count from. One without any series is none: a server that was just started, or has not
-        found its targets yet, will show all they ever counted at once."""
-        return now if now.counts else None
-
-    def look(self, at: float | None) -> Increment:
-        now = self._read(at)
-        if self._last is None:
-            self._last = self._begun(now)
-            return Increment(begins=True)
-        increment = sources.grown(self._last, now)
-        self._last = self._last.updated(now)
-        return increment
-
-    def ask(self, query: str, version: str, at: float | None) -> float | None:
-        """Return the answer to `query` with its placeholders filled in; None if it has no value, or several."""
-        words = {
-            "version": self._names.label_of(version),
-            "service": self._service.name,
-            "namespace": self._service.namespace,
-            "host": self._service.fqdn,
-        }
-        found = self._server.query(string.Template(query).safe_substitute(words), at)
-        if len(found) > 1:
-            self._note(f"A query has {len(found)} series where one number is needed, so it counts as none: {query}")
-        return found[0].value if len(found) == 1 else None
-
-    def _read(self, at: float | None) -> Reading:
-        moment = time.time() if at is None else at
-        requests = counts.reported(self._server, self._names, moment)
-        if not requests:
-            self._note(f"Prometheus has no {traffic.ISTIO} with destination_service {', '.join(self._names.hosts)}.")
-        hosts = "|".join(re.escape(host) for host in sorted(self._names.hosts)).replace("\\", "\\\\")
-        chosen = f'{sources.ISTIO_TIME}{{reporter="source",destination_service=~"{hosts}"}}'
-        # What a pod counts begins anew as a whole, so its series may be summed and a restart still shows.
-        question = f"sum by (instance, pod, {', '.join(traffic.TELLING)}, le) ({chosen})"
-        buckets: dict[tuple[str, str], dict[float, float]] = {}
-        for one in self._server.query(question, moment):
-            _sort_in(buckets, one, self._names)
-        return Reading(requests, buckets, complete=True)
-
-    def _note(self, sentence: str) -> None:
-        if sentence not in self.notes:
-            self.notes.append(sentence)
-
-
-def _sort_in(buckets: dict[tuple[str, str], dict[float, float]], one: Series, names: Names) -> None:
-    labels = one.labels
-    who = "/".join(labels.get(name, "") for name in ("instance", "pod", *traffic.TELLING))
-    try:
-        bound = float(labels.get("le", ""))
-    except ValueError:
-        return
-    own = buckets.setdefault((who, names.told(labels)), {})
-    own[bound] = own.get(bound, 0.0) + one.value

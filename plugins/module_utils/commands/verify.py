@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..analysis import causes, split
 from ..analysis.traffic import NO_VERSION
@@ -91,7 +90,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     intended.notes += overview.unread(snapshot, service)
     counted = _count(cluster, snapshot, service, intended, params, options, log)
     counts = {version or causes.ALL_PODS: number for version, number in counted.counts.items() if number}
-    verdict = split.test_split(counts, intended.weights, **options)
+    verdict = _tested(counted, counts, intended, options)
     found = []
     if verdict.verdict == "fail":
         found = _causes(snapshot, service, intended, counted, counts, params["alpha"])
@@ -120,10 +119,17 @@ def _by_pods(
             "probes, or prometheus_url with a counter of your own."
         )
     counts = {owner: number for owner, number in counted.counts.items() if number}
-    verdict = split.test_split(counts, intended.weights, **options)
+    verdict = _tested(counted, counts, intended, options)
     found = way.causes(counts) if verdict.verdict == "fail" else []
     result = _result(service, params, intended, counted, counts, verdict, found)
     return {**result, **_cost(cluster, intended, options, counted.notes)}
+
+
+def _tested(
+    counted: Counted, counts: Mapping[str, int], intended: _Intended, options: Mapping[str, float]
+) -> split.SplitVerdict:
+    verdict = split.test_split(counts, intended.weights, **options)
+    return replace(verdict, reasons=(counted.why,)) if counted.why and not verdict.n else verdict
 
 
 def _cost(
@@ -203,9 +209,7 @@ def _count(
         number = _number(service, params, intended, options, log)
         return verify_counts.by_probes(cluster, service, params["probes"], number)
     if source == "prometheus" and server is not None:
-        return verify_counts.by_prometheus(
-            cluster, snapshot, service, names, server, params["seconds"], now=time.time()
-        )
+        return verify_counts.by_prometheus(cluster, snapshot, service, names, server, params["seconds"])
     log(f"Counting the requests of {service.name} for {params['seconds']:g} s")
     return verify_counts.by_proxies(cluster, snapshot, service, names, params)
 

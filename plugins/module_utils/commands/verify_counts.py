@@ -30,6 +30,10 @@ if t.TYPE_CHECKING:
 ISTIO_RETRIES: t.Final = 2
 SETTLED: t.Final = 5.0
 """Seconds after a route was written in which proxies may still split as before."""
+LOOKBACK: t.Final = 300.0
+"""Seconds for which Prometheus answers with an old sample where it has no newer one."""
+MOMENTS: t.Final = 600
+"""At how many moments at most is looked for the first one that counts."""
 
 
 @dataclass
@@ -37,7 +41,7 @@ class Counted:
     """counts: version -> requests. errors: answers of 500 and above, or probes without answer.
 
     by_caller: proxy -> version -> requests. outside: requests the pods answered beyond those counted, None if unknown.
-    retried: version -> attempts counted beyond the first, None if no proxy says.
+    retried: version -> attempts counted beyond the first, None if no proxy says. why: reason if nothing was counted.
     """
 
     source: str
@@ -49,6 +53,7 @@ class Counted:
     outside: int | None = None
     retried: Mapping[str, int] | None = None
     notes: list[str] = field(default_factory=list)
+    why: str = ""
 
 
 def by_probes(cluster: Cluster, service: ServiceRef, probes: Mapping[str, t.Any], number: int) -> Counted:
@@ -63,29 +68,62 @@ def by_probes(cluster: Cluster, service: ServiceRef, probes: Mapping[str, t.Any]
 
 
 def by_prometheus(
-    cluster: Cluster,
-    snapshot: Snapshot,
-    service: ServiceRef,
-    names: Names,
-    server: Prometheus,
-    seconds: float,
-    *,
-    now: float,
+    cluster: Cluster, snapshot: Snapshot, service: ServiceRef, names: Names, server: Prometheus, seconds: float
 ) -> Counted:
     """Count the past `seconds`, but nothing from before the routes were last written. Raises MetricsError."""
-    written = _last_write(snapshot, service)
-    notes = []
-    span = seconds
-    if written is not None and cluster.server_time is not None:
-        since = (cluster.server_time - written).total_seconds() - SETTLED
-        if since < seconds:
-            span = max(since, 0.0)
-            notes.append(f"The routes were written {since + SETTLED:.0f} s ago; only what came after is counted.")
-    if span <= 0:
-        return Counted("prometheus", {}, notes=notes)
-    count = counts.from_prometheus(server, names, span, now)
-    notes += [*count.notes, *_unanswered(count)]
-    return Counted("prometheus", count.tally.dealt, sum(count.tally.errors.values()), round(span, 3), notes=notes)
+    change = Change("The routes were written", _last_write(snapshot, service), SETTLED)
+    span = span_since(change, cluster, server, counts.selector(server, names), seconds)
+    if not span.seconds:
+        return Counted("prometheus", {}, why=span.why)
+    count = counts.from_prometheus(server, names, span.seconds, span.end)
+    return Counted(
+        "prometheus",
+        count.tally.dealt,
+        sum(count.tally.errors.values()),
+        round(span.seconds, 3),
+        notes=[*span.notes, *count.notes, *_unanswered(count)],
+        why=span.why,
+    )
+
+
+class Change(t.NamedTuple):
+    """What must be over. what: a sentence that ends before `so many seconds ago`. settled: seconds that it took."""
+
+    what: str
+    at: datetime.datetime | None
+    settled: float = 0.0
+
+
+class Span(t.NamedTuple):
+    """The part of the past to count: the `seconds` before `end` (Unix time). why: reason that there may be nothing."""
+
+    end: float
+    seconds: float
+    notes: tuple[str, ...] = ()
+    why: str = ""
+
+
+def span_since(change: Change, cluster: Cluster, server: Prometheus, query: str, seconds: float) -> Span:
+    """Return the last `seconds`, or as many of them that begin with no sample from before the change.
+
+    At a moment Prometheus has the last sample before it, which is up to a scrape interval older. The time is the API
+    server's, as that of the change is. Raises MetricsError.
+    """
+    now = cluster.server_time or datetime.datetime.now(datetime.timezone.utc)
+    end = now.timestamp()
+    if change.at is None or (ago := (now - change.at).total_seconds()) > seconds + change.settled + LOOKBACK:
+        return Span(end, seconds)
+    start, settled = end - seconds, end - ago + change.settled
+    step = max(1.0, seconds / MOMENTS)
+    found = server.query_range(f"min(timestamp({query}))", start, end, step)
+    oldest = [point for one in found for point in one.values]
+    first = next((moment for moment, sample in oldest if sample >= settled), end if oldest else start)
+    if first < start + step / 2:  # Prometheus rounds moments
+        return Span(end, seconds)
+    wait = max(0.0, settled - start) + end - oldest[-1][1]
+    told = f"{change.what} {max(ago, 0.0):.0f} s ago"
+    why = f"{told}, and Prometheus has too few samples from after that; wait for {wait:.0f} s and verify again"
+    return Span(end, end - first, (f"{told}; only what came after is counted.",), why)
 
 
 def by_proxies(

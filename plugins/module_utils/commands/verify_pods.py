@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 from ..analysis import traffic
@@ -55,17 +54,16 @@ class ByPods:
                 "counter: without a mesh Prometheus has no metric that everybody knows; name one that counts requests, "
                 "and its label that names the pod."
             )
-        now, notes = time.time(), []
-        changed, clock = self._tracks.changed_at(), self._cluster.server_time
-        if changed is not None and clock is not None and (since := (clock - changed).total_seconds()) < seconds:
-            seconds = max(since, 0.0)
-            notes.append(f"The pods last changed {since:.0f} s ago; only what came after is counted.")
-        before, after = (_counters(server, counter, moment) for moment in (now - seconds, now))
+        change = verify_counts.Change("The pods last changed", self._tracks.changed_at())
+        span = verify_counts.span_since(change, self._cluster, server, counter["query"], seconds)
+        before, after = (_counters(server, counter, moment) for moment in (span.end - span.seconds, span.end))
+        notes = list(span.notes)
         if not after:
             notes.append(f"Prometheus has nothing for {counter['query']} with the label {counter['label']}.")
         tally = traffic.tally(traffic.growth(before, after))
         counts = self._tracks.by_owner(tally.dealt)
-        return Counted("prometheus", counts, sum(tally.errors.values()), round(seconds, 3), notes=notes)
+        errors = sum(tally.errors.values())
+        return Counted("prometheus", counts, errors, round(span.seconds, 3), notes=notes, why=span.why)
 
     def causes(self, counts: Mapping[str, int]) -> list[str]:
         """Return why the pods may not have had the share that is theirs."""

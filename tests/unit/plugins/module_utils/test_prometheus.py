@@ -186,3 +186,28 @@ def test_addresses_that_cannot_work(url: str) -> None:
 
 def test_no_address_no_door() -> None:
     assert Prometheus.of_task({"prometheus_url": None}) is None
+
+
+def test_labels_narrow_a_selector_with_their_values_quoted() -> None:
+    narrowed = Prometheus.of_task(
+        {"prometheus_url": "http://p", "prometheus_labels": {"cluster": 'a"b\\c\n', "shard": 1}}
+    )
+    assert narrowed is not None
+    assert narrowed.selector("up", 'code="200"') == r'up{code="200",cluster="a\"b\\c\n",shard="1"}'
+    assert Prometheus("http://p").selector("up") == "up{}"
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({"a-b": "c"}, "'a-b' is no name of a label"),
+        ({"": "c"}, "'' is no name of a label"),
+        ({"a}": "c"}, "'a}' is no name of a label"),
+        ({"a": ["b", "c"]}, r"a must have one value, as \{a: prod\}, not \['b', 'c'\]"),
+        ({"a": None}, "a must have one value"),
+        ({"a": True}, "a must have one value"),
+    ],
+)
+def test_labels_that_cannot_be(labels: dict[str, t.Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        Prometheus("http://p", labels=labels)

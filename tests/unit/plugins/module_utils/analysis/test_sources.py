@@ -82,9 +82,11 @@ def test_a_proxy_that_did_not_answer_is_compared_with_its_last_word() -> None:
     assert grown(missing, reading(envoy(("v1", "200", 130)))).tally("v1") == Tally(30, 0)
 
 
-def test_prometheus_sees_every_series_so_a_new_one_began_at_zero() -> None:
-    known = Reading(complete=True)
-    assert grown(known, reading(envoy(("v2", "500", 2)))).tally("v2") == Tally(2, 2)
+def test_a_new_series_began_at_zero_if_its_target_was_known() -> None:
+    series = reading(envoy(("v2", "500", 2)))
+    later = Reading(series.counts, targets={"shop/page": "10.0.0.5"})
+    assert grown(Reading(sources=frozenset({"10.0.0.5"})), later).tally("v2") == Tally(2, 2)
+    assert grown(Reading(sources=frozenset({"10.0.0.6"})), later).tallies == {}
 
 
 def test_istios_histogram_wins_and_is_told_by_the_pods_label() -> None:
@@ -108,7 +110,8 @@ def test_servers_tell_whoever_asked() -> None:
         'envoy_cluster_upstream_rq{cluster_name="inbound|9080||",response_code="500"} 2\n'
         'envoy_cluster_upstream_rq_time_bucket{cluster_name="inbound|9080||",le="+Inf"} 2\n' + envoy(("v1", "200", 9))
     )
-    came = grown(Reading(complete=True), sources.of_server("shop/reviews-v2-x", parse_samples(text), "v2"))
+    known = Reading(sources=frozenset({"shop/reviews-v2-x"}))
+    came = grown(known, sources.of_server("shop/reviews-v2-x", parse_samples(text), "v2"))
     assert came.tallies == {"v2": Tally(2, 2)}
     assert came.times == {"v2": {math.inf: 2}}
 

@@ -56,7 +56,6 @@ def test_what_can_be_judged_is_planned(judged_by: dict[str, t.Any]) -> None:
         ({"metrics": [{**METRIC, "limits": 5}]}, "judged_by: .*limits"),
         ({"metrics": [METRIC]}, "queue has a query, which needs prometheus_url"),
         ({"metrics": [{**METRIC, "limit": None}], "prometheus_url": URL}, "set limit, floor or max_ratio"),
-        ({"metrics": [HANGING], "prometheus_url": URL}, "Prometheus knows answers only"),
         ({"source": "prometheus"}, "judged_by: source is prometheus but all of the following are missing"),
         ({"source": "proxy"}, "judged_by: value of source must be one of"),
         ({"prometheus_url": "prometheus:9090"}, "prometheus_url: 'prometheus:9090' is not an address"),

@@ -33,10 +33,20 @@ class Api:
 
 
 class Server:
-    """Prometheus with one series a pod, which grew by a hundred for each second."""
+    """Prometheus with one series a pod, which grew by a hundred for each second.
 
-    def __init__(self) -> None:
+    every: seconds between scrapes, of which one is in the middle between two full ones.
+    """
+
+    def __init__(self, every: int = 1) -> None:
         self.asked: list[float] = []
+        self._every = every
+
+    def query_range(self, text: str, start: float, end: float, step: float) -> list[Series]:
+        assert text == 'min(timestamp(http_requests_total{app="shop"}))'
+        moments = [start + number * step for number in range(int((end - start) / step) + 1)]
+        half = self._every // 2
+        return [Series({}, tuple((at, float((at - half) // self._every * self._every + half)) for at in moments))]
 
     def query(self, _text: str, moment: float) -> list[Series]:
         self.asked.append(moment)
@@ -58,6 +68,20 @@ def test_nothing_is_counted_from_before_the_pods_changed(age: float, counted: fl
     assert found.counts["shop"] == pytest.approx(2 * found.counts["shop-canary"], abs=2)
     assert set(found.counts) == {"shop", "shop-canary"}
     assert bool(found.notes) == (counted < 30)
+
+
+def test_a_sample_from_before_the_pods_changed_is_no_beginning() -> None:
+    """Scraped each minute at second 30: what Prometheus has 20 s after the change is from 30 s before it."""
+    server = Server(every=60)
+    found = ByPods(t.cast("t.Any", Api(50)), SHOP).by_prometheus(t.cast("t.Any", server), COUNTER, 60.0)
+    assert server.asked[1] - server.asked[0] == pytest.approx(20)
+    assert found.seconds == 20
+    found = ByPods(t.cast("t.Any", Api(20)), SHOP).by_prometheus(t.cast("t.Any", Server(every=60)), COUNTER, 60.0)
+    assert (found.counts, found.seconds) == ({}, 0)
+    assert found.why == (
+        "The pods last changed 20 s ago, and Prometheus has too few samples from after that; "
+        "wait for 90 s and verify again"
+    )
 
 
 def test_without_a_counter_prometheus_knows_nothing_of_pods() -> None:
