@@ -81,7 +81,8 @@ def rights_page(needs: t.Any) -> str:
         "with what it is for.",
         "",
         "The roles `versions`, `autoscale` and `bookinfo` apply manifests with kubernetes.core: they need `get`,",
-        "`list`, `create`, `patch` and `delete` on the kinds of these manifests.",
+        "`list`, `create`, `patch` and `delete` on the kinds of these manifests. The role `rollout` without a mesh",
+        "(`rollout_route_api: replicas`) needs two of the Roles below, Rollout and Replicas.",
     ]
     for role, words in needs.ROLES.items():
         lines += ["", f"## {role.capitalize()}", "", f"For {words}.", "", "```yaml", *_role(role, needs), "```"]
