@@ -58,7 +58,8 @@ options:
     description:
       - Whether to raise the floor of O(stable)'s autoscaler, so that it could take everything back. It becomes the pods that
         O(stable) has now, or those that its measured load asks for when O(version) and O(others) have no requests any more
-        where that is more, and at most its maximum.
+        where that is more, and at most its maximum. A load that may be from before the last change of its pods or of the
+        routes, those of the last 45 seconds, is not asked.
     type: bool
     default: false
   least:

@@ -150,8 +150,8 @@ class _Task:
         changes: list[Change] = []
         if asked["keep_stable"]:
             stable = self._one(versions, "stable")
-            back = capacity.pods_to_return(versions, asked["stable"], [asked["version"], *asked["others"]])
-            changes = floors.kept(snapshot, floors.deployment_of(snapshot, self._service, stable), back)
+            serving = floors.deployment_of(snapshot, self._service, stable)
+            changes = floors.kept(snapshot, serving, self._to_return(snapshot, versions))
         self._look_ahead(snapshot, deployment, versions)
         pods = self._pods(versions, asked["share"]) if asked["pods"] is None else asked["pods"]
         soon = pods if asked["next_share"] is None else max(pods, self._pods(versions, asked["next_share"]))
@@ -159,13 +159,24 @@ class _Task:
         self._ready = workloads.ready(deployment)
         return [*changes, *floors.raised(snapshot, deployment, soon)]
 
+    def _to_return(self, snapshot: Snapshot, versions: list[dict[str, t.Any]]) -> int:
+        """Return the pods with which stable could take everything back; 0 where what is measured is not of now."""
+        if not self._is_steady(snapshot, versions, overview.routing_objects(snapshot, self._service)):
+            return 0
+        beside = [self._params["version"], *self._params["others"]]
+        return capacity.pods_to_return(versions, self._params["stable"], beside)
+
+    def _is_steady(self, snapshot: Snapshot, versions: list[dict[str, t.Any]], routes: Sequence[Object] = ()) -> bool:
+        stable = self._one(versions, "stable")
+        return floors.steady(snapshot, self._service, stable, self._cluster.server_time, routes)
+
     def _look_ahead(self, snapshot: Snapshot, deployment: Object, versions: list[dict[str, t.Any]]) -> None:
         """Raise Refused if the last share needs more pods than the autoscaler may start, unless that is forced.
 
         By a measured load alone and without headroom, as canary_weight will judge that share when it comes.
         """
         share, stable = self._params["last_share"], self._params["stable"]
-        if share is None or not capacity.is_measured(versions, stable):
+        if share is None or not (capacity.is_measured(versions, stable) and self._is_steady(snapshot, versions)):
             return
         needed, wanted = self._needed(versions, share, headroom=1.0), self._pods(versions, share)
         found = floors.too_few(snapshot, deployment, share, needed=needed, wanted=wanted, measured=stable)

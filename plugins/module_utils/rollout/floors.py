@@ -11,6 +11,7 @@ it is given back, by this run or another one.
 from __future__ import annotations
 
 import copy
+import datetime
 import typing as t
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from ..errors import Refused
 from ..findings import Finding
 from ..routes.change import edit
 from ..routes.patch import unversioned
-from ..routes.snapshot import identity, label
+from ..routes.snapshot import identity, label, last_write, moment
 from ..routes.workloads import desired, hpa_of, scaling
 
 if t.TYPE_CHECKING:
@@ -29,6 +30,8 @@ if t.TYPE_CHECKING:
     from ..routes.snapshot import Object, Snapshot
 
 FLOOR: t.Final = "canary.meshops.io/floor"
+MEASURED: t.Final = datetime.timedelta(seconds=45)
+"""After that an autoscaler has seen a change: kubelet, metrics-server and its own round take up to 15 s each."""
 
 
 class Goal(t.NamedTuple):
@@ -79,6 +82,24 @@ def kept(snapshot: Snapshot, deployment: Object, pods: int) -> list[Change]:
     """Return what keeps an autoscaler from having fewer pods than now, or than `pods`; nothing without one."""
     hpa = hpa_of(snapshot, deployment)
     return [] if hpa is None else _floored(hpa, max(desired(deployment), pods))
+
+
+def steady(
+    snapshot: Snapshot,
+    service: ServiceRef,
+    version: Mapping[str, t.Any],
+    now: datetime.datetime | None,
+    routes: Iterable[Object] = (),
+) -> bool:
+    """Return whether the load that the version's autoscaler tells is the one of the pods that it has now.
+
+    What was measured before the last pods came would be counted once for each of them, and so ask for more of them at
+    every look. routes: likewise for the share, where it has just changed. now: the API server's clock, None if unknown.
+    """
+    hpas = (hpa_of(snapshot, one) for one in deployments_of(snapshot, service, version))
+    scaled = [str((hpa.get("status") or {}).get("lastScaleTime") or "") for hpa in hpas if hpa is not None]
+    times = [*(moment(one) for one in scaled if one), *filter(None, [last_write(routes)])]
+    return now is None or all(now - time > MEASURED for time in times)
 
 
 def goal(snapshot: Snapshot, deployment: Object, pods: int) -> Goal:

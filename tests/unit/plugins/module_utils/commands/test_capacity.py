@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import datetime
+import types
 import typing as t
 
 import pytest
@@ -18,13 +20,16 @@ from support import reviews
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.canary.plugins.module_utils.routes.change import Plan
 
+NOW = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.timezone.utc)
 GIVEN = {"service": "reviews", "namespace": reviews.NAMESPACE, "version": "v2", "stable": "v1", "keep_stable": True}
 
 
 def task(**options: t.Any) -> capacity._Task:
     checked = ArgumentSpecValidator(capacity.SPEC.options, **capacity.SPEC.rules()).validate({**GIVEN, **options})
     assert not checked.error_messages, checked.error_messages
-    return capacity._Task(t.cast("t.Any", None), checked.validated_parameters, True, print)
+    return capacity._Task(
+        t.cast("t.Any", types.SimpleNamespace(server_time=NOW)), checked.validated_parameters, True, print
+    )
 
 
 def there(pods: int, cpu: int | None, share: int = 100, maximum: int = 30) -> Snapshot:
@@ -103,3 +108,18 @@ def test_stable_is_kept_able_to_take_everything_back(
     pods: int, cpu: int | None, share: int, maximum: int, wanted: int
 ) -> None:
     assert floor(task(share=10)._decide(there(pods, cpu, share, maximum))) == wanted
+
+
+def test_what_was_measured_before_the_last_pods_or_shares_counts_for_nothing() -> None:
+    """Three times as many pods would be asked for at every look, until it has been measured what the first ones do."""
+    asked = {"share": 50, "last_share": 100}
+    scaled, written = there(8, 90, 50), there(8, 90, 50)
+    (scaled.hpas or ())[0]["status"]["lastScaleTime"] = "2026-05-01T11:59:30Z"
+    assert floor(task(**asked)._decide(scaled)) == 8
+    entry = {"manager": "ada", "time": "2026-05-01T11:59:30Z"}
+    (written.virtual_services or ())[0]["metadata"]["managedFields"] = [entry]
+    assert floor(task(share=50)._decide(written)) == 8
+    entry["time"] = "2026-05-01T11:59:10Z"
+    assert floor(task(share=50)._decide(written)) == 29
+    with pytest.raises(Refused, match="need 29 pods"):
+        task(**asked)._decide(written)
