@@ -18,6 +18,13 @@ SEVERITIES = {
     "warning": "Writing modules go on and say it.",
     "note": "Only `canary_info` and the playbook `preflight` say it.",
 }
+FOUND_BY = {
+    "the change": "CAPACITY_BELOW_SHARE CAPACITY_NOT_YET CAPACITY_OF_COHORT COHORT_MATCH_UNANSWERABLE "
+    "DELEGATE_MATCH_CONFLICT HOST_CLAIM_CONTESTED MIRROR_NOT_OURS STATE_UNREADABLE SUBSET_IN_USE SUBSET_LABELS_DIFFER",
+    "`canary_replicas`": "CANARY_TEMPLATE_DIFFERS PRESTOP_MISSING PROMOTES_UNTESTED READINESS_PROBE_MISSING "
+    "SESSION_AFFINITY UPDATE_ENDS_ALL_PODS UPDATE_SINKS_CAPACITY",
+}
+"""What preflight cannot find: it looks at a service as it is, and at Deployments only for their capacity."""
 PLACES = {"service": "the service's namespace", "istio": "Istio's namespace", "cluster": "all namespaces"}
 
 
@@ -41,9 +48,12 @@ def findings_page(catalogue: t.Mapping[str, t.Any]) -> str:
         MADE,
         "",
         "What can be wrong with a canary, each with a stable code. `meshops.canary.preflight`, a playbook, looks for",
-        "all of them and prints for each the object, what was seen there, and what to do, with commands to copy.",
-        "Writing modules look before each change. They judge only the versions a change gives more requests, so taking",
-        "requests off a broken version is never refused.",
+        "those that the tables say preflight finds, and prints for each the object, what was seen there, and what to",
+        "do, with commands to copy. What only *the change* shows is found by the module that is about to make it, and",
+        "what loses requests when pods are replaced by `canary_replicas`; in check mode too, which writes nothing.",
+        "",
+        "Writing modules look before each change, for what preflight finds as well. They judge only the versions a",
+        "change gives more requests, so taking requests off a broken version is never refused.",
     ]
     for severity, meaning in SEVERITIES.items():
         lines += [
@@ -60,12 +70,13 @@ def findings_page(catalogue: t.Mapping[str, t.Any]) -> str:
 def _findings(severity: str, catalogue: t.Mapping[str, t.Any]) -> list[str]:
     """Return the table of one severity; only errors have something to force."""
     errors = severity == "error"
-    lines = [f"| code | what is wrong |{' forced? |' if errors else ''} what to do |"]
-    lines += ["| --- | --- |" + (" --- |" if errors else "") + " --- |"]
+    lines = [f"| code | what is wrong | found by |{' forced? |' if errors else ''} what to do |"]
+    lines += ["| --- | --- | --- |" + (" --- |" if errors else "") + " --- |"]
     for code, kind in sorted(catalogue.items()):
         if kind.severity == severity:
             forced = (" yes |" if kind.forcible else " *never* |") if errors else ""
-            lines.append(f"| `{code}` | {kind.title} |{forced} {kind.remedy} |")
+            by = next((who for who, codes in FOUND_BY.items() if code in codes.split()), "preflight")
+            lines.append(f"| `{code}` | {kind.title} | {by} |{forced} {kind.remedy} |")
     return lines
 
 
@@ -81,7 +92,8 @@ def rights_page(needs: t.Any) -> str:
         "with what it is for.",
         "",
         "The roles `versions`, `autoscale` and `bookinfo` apply manifests with kubernetes.core: they need `get`,",
-        "`list`, `create`, `patch` and `delete` on the kinds of these manifests.",
+        "`list`, `create`, `patch` and `delete` on the kinds of these manifests. The role `rollout` without a mesh",
+        "(`rollout_route_api: replicas`) needs two of the Roles below, Rollout and Replicas.",
     ]
     for role, words in needs.ROLES.items():
         lines += ["", f"## {role.capitalize()}", "", f"For {words}.", "", "```yaml", *_role(role, needs), "```"]

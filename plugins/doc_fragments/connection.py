@@ -116,7 +116,7 @@ options:
     type: list
     elements: str
 requirements:
-  - kubernetes >= 24.2.0 (Python library, where the task runs)
+  - kubernetes >= 29.0.0 (Python library, where the task runs)
 notes:
   - With a local connection the work is done inside the Ansible process, without starting Python for every task; this
     needs the kubernetes library in the Python of ansible-core. Set E(CANARY_IN_PROCESS) or the variable

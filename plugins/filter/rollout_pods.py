@@ -10,7 +10,8 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
-from ansible_collections.meshops.canary.plugins.module_utils.rollout import capacity, cohort
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import capacity as pods_by_load
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import cohort
 from ansible_collections.meshops.canary.plugins.module_utils.routes.weights import shares_in_words
 
 if t.TYPE_CHECKING:
@@ -33,7 +34,7 @@ def rollout_pods(
     others: further versions that have a part of what was stable's, such as a baseline.
     """
     try:
-        needed = capacity.pods_for(versions, stable, canary, float(share), headroom=float(headroom), others=others)
+        needed = pods_by_load.pods_for(versions, stable, canary, float(share), headroom=float(headroom), others=others)
     except InvalidInput as error:
         raise AnsibleFilterError(f"rollout_pods: {error.msg}") from error
     return max(int(least), needed)
@@ -69,7 +70,9 @@ def rollout_changes(
         return rollout_pods(versions, stable, version, share, least=least, headroom=headroom, others=beside)
 
     if capacity and old.get("hpa") and first < len(steps):
-        lines.append(f"before step {first + 1} (planned): {_pods(old, _floor(old), int(old.get('desired') or 0))}")
+        returned = pods_by_load.pods_to_return(versions, stable, [canary, *others])
+        most = _possible(old, max(int(old.get("desired") or 0), returned))
+        lines.append(f"before step {first + 1} (planned): {_pods(old, _floor(old), most)}")
     for number, step in enumerate(steps[first:], first + 1):
         shares = shares_in_words(step["weights"])
         needed = int(step.get("replicas") or 0)
@@ -77,7 +80,7 @@ def rollout_changes(
             least = max(1, needed)
             needed = pods_of(canary, step["weight"], least, others)
         pods = _pods(new, had, needed)
-        had = max(had, needed)
+        had = max(had, _possible(new, needed))
         share = float(step["weights"].get(baseline) or 0) if baseline else 0.0
         if share:
             least = int(step.get("replicas") or 1)
@@ -121,10 +124,17 @@ def _floor(version: Mapping[str, t.Any]) -> int:
     return int(hpa.get("minimum") or 1) if hpa else int(version.get("desired") or 0)
 
 
+def _possible(version: Mapping[str, t.Any], pods: int) -> int:
+    return min(pods, int((version.get("hpa") or {}).get("maximum") or pods))
+
+
 def _pods(version: Mapping[str, t.Any], had: int, needed: int) -> str:
-    limit = int((version.get("hpa") or {}).get("maximum") or needed)
-    pods = min(needed, limit)
-    return f"{_object(version)} {had} -> {pods}" if pods > had else ""
+    """Return the pods that a version gets, and that it cannot get as many as it needs; empty if it has them."""
+    pods = _possible(version, needed)
+    got = f"{_object(version)} {had} -> {pods}" if pods > had else ""
+    if needed <= pods:
+        return got
+    return f"{got or f'{_object(version)} stays {had}'}, needs {needed}, its maximum is {pods}: raise it before"
 
 
 def _object(version: Mapping[str, t.Any]) -> str:

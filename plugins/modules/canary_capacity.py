@@ -38,6 +38,12 @@ options:
       - Percent that comes after O(share). The pods for it are started too, but not waited for, so that they are there when it
         is their turn.
     type: float
+  last_share:
+    description:
+      - Percent that comes last. No pods are started for it. But where an autoscaler measures the load of O(stable), and the
+        maximum of the autoscaler of O(version) is below what this percent needs, the task is refused with the finding
+        V(CAPACITY_BELOW_SHARE) and nothing is written. Else M(meshops.canary.canary_weight) would refuse the percent half way.
+    type: float
   stable:
     description: Version whose load is the measure. Required with O(share).
     type: str
@@ -50,7 +56,10 @@ options:
     default: []
   keep_stable:
     description:
-      - Whether to raise the floor of O(stable)'s autoscaler to the pods it has now, so that it could take everything back.
+      - Whether to raise the floor of O(stable)'s autoscaler, so that it could take everything back. It becomes the pods that
+        O(stable) has now, or those that its measured load asks for when O(version) and O(others) have no requests any more
+        where that is more, and at most its maximum. A load that may be from before the last change of its pods or of the
+        routes, those of the last 45 seconds, is not asked.
     type: bool
     default: false
   least:
@@ -61,6 +70,13 @@ options:
     description: Factor on the pods that a measured load asks for, V(1) or more.
     type: float
     default: 1.2
+  force:
+    description:
+      - Codes of findings that shall not refuse the task. V(CAPACITY_BELOW_SHARE) makes what O(last_share) found a warning;
+        others are none of this module's.
+    type: list
+    elements: str
+    default: []
   state:
     description:
       - V(present) gives O(version) its pods.
@@ -93,7 +109,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Let v2 have the pods for a quarter of the requests, and start those for half
+- name: Let v2 have the pods for a quarter of the requests, start those for half, and refuse if all could never be had
   meshops.canary.canary_capacity:
     service: reviews
     namespace: bookinfo
@@ -101,6 +117,7 @@ EXAMPLES = r"""
     stable: v1
     share: 25
     next_share: 50
+    last_share: 100
 
 - name: Then move the requests
   meshops.canary.canary_weight:
@@ -161,6 +178,11 @@ pods:
   returned: when O(state=present)
   type: int
   sample: 2
+needed:
+  description: Pods that O(share) needs, or O(pods). Where that is more than RV(pods), the autoscaler's maximum is too small.
+  returned: when O(state=present)
+  type: int
+  sample: 2
 ready:
   description: Pods that are ready; in check mode and with O(wait=false) those that were before.
   returned: when O(state=present)
@@ -193,6 +215,17 @@ diff:
     after: {description: After., type: str, sample: "HorizontalPodAutoscaler bookinfo/reviews-v2: minReplicas 3"}
     before_header: {description: The objects concerned., type: str}
     after_header: {description: The objects concerned., type: str}
+findings:
+  description: What was found wrong.
+  returned: when refused
+  type: list
+  elements: dict
+  contains:
+    code: {description: Stable code that O(force) takes., type: str, sample: CAPACITY_BELOW_SHARE}
+    severity: {description: "Always V(error).", type: str, sample: error}
+    object: {description: The object concerned., type: str, sample: HorizontalPodAutoscaler bookinfo/reviews-v2}
+    reason: {description: What was seen there., type: str}
+    remedy: {description: What to do., type: str}
 error_code:
   description: >-
     Kind of the failure: V(invalid_input), V(refused), V(conflict), V(not_ready) or V(api_error).

@@ -10,11 +10,13 @@ import re
 import typing as t
 
 import pytest
+from support.blind import Role
 from support.unplaced import APPS, autoscaler, versioned
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
     from support.kube import Kube
+    from support.play import Player
 
 AUTOSCALING = "autoscaling/v2"
 QUICK = {"wait": False}
@@ -61,7 +63,8 @@ def test_where_an_autoscaler_owns_the_pods_its_floor_is_raised_and_given_back(
     kube.apply(autoscaler("reviews-v1", 2, 8), autoscaler("reviews-v2", 1, 3), namespace=shop)
     done = direct("capacity", version="v2", stable="v1", share=100, keep_stable=True, **QUICK)
     assert (floor(kube, shop, "v1"), floor(kube, shop, "v2")) == (4, 3)
-    assert done["pods"] == 3, "its autoscaler's maximum"
+    assert (done["pods"], done["needed"]) == (3, 4), "its autoscaler's maximum"
+    assert "4 are needed and its autoscaler's maximum is 3: raise it" in done["msg"]
     assert (replicas(kube, shop, "v1"), replicas(kube, shop, "v2")) == (4, 1), "replicas are the autoscaler's"
     back = direct("capacity", state="released")
     assert back["msg"].count("minReplicas") == 2
@@ -71,6 +74,40 @@ def test_where_an_autoscaler_owns_the_pods_its_floor_is_raised_and_given_back(
     refused = direct("capacity", version="v1", pods=0, state="reduced", fails=True)
     assert "remove the autoscaler first" in refused["msg"]
     assert floor(kube, shop, "v1") == 3
+
+
+def measured(kube: Kube, namespace: str, version: str, cpu: int, *, maximum: int) -> None:
+    """Let a version's autoscaler say how busy it is of a target of 50 %, and nobody say anything else."""
+    scaling = autoscaler(f"reviews-{version}", 1, maximum)
+    scaling["spec"]["scaleTargetRef"]["apiVersion"] = "none.invalid/v1"  # the controller finds nothing to measure
+    target = {"type": "Utilization", "averageUtilization": 50}
+    scaling["spec"]["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    kube.apply(scaling, namespace=namespace)
+    current = {"averageUtilization": cpu, "averageValue": "1m"}
+    metrics = [{"type": "Resource", "resource": {"name": "cpu", "current": current}}]
+    path = f"/apis/{AUTOSCALING}/namespaces/{namespace}/horizontalpodautoscalers/reviews-{version}/status"
+    status = {"status": {"currentReplicas": 4, "desiredReplicas": 4, "currentMetrics": metrics}}
+    kube.request("PATCH", path, status, content_type="application/merge-patch+json")
+
+
+def test_a_maximum_that_is_too_small_for_the_last_step_ends_a_rollout_before_its_first(
+    play: Player, direct: Direct, kube: Kube, shop: str
+) -> None:
+    for version in ("v1", "v2"):
+        measured(kube, shop, version, 80, maximum=4)
+    role = Role(play, kube, direct)
+    asked: dict[str, t.Any] = {"rollout_capacity": True, "rollout_force": ["SUBSET_NOT_READY"], "steps": [10, 50, 100]}
+    planned = role("--check", **asked).task("meshops.canary.rollout : Show what would be changed, by the load of now")
+    lines = [line for line in planned["msg"] if "raise it before" in line]
+    assert [line.rpartition("; ")[2] for line in lines] == [
+        "HorizontalPodAutoscaler reviews-v2: minReplicas stays 4, needs 8, its maximum is 4: raise it before"
+    ]
+    role(fails=True, **asked)
+    told = role.told()
+    assert (told["phase"], role.weights()) == ("rolled_back", {"v1": 100})
+    assert [one["event"] for one in told["events"]][:2] == ["opened", "error"], "no request was moved"
+    assert "Its maximum is 4, and 100% of requests need 7 pods by what v1 measures now." in told["reason"]
+    assert '"maxReplicas": 8' in told["reason"]
 
 
 def test_pods_that_do_not_come_are_told_with_the_reason_and_stay_asked_for(

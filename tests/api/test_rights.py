@@ -132,7 +132,8 @@ def roll_out(user: Limited, scene: Scene) -> None:
     assert user("rollout", state="closed", holder=plan["holder"])["changed"]
 
 
-def by_pods(user: Limited, scene: Scene) -> None:
+def stable_pods(scene: Scene) -> dict[str, t.Any]:
+    """Let the Deployment reviews serve, whose pods fit no node, and return how its canary is asked for."""
     labels = {"app": "reviews", "track": "stable"}
     pod = {"nodeSelector": {"meshops.io/none": "such"}, "containers": [{"name": "reviews", "image": "none:1"}]}
     spec = {"replicas": 3, "selector": {"matchLabels": labels}}
@@ -141,10 +142,26 @@ def by_pods(user: Limited, scene: Scene) -> None:
     for one in ("reviews-v1-0", "reviews-v1-1", "reviews-v1-2", "reviews-v2-0"):
         scene.kube.delete("v1", "Pod", one, scene.namespace)
     scene.apply({**stable, "spec": {**spec, "template": template}})
-    asked = {"deployment": "reviews", "canary": "reviews-canary", "image": "none:2"}
+    return {"deployment": "reviews", "canary": "reviews-canary", "image": "none:2"}
+
+
+def by_pods(user: Limited, scene: Scene) -> None:
+    asked = stable_pods(scene)
     assert user("replicas", share=25, **asked, **QUICK)["changed"]
     assert user("replicas", share=50, fails=True, wait_timeout=1, **asked)["error_code"] == "rollout_failed"
     assert user("replicas", state="promoted", **asked, **QUICK)["changed"]
+    told = update_again(user, scene, asked)
+    assert "An earlier run had changed reviews; it was put back to the revision before" in told
+
+
+def update_again(user: Limited, scene: Scene, asked: dict[str, t.Any]) -> str:
+    """Return what a run says that finds an update as one leaves it that is killed before it waits."""
+
+    def both() -> bool:
+        return len(scene.kube.list("apps/v1", "ReplicaSet", scene.namespace, selector="track=stable")) == 2
+
+    scene.kube.wait_until(both, 30, "the second revision")
+    return str(user("replicas", state="updated", fails=True, wait_timeout=1, **asked)["msg"])
 
 
 STORIES: dict[str, Callable[[Limited, Scene], None]] = {
@@ -221,6 +238,19 @@ def test_who_is_refused_hears_of_every_verb_at_once(scene: Scene, limited: Limit
     result = limited("weight", weights=SHIFT, fails=True, preflight=False, **QUICK)
     assert [one["object"] for one in result["findings"]] == ["patch virtualservices.networking.istio.io"]
     assert result["changed"] is False
+
+
+def test_without_the_right_to_read_revisions_nothing_is_said_of_them_but_what_to_do(
+    scene: Scene, limited: Limited
+) -> None:
+    limited.may(need for need in of_role("replicas") if need.resource.plural != "replicasets")
+    asked = stable_pods(scene)
+    assert limited("replicas", state="updated", **asked, **QUICK)["changed"]
+    told = update_again(limited, scene, asked)
+    assert "its pods were all ready once" not in told
+    assert "Going back to the revision before failed, reviews stays as it is: Listing" in told
+    assert 'Grant the verb "list" on "replicasets" (API group "apps")' in told
+    assert f"kubectl -n {scene.namespace} rollout undo deployment/reviews" in told
 
 
 def test_without_the_right_to_forward_ports_the_settle_time_is_waited_and_said(scene: Scene, limited: Limited) -> None:

@@ -138,7 +138,8 @@ def _source(
     subsets = description["subsets"]
     if server is not None:
         counted = PrometheusSource(server, service, names)
-        if params["window"] or all(one.kind != "hanging" for one in questions):
+        past_or_pods = params["window"] or params["route_api"] == "replicas"
+        if past_or_pods or all(one.kind != "hanging" for one in questions):
             return counted
         proxies = ProxySource(cluster, snapshot, service, names, subsets, params, under_way_every=1)
         return PrometheusAndProxies(counted, proxies)

@@ -20,7 +20,7 @@ from ..errors import ApiError, CanaryError, Conflict, InvalidInput, NotConverged
 from ..findings import CATALOGUE
 from ..routes import preflight
 from ..routes.reach import newly_reached
-from ..routes.snapshot import PLURALS
+from ..routes.snapshot import PLURALS, last_write
 from . import rights
 from .convergence import Convergence, wait_for_endpoints, wait_for_proxies
 from .outcome import Outcome
@@ -237,7 +237,7 @@ class Application:
     def _is_settled(self, snapshot: Snapshot, plan: Plan) -> bool:
         """Return whether all objects were written long ago; a killed run may have left before waiting."""
         now = self._cluster.server_time
-        times = [_last_write(obj) for obj in snapshot.those(plan.objects)]
+        times = [last_write([obj]) for obj in snapshot.those(plan.objects)]
         return now is not None and all(time is not None and now - time > SETTLED for time in times)
 
 
@@ -281,9 +281,3 @@ def _subsets_in(changes: Sequence[Change]) -> set[str]:
     """Return the subsets that the written DestinationRules define."""
     rules = [change.after for change in changes if change.kind == "DestinationRule" and change.after]
     return {str(subset["name"]) for rule in rules for subset in rule["spec"].get("subsets") or ()}
-
-
-def _last_write(obj: dict[str, t.Any]) -> datetime.datetime | None:
-    entries = (obj.get("metadata") or {}).get("managedFields") or ()
-    times = [entry["time"] for entry in entries if entry.get("time") and entry.get("subresource") != "status"]
-    return datetime.datetime.fromisoformat(max(times).replace("Z", "+00:00")) if times else None

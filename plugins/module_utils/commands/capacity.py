@@ -16,7 +16,7 @@ from ..routes import overview, plan, workloads
 from ..routes.change import Plan
 from ..routes.weights import one_percent
 from .apply import apply
-from .argspec import CONNECTION, SERVICE, ArgSpec
+from .argspec import CONNECTION, SERVICE, WRITE, ArgSpec
 from .deployments import Rollouts
 from .reading import service_of
 
@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..routes.change import Change
-    from ..routes.snapshot import Snapshot
+    from ..routes.snapshot import Object, Snapshot
 
     Log = Callable[[str], None]
     Version = Mapping[str, t.Any]
@@ -37,11 +37,13 @@ SPEC: t.Final = ArgSpec(
         "pods": {"type": "int"},
         "share": {"type": "float"},
         "next_share": {"type": "float"},
+        "last_share": {"type": "float"},
         "stable": {"type": "str"},
         "others": {"type": "list", "elements": "str", "default": []},
         "keep_stable": {"type": "bool", "default": False},
         "least": {"type": "int", "default": 1},
         "headroom": {"type": "float", "default": 1.2},
+        "force": WRITE["force"],
         "state": {"type": "str", "default": "present", "choices": ["present", "reduced", "released"]},
         "wait": {"type": "bool", "default": True},
         "wait_timeout": {"type": "float", "default": 300.0},
@@ -51,11 +53,11 @@ SPEC: t.Final = ArgSpec(
         ("state", "present", ["pods", "share"], True),
         ("state", "reduced", ["version", "pods"]),
     ],
-    mutually_exclusive=[("pods", "share"), ("pods", "next_share")],
-    required_by={"share": ["stable"], "next_share": ["share"]},
+    mutually_exclusive=[("pods", "share"), ("pods", "next_share"), ("pods", "last_share")],
+    required_by={"share": ["stable"], "next_share": ["share"], "last_share": ["share"]},
 )
 READS: t.Final = ("services", "deployments", "hpas", "virtual_services", "destination_rules")
-_PODS_ONLY: t.Final = {"wait": False, "return_object": False, "preflight": True, "force": []}
+_PODS_ONLY: t.Final = {"wait": False, "return_object": False, "preflight": True}
 _TOLD: t.Final = ("changed", "service", "namespace", "patch", "diff", "warnings")
 
 TELLS_AT_ONCE: t.Final = True
@@ -69,7 +71,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
 
 
 def _check(params: Mapping[str, t.Any]) -> None:
-    for option in ("share", "next_share"):
+    for option in ("share", "next_share", "last_share"):
         if params[option] is not None:
             one_percent(params[option], option)
     for option, least in (("pods", 0), ("least", 0), ("headroom", 1.0), ("wait_timeout", 0.0)):
@@ -87,6 +89,7 @@ class _Task:
         self._service = service_of(params)
         self._changes: Sequence[Change] = ()
         self._goal: floors.Goal | None = None
+        self._forced = ""
         self._ready = 0
 
     def run(self) -> dict[str, t.Any]:
@@ -121,6 +124,7 @@ class _Task:
             diff_before="".join(f"{floors.told(change)[0]}\n" for change in changes),
             diff_after="".join(f"{floors.told(change)[1]}\n" for change in changes),
             route_api=description["route_api"] or self._params["route_api"],
+            notes=(self._forced,) if self._forced else (),
         )
 
     def _described(self, snapshot: Snapshot) -> dict[str, t.Any]:
@@ -146,12 +150,47 @@ class _Task:
         changes: list[Change] = []
         if asked["keep_stable"]:
             stable = self._one(versions, "stable")
-            changes = floors.kept(snapshot, floors.deployment_of(snapshot, self._service, stable))
+            serving = floors.deployment_of(snapshot, self._service, stable)
+            changes = floors.kept(snapshot, serving, self._to_return(snapshot, versions))
+        self._look_ahead(snapshot, deployment, versions)
         pods = self._pods(versions, asked["share"]) if asked["pods"] is None else asked["pods"]
         soon = pods if asked["next_share"] is None else max(pods, self._pods(versions, asked["next_share"]))
         self._goal = floors.goal(snapshot, deployment, pods)
         self._ready = workloads.ready(deployment)
         return [*changes, *floors.raised(snapshot, deployment, soon)]
+
+    def _to_return(self, snapshot: Snapshot, versions: list[dict[str, t.Any]]) -> int:
+        """Return the pods with which stable could take everything back; 0 where what is measured is not of now."""
+        if not self._is_steady(snapshot, versions, overview.routing_objects(snapshot, self._service)):
+            return 0
+        beside = [self._params["version"], *self._params["others"]]
+        return capacity.pods_to_return(versions, self._params["stable"], beside)
+
+    def _is_steady(self, snapshot: Snapshot, versions: list[dict[str, t.Any]], routes: Sequence[Object] = ()) -> bool:
+        stable = self._one(versions, "stable")
+        return floors.steady(snapshot, self._service, stable, self._cluster.server_time, routes)
+
+    def _look_ahead(self, snapshot: Snapshot, deployment: Object, versions: list[dict[str, t.Any]]) -> None:
+        """Raise Refused if the last share needs more pods than the autoscaler may start, unless that is forced.
+
+        By a measured load alone and without headroom, as canary_weight will judge that share when it comes.
+        """
+        share, stable = self._params["last_share"], self._params["stable"]
+        if share is None or not (capacity.is_measured(versions, stable) and self._is_steady(snapshot, versions)):
+            return
+        needed, wanted = self._needed(versions, share, headroom=1.0), self._pods(versions, share)
+        found = floors.too_few(snapshot, deployment, share, needed=needed, wanted=wanted, measured=stable)
+        if found is None:
+            return
+        if found.code in self._params["force"]:
+            self._forced = f"{found.code}: {found.object}: {found.reason}"
+            return
+        raise Refused(
+            f"Refused to give {self._service.name} {self._params['version']} pods for a part of the way, nothing was "
+            f"written: [{found.code}] {found.object}: {found.reason} {found.remedy} To go on until there nevertheless: "
+            f"force: [{found.code}]",
+            [found],
+        )
 
     def _one(self, versions: list[dict[str, t.Any]], option: str) -> Version:
         """Return the version an option names. Raises InvalidInput if there is none."""
@@ -164,16 +203,13 @@ class _Task:
         return found
 
     def _pods(self, versions: list[dict[str, t.Any]], share: float) -> int:
+        return max(int(self._params["least"]), self._needed(versions, share, self._params["headroom"]))
+
+    def _needed(self, versions: list[dict[str, t.Any]], share: float, headroom: float) -> int:
         asked = self._params
-        needed = capacity.pods_for(
-            versions,
-            asked["stable"],
-            asked["version"],
-            share,
-            headroom=asked["headroom"],
-            others=asked["others"],
+        return capacity.pods_for(
+            versions, asked["stable"], asked["version"], share, headroom=headroom, others=asked["others"]
         )
-        return max(int(asked["least"]), needed)
 
     def _wait(self) -> None:
         """Wait for the goal. Raises NotReady with what stands in the way of the pods."""
@@ -198,12 +234,13 @@ class _Task:
     def _numbers(self) -> dict[str, t.Any]:
         if self._goal is None:
             return {}
-        name, goal = self._params["version"], self._goal
-        return {"version": name, "deployment": goal.deployment, "pods": goal.pods, "ready": self._ready}
+        return {"version": self._params["version"], **self._goal._asdict(), "ready": self._ready}
 
     def _sentence(self) -> str:
         wrote = "; ".join(line for change in self._changes for line in change.summary) or "nothing to change"
         if self._goal is None:
             return f"{self._service.name}: {wrote}"
-        told = f"{self._ready} of {self._goal.pods} pods ready"
+        told, goal = f"{self._ready} of {self._goal.pods} pods ready", self._goal
+        if goal.needed > goal.pods:
+            told += f", {goal.needed} are needed and its autoscaler's maximum is {goal.pods}: raise it"
         return f"{self._service.name} {self._params['version']}: {told} ({wrote})"

@@ -92,17 +92,14 @@ class Rollouts:
             time.sleep(PAUSE)
 
     def template_before(self, name: str) -> tuple[bool, Object | None]:
-        """Return whether the newest template's rollout never ended well, and the template of the revision before."""
+        """Return whether the newest template's rollout never ended well, and the template of the revision before.
+
+        Raises ApiError where revisions may not be read: that says nothing of whether there is one.
+        """
         found = self._cluster.get(DEPLOYMENT, self._namespace, name)
         if found is None or not revisions.never_ended(found):
             return False, None
-        try:
-            sets = self._cluster.list(REPLICA_SET, self._namespace)
-        except ApiError as error:
-            if error.status != 403:
-                raise
-            return False, None
-        return True, revisions.template_before(found, sets)
+        return True, revisions.template_before(found, self._cluster.list(REPLICA_SET, self._namespace))
 
     def _is_hopeless(self, deployment: Object, since: dict[str, float]) -> bool:
         """Return whether a container has failed for longer than it may. since: container -> when first seen so."""

@@ -79,6 +79,7 @@ NEEDS: t.Final = (
     Need("get", kinds.DEPLOYMENT, CAPACITY, ("rollout", "replicas")),
     Need("patch", kinds.DEPLOYMENT, CAPACITY, ("rollout",), "scale"),
     *_each("create patch delete", kinds.DEPLOYMENT, PODS, ("replicas",)),
+    Need("list", kinds.REPLICA_SET, "go back from an update that a killed run has left", ("replicas",)),
     Need("list", kinds.EVENT, "say why pods do not become ready", ("replicas",)),
     Need("get", kinds.POD, "say why pods do not become ready", ("replicas",), "log"),
     Need("list", kinds.HTTP_ROUTE, "see HTTPRoutes", ("rollout",)),

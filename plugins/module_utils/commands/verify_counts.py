@@ -15,7 +15,7 @@ from ..analysis import traffic
 from ..errors import ApiError
 from ..proxies import Proxies, Proxy, in_parallel
 from ..routes import find, overview, pods
-from ..routes.snapshot import identity, label
+from ..routes.snapshot import identity, label, last_write
 from . import counts, measuring, probing
 
 if t.TYPE_CHECKING:
@@ -71,7 +71,7 @@ def by_prometheus(
     cluster: Cluster, snapshot: Snapshot, service: ServiceRef, names: Names, server: Prometheus, seconds: float
 ) -> Counted:
     """Count the past `seconds`, but nothing from before the routes were last written. Raises MetricsError."""
-    change = Change("The routes were written", _last_write(snapshot, service), SETTLED)
+    change = Change("The routes were written", last_write(overview.routing_objects(snapshot, service)), SETTLED)
     span = span_since(change, cluster, server, counts.selector(server, names), seconds)
     if not span.seconds:
         return Counted("prometheus", {}, why=span.why)
@@ -219,14 +219,3 @@ def retrying(snapshot: Snapshot, service: ServiceRef) -> dict[str, int]:
         for key, protocol, route in find.selected(obj, service, ())
         if protocol == "http" and (route.get("retries") or {}).get("attempts", ISTIO_RETRIES)
     }
-
-
-def _last_write(snapshot: Snapshot, service: ServiceRef) -> datetime.datetime | None:
-    """Return when one of the service's routing objects was last written, None if that is not known."""
-    times = [
-        entry["time"]
-        for obj in overview.routing_objects(snapshot, service)
-        for entry in (obj.get("metadata") or {}).get("managedFields") or ()
-        if entry.get("time") and entry.get("subresource") != "status"
-    ]
-    return datetime.datetime.fromisoformat(max(times).replace("Z", "+00:00")) if times else None

@@ -69,6 +69,21 @@ def pods_for(
     target = float(hpa.get("cpu_target") or WITHOUT_HPA)
     carried, factor = float(serving.get("weight") or 0), headroom
     if load.utilisation is None:
-        sharing = (by_name.get(name, {}) for name in {canary, *others})
+        sharing = (by_name.get(name, {}) for name in {canary, *others} - {stable})
         carried, factor = carried + sum(float(one.get("weight") or 0) for one in sharing), 1.0
     return pods_needed(share, carried, load, target, headroom=factor)
+
+
+def pods_to_return(versions: Sequence[Mapping[str, t.Any]], stable: str, others: Sequence[str]) -> int:
+    """Return the pods with which `stable` carries what it has now and what `others` would give back to it.
+
+    By its measured load, which may have grown since they got their part. Without headroom: nothing is added to what it
+    had. Raises as `pods_for`.
+    """
+    share = sum(float(one.get("weight") or 0) for one in versions if one.get("version") in {stable, *others})
+    return pods_for(versions, stable, stable, share, headroom=1.0, others=others)
+
+
+def is_measured(versions: Sequence[Mapping[str, t.Any]], stable: str) -> bool:
+    """Return whether an autoscaler measures the load of `stable`; else a number of pods is only the careful guess."""
+    return any((one.get("hpa") or {}).get("cpu") is not None for one in versions if one.get("version") == stable)

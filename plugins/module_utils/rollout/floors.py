@@ -11,13 +11,15 @@ it is given back, by this run or another one.
 from __future__ import annotations
 
 import copy
+import datetime
 import typing as t
 from dataclasses import replace
 
 from ..errors import Refused
+from ..findings import Finding
 from ..routes.change import edit
 from ..routes.patch import unversioned
-from ..routes.snapshot import identity, label
+from ..routes.snapshot import identity, label, last_write, moment
 from ..routes.workloads import desired, hpa_of, scaling
 
 if t.TYPE_CHECKING:
@@ -28,13 +30,16 @@ if t.TYPE_CHECKING:
     from ..routes.snapshot import Object, Snapshot
 
 FLOOR: t.Final = "canary.meshops.io/floor"
+MEASURED: t.Final = datetime.timedelta(seconds=45)
+"""After that an autoscaler has seen a change: kubelet, metrics-server and its own round take up to 15 s each."""
 
 
 class Goal(t.NamedTuple):
-    """What to wait for: so many ready pods of a Deployment."""
+    """What to wait for: so many ready pods of a Deployment. needed: more than that where its autoscaler may not."""
 
     deployment: str
     pods: int
+    needed: int
 
 
 def deployments_of(snapshot: Snapshot, service: ServiceRef, version: Mapping[str, t.Any]) -> list[Object]:
@@ -73,16 +78,55 @@ def raised(snapshot: Snapshot, deployment: Object, pods: int) -> list[Change]:
     return [*_floored(hpa, pods), *(_scaled(deployment, 1) if pods and not desired(deployment) else [])]
 
 
-def kept(snapshot: Snapshot, deployment: Object) -> list[Change]:
-    """Return what keeps an autoscaler from taking pods that the Deployment has now; nothing without one."""
+def kept(snapshot: Snapshot, deployment: Object, pods: int) -> list[Change]:
+    """Return what keeps an autoscaler from having fewer pods than now, or than `pods`; nothing without one."""
     hpa = hpa_of(snapshot, deployment)
-    return [] if hpa is None else _floored(hpa, desired(deployment))
+    return [] if hpa is None else _floored(hpa, max(desired(deployment), pods))
+
+
+def steady(
+    snapshot: Snapshot,
+    service: ServiceRef,
+    version: Mapping[str, t.Any],
+    now: datetime.datetime | None,
+    routes: Iterable[Object] = (),
+) -> bool:
+    """Return whether the load that the version's autoscaler tells is the one of the pods that it has now.
+
+    What was measured before the last pods came would be counted once for each of them, and so ask for more of them at
+    every look. routes: likewise for the share, where it has just changed. now: the API server's clock, None if unknown.
+    """
+    hpas = (hpa_of(snapshot, one) for one in deployments_of(snapshot, service, version))
+    scaled = [str((hpa.get("status") or {}).get("lastScaleTime") or "") for hpa in hpas if hpa is not None]
+    times = [*(moment(one) for one in scaled if one), *filter(None, [last_write(routes)])]
+    return now is None or all(now - time > MEASURED for time in times)
 
 
 def goal(snapshot: Snapshot, deployment: Object, pods: int) -> Goal:
     """Return what to wait for when so many pods are asked for: no more than the autoscaler's maximum."""
     hpa = hpa_of(snapshot, deployment)
-    return Goal(identity(deployment)[1], pods if hpa is None else _possible(hpa, pods))
+    return Goal(identity(deployment)[1], pods if hpa is None else _possible(hpa, pods), pods)
+
+
+def too_few(
+    snapshot: Snapshot, deployment: Object, share: float, *, needed: int, wanted: int, measured: str
+) -> Finding | None:
+    """Return the finding that `share` percent needs more pods than the autoscaler may start, None if there is none.
+
+    needed: by the load that is measured on version `measured`. wanted: with headroom, as they will be asked for.
+    """
+    hpa = hpa_of(snapshot, deployment)
+    if hpa is None or needed <= scaling(hpa).maximum:
+        return None
+    namespace, name = identity(hpa)
+    return Finding(
+        "CAPACITY_BELOW_SHARE",
+        label(hpa),
+        f"Its maximum is {scaling(hpa).maximum}, and {share:g}% of requests need {needed} pods by what {measured} "
+        "measures now.",
+        f"Raise it before: kubectl -n {namespace} patch hpa {name} --patch "
+        f'\'{{"spec": {{"maxReplicas": {wanted}}}}}\', or in the manifest it comes from.',
+    )
 
 
 def reduced(snapshot: Snapshot, deployment: Object, pods: int) -> list[Change]:

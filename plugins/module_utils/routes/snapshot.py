@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -104,3 +105,19 @@ def age_order(obj: Object) -> tuple[str, str, str]:
     """Return Istio's order of objects: creation time, name, namespace (pilot/pkg/model/config.go)."""
     namespace, name = identity(obj)
     return str((obj.get("metadata") or {}).get("creationTimestamp") or ""), name, namespace
+
+
+def last_write(objects: Iterable[Object]) -> datetime.datetime | None:
+    """Return when one of the objects was last written, its status aside; None if that is not known."""
+    times = [
+        entry["time"]
+        for obj in objects
+        for entry in (obj.get("metadata") or {}).get("managedFields") or ()
+        if entry.get("time") and entry.get("subresource") != "status"
+    ]
+    return moment(max(times)) if times else None
+
+
+def moment(text: str) -> datetime.datetime:
+    """Return a time as Kubernetes writes it."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))

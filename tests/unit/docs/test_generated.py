@@ -6,11 +6,17 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE
+from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight import Evidence
+from ansible_collections.meshops.canary.plugins.module_utils.routes.preflight_access import Right
+from support.broken import TABLE, codes, inspect
+from support.reviews import healthy
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,7 +37,16 @@ def test_the_page_is_up_to_date(name: str) -> None:
 
 
 def test_every_finding_is_in_the_table_once() -> None:
-    from ansible_collections.meshops.canary.plugins.module_utils.findings import CATALOGUE
-
     text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
     assert [code for code in CATALOGUE if text.count(f"| `{code}` |") != 1] == []
+
+
+def test_the_table_says_who_finds_it() -> None:
+    others = {who: set(listed.split()) for who, listed in generator().FOUND_BY.items()}
+    rights = {Right("get", "", "pods", "shop", optional=one): False for one in (True, False)}
+    asked = [inspect(healthy(), evidence=one) for one in (Evidence(), Evidence(rights, []))]
+    preflight = {code for _break_it, wanted in TABLE for code in wanted}.union(*map(codes, asked))
+    assert set(CATALOGUE) - set().union(*others.values()) == preflight, "found in a service as it is, without a change"
+    tree = ast.parse((ROOT / "plugins/module_utils/replicas/preflight.py").read_text(encoding="utf-8"))
+    named = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert named & set(CATALOGUE) == others["`canary_replicas`"]

@@ -79,10 +79,28 @@ def test_the_changes_of_a_rollout_by_autoscalers() -> None:
     assert rollout_changes(both, STEPS, "v1", "v2", old_replicas=1) == [
         "before step 1 (planned): HorizontalPodAutoscaler one: minReplicas 2 -> 8",
         "step 1 (planned): routes v1 90%, v2 10%",
-        "step 2 (planned): routes v1 0%, v2 100%; HorizontalPodAutoscaler two: minReplicas 2 -> 6",
+        "step 2 (planned): routes v1 0%, v2 100%; HorizontalPodAutoscaler two: minReplicas 2 -> 6, needs 10, its "
+        "maximum is 6: raise it before",
         "at the end (planned): HorizontalPodAutoscaler one: minReplicas 2 again",
         "at the end (planned): HorizontalPodAutoscaler two: minReplicas 2 again",
         "at the end (planned): HorizontalPodAutoscaler one: minReplicas 1, when it gets no request any more",
+    ]
+
+
+def test_a_maximum_that_is_too_small_is_told_at_every_step_that_needs_more() -> None:
+    old, new = versions(10, 100, 80, 50)
+    hpa = {"minimum": 2, "maximum": 30, "cpu": 80, "cpu_target": 50}
+    both = [{**old, "hpa": {**hpa, "name": "one"}}, {**new, "hpa": {**hpa, "name": "two", "maximum": 4}}]
+    shares = (10.0, 50.0, 100.0)
+    steps = [{"weight": one, "replicas": None, "weights": {"v1": 100 - one, "v2": one}} for one in shares]
+    planned = rollout_changes(both, steps, "v1", "v2")
+    assert planned[:4] == [
+        "before step 1 (planned): HorizontalPodAutoscaler one: minReplicas 2 -> 16",
+        "step 1 (planned): routes v1 90%, v2 10%",
+        "step 2 (planned): routes v1 50%, v2 50%; HorizontalPodAutoscaler two: minReplicas 2 -> 4, needs 10, its "
+        "maximum is 4: raise it before",
+        "step 3 (planned): routes v1 0%, v2 100%; HorizontalPodAutoscaler two: minReplicas stays 4, needs 20, its "
+        "maximum is 4: raise it before",
     ]
 
 

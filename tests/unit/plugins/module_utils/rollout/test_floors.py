@@ -82,7 +82,7 @@ def test_pods_are_raised_where_they_are_owned_and_never_lowered(
     there = snapshot(scaled, *([autoscaler(minimum)] if minimum else []))
     changes = floors.raised(there, scaled, pods)
     assert told(changes) == lines
-    assert floors.goal(there, scaled, pods) == ("reviews-v2", min(pods, 5) if minimum else pods)
+    assert floors.goal(there, scaled, pods) == ("reviews-v2", min(pods, 5) if minimum else pods, pods)
     for change in changes:
         assert change.subresource == ("scale" if change.kind == "Deployment" else "")
 
@@ -115,13 +115,16 @@ def test_a_floor_that_was_not_ours_to_raise_is_not_released() -> None:
 
 def test_what_stable_has_is_kept_by_its_autoscaler_alone() -> None:
     stable = deployment(4)
-    assert told(floors.kept(snapshot(autoscaler(2)), stable)) == [
+    assert told(floors.kept(snapshot(autoscaler(2)), stable, 3)) == [
         "HorizontalPodAutoscaler shop/reviews-v2: minReplicas 2 -> 4"
     ]
-    assert floors.kept(snapshot(), stable) == []
-    assert told(floors.kept(snapshot(autoscaler(2, 3)), stable)) == [
+    assert floors.kept(snapshot(), stable, 5) == []
+    assert told(floors.kept(snapshot(autoscaler(2, 3)), stable, 4)) == [
         "HorizontalPodAutoscaler shop/reviews-v2: minReplicas 2 -> 3"
     ], "an autoscaler's floor is at most its maximum"
+    assert told(floors.kept(snapshot(autoscaler(4)), stable, 5)) == [
+        "HorizontalPodAutoscaler shop/reviews-v2: minReplicas 4 -> 5"
+    ], "its load has grown"
 
 
 def test_reducing_sets_the_number_or_the_floor_for_good() -> None:
