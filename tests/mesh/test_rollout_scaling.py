@@ -6,19 +6,20 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 import typing as t
 
 import pytest
-from support.rollouts import LOAD, report
+from support.rollouts import LOAD
 
 from lab.traffic import Load
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.kube import Kube
+    from support.kube import Kube, Object
     from support.lab import Lab
     from support.rollouts import Stage
 
@@ -26,8 +27,37 @@ pytestmark = pytest.mark.mesh
 
 AUTOSCALING = "autoscaling/v2"
 FLOOR = 1
-# Each request of it uses CPU, so that the autoscaler of whoever answers has something to see.
-SPIKE = Load(seconds=60, rate=60, connections=4, headers={"x-fault-cpu-ms": "6"})
+# In percent of the 20m that a pod requests, so 120m: WORK takes two pods, which is more than the floor, the spike more.
+TARGET, MOST = 600, 6
+# Each request of them uses CPU, so that the autoscaler of whoever answers has something to see.
+WORK = Load(seconds=240, rate=30, connections=2, limit=240, headers={"x-fault-cpu-ms": "6"})
+SPIKE = Load(seconds=60, rate=60, connections=4, headers={"x-fault-cpu-ms": "9"})
+
+
+class Watched:
+    """What v2 had while its floor was raised. floor: the first one that the rollout has set; ready: pods since then."""
+
+    def __init__(self, kube: Kube, namespace: str) -> None:
+        self._kube, self._namespace = kube, namespace
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.floor, self.ready = 0, list[int]()
+
+    def __enter__(self) -> Watched:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.5):
+            ready = ready_pods(self._kube, self._namespace)
+            floor = int(autoscaler(self._kube, self._namespace, "v2")["spec"]["minReplicas"])
+            if floor > FLOOR:
+                self.floor = self.floor or floor
+                self.ready.append(ready)
 
 
 @pytest.fixture
@@ -44,7 +74,8 @@ def scaled(stage: Stage, kube: Kube) -> Iterator[Stage]:
                     "autoscale_namespace": namespace,
                     "autoscale_versions": ["v2", "v3"],
                     "autoscale_min": FLOOR,
-                    "autoscale_max": 3,
+                    "autoscale_max": MOST,
+                    "autoscale_cpu_percent": TARGET,
                     "autoscale_scale_down_window": 10,
                 },
             }
@@ -55,36 +86,50 @@ def scaled(stage: Stage, kube: Kube) -> Iterator[Stage]:
         kube.delete(AUTOSCALING, "HorizontalPodAutoscaler", f"reviews-{version}", namespace)
 
 
-def ready(kube: Kube, namespace: str, version: str) -> int:
-    found = kube.get("apps/v1", "Deployment", f"reviews-{version}", namespace)
+def autoscaler(kube: Kube, namespace: str, version: str) -> Object:
+    found = kube.get(AUTOSCALING, "HorizontalPodAutoscaler", f"reviews-{version}", namespace)
+    assert found
+    return found
+
+
+def ready_pods(kube: Kube, namespace: str) -> int:
+    """Return how many pods of v2 are ready."""
+    found = kube.get("apps/v1", "Deployment", "reviews-v2", namespace)
     assert found
     return int(found["status"].get("readyReplicas") or 0)
 
 
+def rescaled_by_load(kube: Kube, namespace: str, since: str) -> list[str]:
+    """Return what the autoscalers did because of what they measured, and not for a floor that was raised."""
+    events = kube.list("v1", "Event", namespace)
+    told = [one for one in events if one["reason"] == "SuccessfulRescale" and "above target" in one["message"]]
+    return [one["message"] for one in told if (one.get("lastTimestamp") or "") >= since]
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
 def test_a_load_spike_in_mid_rollout_is_the_autoscalers_business(scaled: Stage, kube: Kube, lab: Lab) -> None:
-    namespace = scaled.shop.namespace
-    fewest = [ready(kube, namespace, "v2")]
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.5):
-            fewest.append(ready(kube, namespace, "v2"))
-
-    watcher = threading.Thread(target=watch)
-    begun = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
-    watcher.start()
-    try:
-        with scaled.shop.sidecar.background(LOAD) as load, scaled.shop.sidecar.background(SPIKE) as spike:
-            told = report(scaled.rollout("v3", rollout_capacity=True, deadline=120))
-            for running in (load, spike):
+    namespace, begun = scaled.shop.namespace, now()
+    sidecar = scaled.shop.sidecar
+    with sidecar.background(LOAD) as load, sidecar.background(WORK) as work, Watched(kube, namespace) as watched:
+        kube.wait_until(lambda: ready_pods(kube, namespace) > FLOOR, 120, "v2 has more pods than its floor")
+        steps = [10, {"weight": 25, "pause": 20}, 50, 100]
+        process = scaled.begin("v3", rollout_capacity=True, deadline=120, steps=steps)
+        scaled.wait_for("observing", 1)
+        surprise = now()
+        with sidecar.background(SPIKE) as spike:
+            assert process.wait(timeout=240) == 0, scaled.run().get("reason")
+            for running in (load, work, spike):
                 running.stop()
-            seen = [running.result() for running in (load, spike)]
-    finally:
-        over.set()
-        watcher.join()
-    assert told["phase"] == "promoted", told["reason"]
+            seen = [running.result() for running in (load, work, spike)]
+    assert scaled.run()["phase"] == "promoted"
     assert all(one.failed == 0 for one in seen), [one.reasons for one in seen]
-    assert min(fewest) >= FLOOR
+    assert rescaled_by_load(kube, namespace, surprise), "the spike was large enough to be seen"
+    assert watched.floor > FLOOR, "stable had pods that it was to keep"
+    held = itertools.dropwhile(lambda ready: ready < watched.floor, watched.ready)
+    assert min(held, default=0) >= watched.floor, "stable kept what could take everything back"
     written = [
         event
         for event in lab.audited(namespace)
@@ -95,6 +140,5 @@ def test_a_load_spike_in_mid_rollout_is_the_autoscalers_business(scaled: Stage, 
     ]
     assert not written, f"replicas are the autoscalers': {written[:2]}"
     for version in ("v2", "v3"):
-        found = kube.get(AUTOSCALING, "HorizontalPodAutoscaler", f"reviews-{version}", namespace)
-        assert found
-        assert found["spec"]["minReplicas"] == FLOOR, "the floor was given back"
+        floor = autoscaler(kube, namespace, version)["spec"]["minReplicas"]
+        assert floor == FLOOR, "the floor was given back"

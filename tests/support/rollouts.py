@@ -96,6 +96,15 @@ class Stage:
         found = self.kube.get("v1", "ConfigMap", "canary-rollout-reviews", self.shop.namespace)
         return dict(json.loads(found["data"]["run"])) if found else {}
 
+    def wait_for(self, phase: str, at: int, seconds: float = 120) -> None:
+        """Wait until the rollout is in this phase of step `at`, counted from 0."""
+
+        def there() -> bool:
+            run = self.run()
+            return (run.get("phase"), run.get("at")) == (phase, at)
+
+        self.kube.wait_until(there, seconds, f"{phase} of step {at + 1}")
+
     def trail(self) -> list[tuple[str, str, str]]:
         """Return what was recorded so far: event, phase before, phase after."""
         found = self.kube.get("v1", "ConfigMap", "canary-rollout-reviews", self.shop.namespace)
