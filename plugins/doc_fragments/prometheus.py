@@ -45,7 +45,7 @@ options:
     type: dict
   prometheus_labels:
     description:
-      - Labels that Istio's metrics must have to count, each with its value, as C({cluster: prod}). Needed where one Prometheus
+      - Labels that Istio's metrics must have to count, each with its value. Needed where one Prometheus
         knows several clusters, or has each proxy twice (two jobs, two replicas); then the notes say so.
       - Queries of your own are asked as they are written.
     type: dict

@@ -125,7 +125,7 @@ def joined(readings: Iterable[Reading]) -> Reading:
     return result
 
 
-def counted(before: Reading, after: Reading) -> dict[Key, int]:
+def counted(before: Reading, after: Reading) -> dict[Key, float]:
     """Return how much each counter grew, of the sources that were known before; see `traffic.settled`."""
     known = {
         key: value for key, value in after.counts.items() if before.knows(after.targets.get(key.source, key.source))

@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
     from ..routes.hosts import ServiceRef
     from ..routes.snapshot import Snapshot
 
-    Answers = list[tuple[tuple[str, Proxy], Reading | ApiError]]
+    Answers: t.TypeAlias = "list[tuple[tuple[str, Proxy], Reading | ApiError]]"
 
 COUNTERS: t.Final = rf"(upstream_rq_([0-9]+|time)|{'|'.join(flight.COUNTERS)})$"
 ISTIOS: t.Final = f"{traffic.ISTIO}|istio_request_duration_milliseconds"
