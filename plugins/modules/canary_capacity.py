@@ -14,8 +14,8 @@ author:
 description:
   - Starts the pods a version needs for a share of a service's requests, and waits until they are ready. Moves no requests.
   - Where a HorizontalPodAutoscaler owns the number of pods its floor (C(minReplicas)) is raised, never C(replicas), and what
-    the floor was is kept on it in the annotation C(canary.meshops.io/floor) until O(state=released). Without one the
-    Deployment is scaled, by its subresource C(scale).
+    the floor was is kept on it in the annotation C(canary.meshops.io/floor) until O(state=released), which leaves a floor
+    alone that somebody else has set since. Without one the Deployment is scaled, by its subresource C(scale).
   - Pods are taken away by O(state=reduced) alone.
 options:
   version:

@@ -140,7 +140,7 @@ def test_whoever_has_answered_a_manual_gate_is_not_kept_waiting(
         role.direct("weight", weights=last["run"]["weights_wanted"], preflight=False, wait=False)
     assert last["run"]["phase"] == "gated"
     role.direct("rollout", state="closed", holder="ada@ops1/1")
-    annotations = {f"canary.meshops.io/{said}": f"{last['run']['id']}-1"}
+    annotations = {f"canary.meshops.io/{said}": last["run"]["ticket"]}
     role.kube.patch("v1", "Service", "reviews", role.space, {"metadata": {"annotations": annotations}})
     played = role(fails=said == "reject", steps=steps)
     told = role.told()

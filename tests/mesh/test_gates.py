@@ -39,8 +39,8 @@ def gated(stage: Stage, *, fails: bool) -> Iterator[futures.Future[Played]]:
 
 
 def answer(stage: Stage, annotation: str) -> None:
-    """Say to the gate what its commands say: by an annotation that names the run and the step."""
-    metadata = {"annotations": {annotation: f"{stage.run()['id']}-1"}}
+    """Say to the gate what its commands say: by an annotation that names its ticket."""
+    metadata = {"annotations": {annotation: stage.direct("rollout")["run"]["ticket"]}}
     stage.kube.patch("v1", "Service", "reviews", stage.shop.namespace, {"metadata": metadata})
 
 
@@ -75,4 +75,4 @@ def test_an_answer_ends_the_wait(stage: Stage, annotation: str, phase: str, weig
     (entry,) = [entry for entry in told["events"] if entry["from"] == "gated" and entry["event"] == said]
     assert entry["verdict"] == "inconclusive", "the person decided, and no test did"
     assert entry["seconds"] < 60
-    assert f"annotate --overwrite service reviews {annotation}={told['id']}-1" in str(played.task(ASKED)["msg"])
+    assert f"annotate --overwrite service reviews {annotation}={told['id']}-1-" in str(played.task(ASKED)["msg"])

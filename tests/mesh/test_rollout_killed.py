@@ -13,6 +13,7 @@ import typing as t
 
 import pytest
 import yaml
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import floors
 from support.direct import essence
 from support.rollouts import LOAD, Stage, kill, report
 from support.unplaced import autoscaler
@@ -117,7 +118,7 @@ def test_killed_with_raised_floors_it_gives_them_back(
         scaled.wait_for(phase, 0)
         kill(process)
         raised = pods_of(scaled)["HorizontalPodAutoscaler reviews-v3"]
-        assert (raised["spec"]["minReplicas"], raised["ours"]) == (2, ["canary.meshops.io/floor"])
+        assert (raised["spec"]["minReplicas"], raised["ours"]) == (2, [floors.FLOOR, floors.RAISED])
         told = report(scaled.rollout("v3", fails=end == "rolled_back", **options))
         load.stop()
         seen = load.result()

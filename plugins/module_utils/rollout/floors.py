@@ -30,6 +30,8 @@ if t.TYPE_CHECKING:
     from ..routes.snapshot import Object, Snapshot
 
 FLOOR: t.Final = "canary.meshops.io/floor"
+RAISED: t.Final = "canary.meshops.io/floor-raised-to"
+"""Annotations of an autoscaler: the floor to give back, and the one it has meanwhile if nobody else has set one."""
 MEASURED: t.Final = datetime.timedelta(seconds=45)
 """After that an autoscaler has seen a change: kubelet, metrics-server and its own round take up to 15 s each."""
 
@@ -143,7 +145,7 @@ def reduced(snapshot: Snapshot, deployment: Object, pods: int) -> list[Change]:
             "the autoscaler first (role meshops.canary.autoscale with autoscale_state=absent), or leave 1."
         )
     after = copy.deepcopy(hpa)
-    (after["metadata"].get("annotations") or {}).pop(FLOOR, None)
+    _forget(after)
     after["spec"]["minReplicas"] = _possible(hpa, pods)
     return _edited(hpa, after)
 
@@ -151,7 +153,7 @@ def reduced(snapshot: Snapshot, deployment: Object, pods: int) -> list[Change]:
 def released(snapshot: Snapshot, service: ServiceRef, names: Iterable[str]) -> list[Change]:
     """Return what gives the autoscalers of these names their floors back; nothing for those that were not raised.
 
-    Their pods stay until they are found idle.
+    A floor that somebody else has set since is theirs, and stays. The pods stay until they are found idle.
     """
     wanted = set(names)
     changes: list[Change] = []
@@ -161,8 +163,9 @@ def released(snapshot: Snapshot, service: ServiceRef, names: Iterable[str]) -> l
         if namespace != service.namespace or name not in wanted or before is None:
             continue
         after = copy.deepcopy(hpa)
-        del after["metadata"]["annotations"][FLOOR]
-        after["spec"]["minReplicas"] = int(before)
+        _forget(after)
+        if not _is_anothers(hpa):
+            after["spec"]["minReplicas"] = int(before)
         changes += _edited(hpa, after)
     return changes
 
@@ -183,9 +186,22 @@ def _floored(hpa: Object, pods: int) -> list[Change]:
     if now >= floor:
         return []
     after = copy.deepcopy(hpa)
-    after["metadata"].setdefault("annotations", {}).setdefault(FLOOR, str(now))  # the first floor counts
+    kept = after["metadata"].setdefault("annotations", {})
+    kept[FLOOR] = str(now) if _is_anothers(hpa) else kept.get(FLOOR, str(now))  # the first floor counts
+    kept[RAISED] = str(floor)
     after["spec"]["minReplicas"] = floor
     return _edited(hpa, after)
+
+
+def _is_anothers(hpa: Object) -> bool:
+    """Say whether somebody else has set the floor since it was raised."""
+    raised_to = (hpa["metadata"].get("annotations") or {}).get(RAISED)
+    return raised_to is not None and raised_to != str(scaling(hpa).minimum)
+
+
+def _forget(hpa: Object) -> None:
+    for mark in (FLOOR, RAISED):
+        (hpa["metadata"].get("annotations") or {}).pop(mark, None)
 
 
 def _scaled(deployment: Object, pods: int) -> list[Change]:
@@ -205,8 +221,13 @@ def _edited(before: Object, after: Object, subresource: str = "") -> list[Change
     if change is None:
         return []
     was, shall_be = told(change)
+    same = was == shall_be  # a floor of somebody else's, on which only our marks are taken away
     patch = unversioned(change.patch)
     if not subresource:
         annotations = before["metadata"].get("annotations")  # none: the test is that there are still none
         patch.insert(0, {"op": "test", "path": "/metadata/annotations", "value": annotations})
-    return [replace(change, patch=tuple(patch), summary=(f"{was} -> {shall_be.rsplit(' ', 1)[1]}",))]
+    return [
+        replace(
+            change, patch=tuple(patch), summary=(f"{was} stays" if same else f"{was} -> {shall_be.rsplit(' ', 1)[1]}",)
+        )
+    ]

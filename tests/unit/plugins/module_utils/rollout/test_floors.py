@@ -109,6 +109,19 @@ def test_the_first_floor_is_kept_however_often_it_is_raised_and_comes_back() -> 
     assert floors.released(snapshot(after), SHOP, ["reviews-v2"]) == []
 
 
+def test_a_floor_that_somebody_sets_meanwhile_is_theirs() -> None:
+    (change,) = floors.raised(snapshot(autoscaler(1)), deployment(1), 2)
+    first = applied(autoscaler(1), change)
+    first["spec"]["minReplicas"] = 4
+    (back,) = floors.released(snapshot(first), SHOP, ["reviews-v2"])
+    assert told([back]) == ["HorizontalPodAutoscaler shop/reviews-v2: minReplicas 4 stays"]
+    after = applied(first, back)
+    assert (after["metadata"]["annotations"], after["spec"]["minReplicas"]) == ({}, 4)
+    (higher,) = floors.raised(snapshot(first), deployment(1), 5)
+    (back,) = floors.released(snapshot(applied(first, higher)), SHOP, ["reviews-v2"])
+    assert told([back]) == ["HorizontalPodAutoscaler shop/reviews-v2: minReplicas 5 -> 4"]
+
+
 def test_a_floor_that_was_not_ours_to_raise_is_not_released() -> None:
     assert floors.released(snapshot(autoscaler(4)), SHOP, ["reviews-v2"]) == []
 
