@@ -37,7 +37,7 @@ def test_steps_the_canary_has_behind_it_are_left_out(
     options = {"service": "reviews", "ns": shop, "image": NEW, "share": STEPS, **given}
     played = play("meshops.canary.replica_canary", "--check", **options)
     steps = [result["results"] for name, _host, result in played.tasks if name.endswith("Give the canary its share")]
-    assert [float(one[-1]["item"]) for one in steps] == climbed
+    assert [float(one[-1]["__replica_canary_asked"]) for one in steps] == climbed
     assert [len(one) for one in steps] == [1] + [2] * (len(climbed) - 1), "the step before is looked at first"
 
 

@@ -141,7 +141,7 @@ def test_whoever_was_killed_before_the_first_step_asks_again_what_it_costs(by_po
     opened = played.task("meshops.canary.rollout : Take the lock, and make or find the record")
     assert opened.get("run", {}).get("id") == begun["run"]["id"], opened["msg"]
     asked = played.task("meshops.canary.rollout : Ask what each share costs in pods")["results"]
-    assert [one["item"]["weight"] for one in asked] == [10, 50]
+    assert [one["__rollout_asked"]["weight"] for one in asked] == [10, 50]
     assert by_pods.direct("rollout", state="present")["run"]["phase"] == "rolled_back", "no node takes the pods"
 
 
