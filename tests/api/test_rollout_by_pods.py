@@ -160,7 +160,7 @@ def test_an_analysis_by_pods_says_what_it_needs(by_pods: ByPods) -> None:
 def test_the_playbook_rollback_ends_it_and_takes_its_pods(
     by_pods: ByPods, kube: Kube, namespace: str, play: Player
 ) -> None:
-    by_pods.opened(pause=5, gate="manual", analysis=False)
+    by_pods.opened(pause=5, gate="manual", gate_seconds=90, gate_default="continue")  # judged, by a Prometheus
     by_pods.step()
     tried = play("meshops.canary.rollback", "--check", service="reviews", ns=namespace)
     shown = tried.task("Say what would be taken back")["msg"]
