@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import http.server
 import json
-import threading
 import typing as t
 
 import pytest
+from support.answering import Answers, served
 from support.blind import BLIND
 
 if t.TYPE_CHECKING:
@@ -30,34 +30,24 @@ class Guarded(http.server.ThreadingHTTPServer):
     """A Prometheus that knows nobody's requests. asked: the headers of each question."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
+        super().__init__(("127.0.0.1", 0), Empty)
         self.asked: list[dict[str, str]] = []
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
+class Empty(Answers):
     server: Guarded
 
     def do_GET(self) -> None:
         self.server.asked.append({name.lower(): value for name, value in self.headers.items()})
         kind = "matrix" if "query_range" in self.path else "vector"
-        body = json.dumps({"status": "success", "data": {"resultType": kind, "result": []}}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_words: t.Any) -> None:
-        pass
+        self.answer(json.dumps({"status": "success", "data": {"resultType": kind, "result": []}}).encode())
 
 
 @pytest.fixture
 def server() -> Iterator[Guarded]:
-    with Guarded() as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    made = Guarded()
+    with served(made):
         yield made
-        made.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("in_process", ["true", "false"])

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import http.server
-import threading
 import typing as t
 
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.commands import asked, numbers
+from support.answering import Answers, served
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,29 +26,17 @@ class Source:
         self.notes: list[str] = []
 
 
-class Page(http.server.BaseHTTPRequestHandler):
+class Page(Answers):
     """Answers with the status that the path names."""
 
     def do_GET(self) -> None:
-        body = b'{"version": "v2"}'
-        self.send_response(int(self.path[1:]))
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_words: t.Any) -> None:
-        pass
+        self.answer(b'{"version": "v2"}', int(self.path[1:]))
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)) as address:
+        yield address
 
 
 def check(url: str, **options: t.Any) -> tuple[numbers.Ask, list[str]]:
