@@ -2,19 +2,24 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One HTTP GET to a port of a pod, through the API server's port-forward.
+"""HTTP GETs to a port of a pod, through the API server's port-forward.
 
 The kubernetes client's own port-forward drops every header but the authorization, and with it an impersonated
-identity, and keeps a thread and a socket pair per call. One GET needs neither: in the channel protocol
+identity, and keeps a thread and a socket pair per call. A GET needs neither: in the channel protocol
 (`v4.channel.k8s.io`) each binary frame begins with a channel byte, 0 for data and 1 for errors, and the first frame
 of each channel carries the port number.
+
+To open a tunnel costs the API server, the kubelet and the container runtime ten times what a GET through it does. So
+it stays open for the next one: who waits for a proxy or watches it asks it many times.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import ssl
+import threading
 import typing as t
 from urllib.parse import urlsplit
 
@@ -32,6 +37,8 @@ if t.TYPE_CHECKING:
 
 _DATA, _ERROR = 0, 1
 _PROTOCOL = "v4.channel.k8s.io"
+KEPT: t.Final = 64
+"""Tunnels that stay open at most: in a larger mesh the others are opened anew for each look."""
 
 
 class ForwardRefusedError(Exception):
@@ -47,25 +54,69 @@ class ForwardBrokenError(Exception):
     """The upgrade worked, but the pod's port did not answer."""
 
 
-def http_get(
-    configuration: Configuration, url: str, headers: Sequence[tuple[str, str]], path: str, *, timeout: float
-) -> tuple[int, bytes]:
-    """Return status and body of `GET path` at the pod's port.
+class Tunnels:
+    """The open tunnels of one user to one API server, for any number of threads: each is used by one at a time."""
 
-    url: the API server's `.../pods/NAME/portforward?ports=N`. timeout: seconds for each wait on the socket.
-    Raises ForwardRefusedError, ForwardBrokenError, or what the websocket library and the socket raise.
-    """
-    connection = connect(configuration, url, headers, timeout)
-    try:
-        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-        connection.send_binary(bytes([_DATA]) + request.encode("ascii"))
-        response = http.client.HTTPResponse(_Stream(connection))  # type: ignore[arg-type]
-        response.begin()
-        return response.status, response.read()
-    except http.client.HTTPException as error:
-        raise ForwardBrokenError(f"no HTTP answer: {type(error).__name__} {error}") from error
-    finally:
-        connection.shutdown()
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._lock = threading.Lock()
+        self._idle: dict[str, Tunnel] = {}
+
+    def get(self, url: str, headers: Sequence[tuple[str, str]], path: str, *, timeout: float) -> tuple[int, bytes]:
+        """Return status and body of `GET path` at the pod's port.
+
+        url: the API server's `.../pods/NAME/portforward?ports=N`. timeout: seconds for each wait on the socket.
+        Raises ForwardRefusedError, ForwardBrokenError, or what the websocket library and the socket raise.
+        """
+        with self._lock:
+            tunnel = self._idle.pop(url, None)
+        if tunnel:
+            with contextlib.suppress(ForwardBrokenError, WEBSOCKET_ERROR, OSError):
+                return self._ask(tunnel, url, path)  # else its other end has gone since, which a new one will tell
+        return self._ask(Tunnel(connect(self._configuration, url, headers, timeout)), url, path)
+
+    def _ask(self, tunnel: Tunnel, url: str, path: str) -> tuple[int, bytes]:
+        answered = False
+        try:
+            answer = tunnel.get(path)
+            answered = tunnel.stays_open
+        finally:
+            with self._lock:
+                kept = answered and url not in self._idle and len(self._idle) < KEPT
+                if kept:
+                    self._idle[url] = tunnel
+            if not kept:
+                tunnel.close()
+        return answer
+
+
+class Tunnel:
+    """One port of a pod, behind an open websocket."""
+
+    def __init__(self, connection: t.Any) -> None:
+        self._connection = connection
+        self._stream = _Stream(connection)
+        self.stays_open = True
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Return status and body of `GET path`."""
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
+        self._connection.send_binary(bytes([_DATA]) + request.encode("ascii"))
+        response = http.client.HTTPResponse(self._stream)  # type: ignore[arg-type]
+        try:
+            response.begin()
+            body = response.read()
+        except http.client.HTTPException as error:
+            raise ForwardBrokenError(f"no HTTP answer: {type(error).__name__} {error}") from error
+        self.stays_open = not response.will_close
+        return response.status, body
+
+    def close(self) -> None:
+        """Close the socket without a word, as a caller who has ended would."""
+        self._connection.shutdown()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def connect(configuration: Configuration, url: str, headers: Sequence[tuple[str, str]], timeout: float) -> t.Any:
@@ -107,24 +158,19 @@ def _tls(configuration: Configuration) -> dict[str, t.Any]:
     return options
 
 
-class _Stream(io.RawIOBase):
-    """The data channel as a file; it also plays the socket that http.client asks for a file."""
+class _Stream:
+    """The data channel, which plays the socket that http.client asks for a file: a new one for each answer."""
 
     def __init__(self, connection: t.Any) -> None:
-        super().__init__()
         self._connection = connection
         self._rest = b""
         self._announced: set[int] = set()
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return the buffered reader that http.client reads the answer from."""
-        return io.BufferedReader(self)
+        """Return the buffered reader that http.client reads one answer from, and closes."""
+        return io.BufferedReader(_Answer(self))
 
-    def readable(self) -> bool:
-        """Return True: this is the receiving side."""
-        return True
-
-    def readinto(self, buffer: t.Any) -> int:
+    def read_into(self, buffer: t.Any) -> int:
         """Fill `buffer` from the next data frame; 0 at the end of the stream."""
         while not self._rest:
             frame = self._next_frame()
@@ -152,3 +198,19 @@ class _Stream(io.RawIOBase):
         if channel == _ERROR:
             raise ForwardBrokenError(payload.decode(errors="replace").strip())
         return payload
+
+
+class _Answer(io.RawIOBase):
+    """The stream as a file that can be closed while the stream goes on."""
+
+    def __init__(self, stream: _Stream) -> None:
+        super().__init__()
+        self._source = stream
+
+    def readable(self) -> bool:
+        """Return True: this is the receiving side."""
+        return True
+
+    def readinto(self, buffer: t.Any) -> int:
+        """Fill `buffer`; 0 at the end of the stream."""
+        return self._source.read_into(buffer)

@@ -70,6 +70,7 @@ class Transport:
         self._connection = connection
         connection.configuration.retries = bounded_retry()
         self._pool = RESTClientObject(connection.configuration).pool_manager
+        self._tunnels = cluster_forward.Tunnels(connection.configuration)
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
         self.server_time: datetime.datetime | None = None
@@ -116,9 +117,9 @@ class Transport:
     def forward(self, url: str, attempt: Attempt, port: int, path: str, *, timeout: float) -> bytes:
         """Return the body of `GET path` at a pod's port, over the port-forward at `url`. Raises ApiError."""
         self._count("GET")
-        configuration, headers = self._connection.configuration, self._connection.all_headers()
+        headers = self._connection.all_headers()
         try:
-            status, body = cluster_forward.http_get(configuration, self.host + url, headers, path, timeout=timeout)
+            status, body = self._tunnels.get(self.host + url, headers, path, timeout=timeout)
         except cluster_forward.ForwardRefusedError as error:
             raise refused(attempt, error.status, error.body) from error
         except (cluster_forward.ForwardBrokenError, cluster_forward.WEBSOCKET_ERROR, OSError) as error:

@@ -153,8 +153,12 @@ class Proxies:
         return [one for one in found if wanted.search(one.labels["cluster_name"])], len(body)
 
 
-def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> list[tuple[T, R | ApiError]]:
-    """Return each item with what `function` returned for it, or with the ApiError it raised; in order."""
+def in_parallel(function: Callable[[T], R], items: Iterable[T], threads: int = THREADS) -> list[tuple[T, R | ApiError]]:
+    """Return each item with what `function` returned for it, or with the ApiError it raised; in order.
+
+    threads: how many at once. Each first use of the API server by another thread greets it anew, which takes both
+    sides as long as some small answers do.
+    """
     todo = list(items)
 
     def attempt(item: T) -> R | ApiError:
@@ -163,9 +167,9 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> list[tuple[T,
         except ApiError as error:
             return error
 
-    if len(todo) <= 1:
+    if min(threads, len(todo)) <= 1:
         return [(item, attempt(item)) for item in todo]
-    with concurrent.futures.ThreadPoolExecutor(min(THREADS, len(todo))) as pool:
+    with concurrent.futures.ThreadPoolExecutor(min(threads, len(todo))) as pool:
         return list(zip(todo, pool.map(attempt, todo), strict=True))
 
 

@@ -16,7 +16,7 @@ description:
     M(meshops.canary.canary_weight) and M(meshops.canary.canary_analysis); the role P(meshops.canary.rollout#role) puts them together.
   - The state is the ConfigMap C(canary-rollout-SERVICE), written only as it was read. The lock is the Lease
     C(canary-SERVICE), with the holder's name and an end. A trail of events, each with a hash over the ones before, tells
-    who did what and why. Each change of phase is also a Kubernetes Event on the Service.
+    who did what and why. What has happened, and where it led, are also Kubernetes Events on the Service.
   - It decides what comes next by a table of phases and events, but moves no request itself.
 options:
   state:

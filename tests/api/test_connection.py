@@ -164,8 +164,13 @@ def test_a_proxy_carries_requests_and_forwarded_ports(access: Access, proxy: tup
     )
     dns = connected.list(kinds.POD, "kube-system", label_selector="k8s-app=kube-dns")[0]["metadata"]["name"]
     before = len(asked)
+    for _again in range(3):
+        assert b"coredns_build_info" in connected.port_forward("kube-system", dns, 9153, "/metrics")
+    assert len(asked) == before + 1, "a tunnel stays open for the next question"
+    for tunnel in connected._transport._tunnels._idle.values():
+        tunnel._connection.sock.shutdown(socket.SHUT_RDWR)
     assert b"coredns_build_info" in connected.port_forward("kube-system", dns, 9153, "/metrics")
-    assert len(asked) == before + 1
+    assert len(asked) == before + 2, "one whose other end has gone is opened anew"
 
 
 def test_no_proxy_names_hosts_that_are_reached_directly(access: Access, proxy: tuple[str, list[str]]) -> None:

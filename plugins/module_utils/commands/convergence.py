@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
 
     Log = Callable[[str], None]
 
-FIRST_PAUSE: t.Final = 0.1  # istiod waits as long for more changes before it pushes
+FIRST_PAUSE: t.Final = 0.04
 LONGEST_PAUSE: t.Final = 2.0
 REPORT_EVERY: t.Final = 5.0
 SHOWN: t.Final = 10

@@ -24,6 +24,9 @@ if t.TYPE_CHECKING:
 
 R = t.TypeVar("R")
 
+FEW_LISTS: t.Final = 3
+"""So many are read over the connection that is open in the time that another one takes to be greeted."""
+
 RESOURCES: t.Final[dict[str, tuple[kinds.Resource, ...]]] = {
     "virtual_services": (kinds.VIRTUAL_SERVICE,),
     "destination_rules": (kinds.DESTINATION_RULE,),
@@ -72,7 +75,7 @@ class Reader:
         if_allowed: a list we have no right to read is left out (None: not looked) instead of raising.
         """
         wanted = [plural for plural in plurals if plural not in self._lists]
-        for plural, found in in_parallel(self._read, wanted):
+        for plural, found in in_parallel(self._read, wanted, 1 if len(wanted) <= FEW_LISTS else 2):
             if not isinstance(found, ApiError):
                 self._lists[plural] = found
             elif not (if_allowed and found.status == 403):

@@ -127,13 +127,15 @@ def announce(
     entries: Sequence[Mapping[str, t.Any]],
     now: datetime.datetime,
 ) -> None:
-    """Write an Event on the Service for each entry that changed something, as `kubectl describe service` shows them.
+    """Write Events on the Service for what has happened and for where it led, as `kubectl describe service` shows them.
 
+    entries: of the trail, which has what lies between the two. Those that changed nothing are left out.
     Raises ApiError at the first that cannot be written.
     """
     news = [one for one in entries if one["from"] != one["to"]]
     if not news:
         return
+    news = [news[0], *news[1:][-1:]]
     found = cluster.get(SERVICE, service.namespace, service.name)
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     about = {"apiVersion": "v1", "kind": "Service", "namespace": service.namespace, "name": service.name}

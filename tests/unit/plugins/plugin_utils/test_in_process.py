@@ -9,6 +9,8 @@ That the results are those of the module is proved in tests/api/test_parity.py.
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import typing as t
 from types import SimpleNamespace
@@ -111,3 +113,19 @@ def test_arguments_are_plain_as_a_module_gets_them() -> None:
     assert plain == {"a": ["x", 1, 1.5, True, None], "b": {"c": ["d"]}}
     assert [type(key) for key in plain] == [str, str]
     assert [type(item) for item in plain["a"]] == [str, int, float, bool, type(None)]
+
+
+def _frozen_in(told: t.Any) -> None:
+    in_process._leave_the_parents_memory_alone()
+    told.send(gc.get_freeze_count())
+
+
+def test_a_worker_does_not_collect_what_it_has_inherited_and_nobody_else_is_touched() -> None:
+    forks = multiprocessing.get_context("fork")
+    heard, told = forks.Pipe(duplex=False)
+    worker = forks.Process(target=_frozen_in, args=(told,))
+    worker.start()
+    worker.join(timeout=30)
+    assert heard.recv() > 10_000
+    in_process._leave_the_parents_memory_alone()
+    assert gc.get_freeze_count() == 0
