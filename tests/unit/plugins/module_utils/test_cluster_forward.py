@@ -10,7 +10,6 @@ import threading
 import typing as t
 
 import pytest
-
 from ansible_collections.meshops.canary.plugins.module_utils import cluster_forward
 
 URL = "https://api/pods/a/portforward?ports=1"
