@@ -20,7 +20,7 @@ options:
   service:
     description:
       - Name of the Kubernetes Service that callers use.
-      - Without it, all services of O(namespace) that have routes or subsets are told.
+      - Without it, all services of O(namespace) that have routes, subsets or the record of a rollout are told.
     type: str
   measure:
     description:

@@ -177,3 +177,21 @@ def test_the_playbook_rollback_ends_it_and_takes_its_pods(
     assert (found["run"]["phase"], found["run"]["holder"]) == ("rolled_back", "")
     refused = play("meshops.canary.rollback", fails=True, service="reviews", ns=namespace, stable="reviews").last["msg"]
     assert "has no version reviews. It has no routes. By pods the playbook replica_canary ends a canary" in refused
+
+
+def test_whoever_looks_at_a_namespace_sees_it_though_it_has_no_routes(
+    by_pods: ByPods, kube: Kube, namespace: str, play: Player
+) -> None:
+    plain = service()
+    kube.apply({**plain, "metadata": {**plain["metadata"], "name": "nobodys"}}, namespace=namespace)
+    before = play("meshops.canary.status", ns=namespace, sample_seconds=0).task("Show")["msg"]
+    by_pods.opened()
+    by_pods.recorded("ready")
+    shown = play("meshops.canary.status", ns=namespace, sample_seconds=0).task("Show")["msg"]
+    assert before == [f"No service of namespace {namespace} has routes, subsets or a rollout."]
+    assert shown[0].startswith(f"reviews in {namespace} | ")
+    assert any(line.startswith("rollout reviews -> reviews-canary: shifting, step 1 of 2 (10%)") for line in shown)
+    assert not any("nobodys" in line for line in shown)
+    assert play("meshops.canary.preflight", ns=namespace).task("Say what was found")["msg"] == [
+        "Nothing is wrong. reviews: no routes"
+    ]

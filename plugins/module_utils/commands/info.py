@@ -11,6 +11,7 @@ import typing as t
 from ..cluster import Cluster
 from ..errors import ApiError, CanaryError, InvalidInput
 from ..prometheus import Prometheus
+from ..proxies import in_parallel
 from ..routes import overview, plan, preflight, told_apart
 from ..routes.hosts import ServiceRef
 from ..routes.snapshot import PLURALS, identity
@@ -19,6 +20,7 @@ from . import measuring, rights, run_status
 from .argspec import CONNECTION, PROMETHEUS, SERVICE, ArgSpec
 from .convergence import wait_for_proxies
 from .reading import Reader
+from .run_store import RunStore
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +55,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
     reader = Reader(cluster, _named(params, params["service"] or "*"), wide=True)
     snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
     server = None if params["measure"] in ("none", "proxies") else Prometheus.of_task(params)
-    services = _services(snapshot, params)
+    services = _services(cluster, snapshot, params)
     evidence = None
     if params["preflight"]:
         access = rights.ask(cluster, params["namespace"], params["istio_namespace"])
@@ -150,8 +152,8 @@ def _named(params: Mapping[str, t.Any], name: str) -> ServiceRef:
     return ServiceRef(name, params["namespace"], params["cluster_domain"], params["istio_namespace"])
 
 
-def _services(snapshot: Snapshot, params: Mapping[str, t.Any]) -> list[ServiceRef]:
-    """Return the service that is named, or every service of the namespace that has routes or subsets."""
+def _services(cluster: Cluster, snapshot: Snapshot, params: Mapping[str, t.Any]) -> list[ServiceRef]:
+    """Return the service that is named, or all of the namespace with routes, subsets or the record of a rollout."""
     if params["service"]:
         known = snapshot.services is None or any(
             identity(one) == (params["namespace"], params["service"]) for one in snapshot.services
@@ -165,12 +167,16 @@ def _services(snapshot: Snapshot, params: Mapping[str, t.Any]) -> list[ServiceRe
             )
         return [_named(params, params["service"])]
     names = sorted(identity(one)[1] for one in snapshot.need("services") if identity(one)[0] == params["namespace"])
-    return [one for one in (_named(params, name) for name in names) if overview.is_routed(snapshot, one)]
+    known = [_named(params, name) for name in names]
+    routed = [one for one in known if overview.is_routed(snapshot, one)]
+    others = [one for one in known if one not in routed]  # a rollout by pods needs no routes
+    kept = in_parallel(lambda one: RunStore(cluster, one).exists(), others)
+    return [one for one in known if one in routed or (one, True) in kept]
 
 
 def _sentence(told: list[dict[str, t.Any]], params: Mapping[str, t.Any]) -> str:
     if not told:
-        return f"No service of namespace {params['namespace']} has routes or subsets."
+        return f"No service of namespace {params['namespace']} has routes, subsets or a rollout."
     lines = []
     for one in told:
         shares = shares_in_words(one["weights"])

@@ -88,6 +88,10 @@ class RunStore:
         """Return what messages call it."""
         return f"ConfigMap {self._service.namespace}/{self.name}"
 
+    def exists(self) -> bool:
+        """Return whether there is a record, readable or not."""
+        return self._cluster.get(CONFIG_MAP, self._service.namespace, self.name) is not None
+
     def read(self) -> Stored | None:
         """Return the record, None if there is none. Raises Refused if it cannot be understood."""
         obj = self._cluster.get(CONFIG_MAP, self._service.namespace, self.name)
