@@ -155,10 +155,10 @@ def _named(params: Mapping[str, t.Any], name: str) -> ServiceRef:
 def _services(cluster: Cluster, snapshot: Snapshot, params: Mapping[str, t.Any]) -> list[ServiceRef]:
     """Return the service that is named, or all of the namespace with routes, subsets or the record of a rollout."""
     if params["service"]:
-        known = snapshot.services is None or any(
+        is_there = snapshot.services is None or any(
             identity(one) == (params["namespace"], params["service"]) for one in snapshot.services
         )
-        if not known:
+        if not is_there:
             raise ApiError(
                 f"There is no Service {params['service']} in namespace {params['namespace']}. "
                 f"Look with: kubectl -n {params['namespace']} get services",

@@ -122,7 +122,7 @@ def test_two_threads_never_share_one(tunnels: cluster_forward.Tunnels, sockets: 
     sockets += pair
     for one in pair:
         one.waits = both
-    threads = [threading.Thread(target=get, args=(tunnels,)) for _ in pair]
+    threads = [threading.Thread(target=get, args=(tunnels,)) for _socket in pair]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -135,7 +135,7 @@ def test_only_so_many_stay_open(
     tunnels: cluster_forward.Tunnels, sockets: list[Socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_forward, "KEPT", 2)
-    opened = [Socket(answer(b"x")) for _ in range(4)]
+    opened = [Socket(answer(b"x")) for _number in range(4)]
     sockets += opened
     for number in range(4):
         get(tunnels, f"{URL}{number}")
