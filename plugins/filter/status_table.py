@@ -18,8 +18,9 @@ UNKNOWN = "?"
 NONE = "-"
 WIDTH = 118
 HEADINGS = ("VERSION", "WEIGHT", "COHORTS", "READY", "HPA", "CPU", "MEASURED", "REQUESTS", "ERRORS")
+BY_PODS = ("DEPLOYMENT", "CONNECTIONS", "READY")
 SINCE_START = "SINCE START"
-RIGHT = {SINCE_START, "WEIGHT", "READY", "CPU", "MEASURED", "REQUESTS", "ERRORS"}
+RIGHT = {SINCE_START, "WEIGHT", "CONNECTIONS", "READY", "CPU", "MEASURED", "REQUESTS", "ERRORS"}
 
 
 def status_table(services: Iterable[Told]) -> list[str]:
@@ -27,7 +28,7 @@ def status_table(services: Iterable[Told]) -> list[str]:
     lines: list[str] = []
     for service in _entries(services, "status_table", "versions"):
         lines += [""] if lines else []
-        lines += [_title(service), *_table([_row(one) for one in service["versions"]], _headings(service["measured"]))]
+        lines += [_title(service), *_shares(service)]
         lines += [f"cohort {name}: {cohort['match']}" for name, cohort in service["cohorts"].items()]
         lines += _mirrors(service)
         lines += _rollout(service.get("rollout"))
@@ -81,6 +82,17 @@ def _counted(measured: Told | None) -> str:
 
 def _span(seconds: float) -> str:
     return f"{seconds / 60:g} min" if seconds >= 120 and seconds % 60 == 0 else f"{round(seconds, 1):g} s"
+
+
+def _shares(service: Told) -> list[str]:
+    """Return a line for each version; where no routes tell them apart, for each Deployment."""
+    by_pods = [
+        [one["deployment"], _percent(one["share"]), f"{one['ready']}/{_number(one['desired'])}"]
+        for one in service.get("by_pods") or ()
+    ]
+    if by_pods and not service["versions"]:
+        return _table(by_pods, BY_PODS)
+    return _table([_row(one) for one in service["versions"]], _headings(service["measured"]))
 
 
 def _row(version: Told) -> list[str]:

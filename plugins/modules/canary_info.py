@@ -20,7 +20,7 @@ options:
   service:
     description:
       - Name of the Kubernetes Service that callers use.
-      - Without it, all services of O(namespace) that have routes, subsets or the record of a rollout are told.
+      - Without it, all services of O(namespace) that have routes, subsets, a canary by pods or the record of a rollout are told.
     type: str
   measure:
     description:
@@ -213,6 +213,15 @@ services:
           description: Requests, errors (answers of 500 and above, gRPC statuses that are the server's fault) and share in percent. V(null) if not measured.
           type: dict
           sample: {requests: 317, errors: 0, share: 10.567}
+    by_pods:
+      description:
+        - The Deployments behind the service, with the percent of new connections that each one's ready pods get (V(null) if none is ready).
+        - V(null) where routes decide, or if pods or Deployments were not read.
+      type: list
+      elements: dict
+      sample:
+        - {deployment: reviews, ready: 3, desired: 3, share: 75.0}
+        - {deployment: reviews-canary, ready: 1, desired: 1, share: 25.0}
     measured:
       description:
         - What was counted in all, V(null) if it could not be.

@@ -188,8 +188,9 @@ def test_whoever_looks_at_a_namespace_sees_it_though_it_has_no_routes(
     by_pods.opened()
     by_pods.recorded("ready")
     shown = play("meshops.canary.status", ns=namespace, sample_seconds=0).task("Show")["msg"]
-    assert before == [f"No service of namespace {namespace} has routes, subsets or a rollout."]
+    assert before == [f"No service of namespace {namespace} has routes, subsets, a canary or a rollout."]
     assert shown[0].startswith(f"reviews in {namespace} | ")
+    assert [line.split() for line in shown[1:3]] == [["DEPLOYMENT", "CONNECTIONS", "READY"], ["reviews", "?", "0/3"]]
     assert any(line.startswith("rollout reviews -> reviews-canary: shifting, step 1 of 2 (10%)") for line in shown)
     assert not any("nobodys" in line for line in shown)
     assert play("meshops.canary.preflight", ns=namespace).task("Say what was found")["msg"] == [

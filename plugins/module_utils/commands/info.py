@@ -12,6 +12,7 @@ from ..cluster import Cluster
 from ..errors import ApiError, CanaryError, InvalidInput
 from ..prometheus import Prometheus
 from ..proxies import in_parallel
+from ..replicas import tracks
 from ..routes import overview, plan, preflight, told_apart
 from ..routes.hosts import ServiceRef
 from ..routes.snapshot import PLURALS, identity
@@ -105,6 +106,7 @@ class _Told:
             "mirrors": description["mirrors"],
             "objects": description["objects"],
             "versions": overview.versions(self._snapshot, self._service, description, measured),
+            "by_pods": self._by_pods(),
             "measured": measured,
             "proxies": self._proxies(description),
             "rollout": run_status.status(
@@ -120,6 +122,12 @@ class _Told:
         except CanaryError as error:
             self._notes.append(f"The routes cannot be told: {error.msg}")
             return overview.untold(self._snapshot, self._service)
+
+    def _by_pods(self) -> list[dict[str, t.Any]] | None:
+        """Return who gets how many connections where nothing but the pods decides."""
+        if overview.is_routed(self._snapshot, self._service):
+            return None
+        return tracks.by_deployment(self._snapshot, self._service)
 
     def _proxies(self, description: Mapping[str, t.Any]) -> dict[str, t.Any] | None:
         """Look once whether the proxies hold the routes as they are; nothing is waited for."""
@@ -153,7 +161,7 @@ def _named(params: Mapping[str, t.Any], name: str) -> ServiceRef:
 
 
 def _services(cluster: Cluster, snapshot: Snapshot, params: Mapping[str, t.Any]) -> list[ServiceRef]:
-    """Return the service that is named, or all of the namespace with routes, subsets or the record of a rollout."""
+    """Return the service that is named, or all of the namespace with routes, a canary or the record of a rollout."""
     if params["service"]:
         is_there = snapshot.services is None or any(
             identity(one) == (params["namespace"], params["service"]) for one in snapshot.services
@@ -168,18 +176,22 @@ def _services(cluster: Cluster, snapshot: Snapshot, params: Mapping[str, t.Any])
         return [_named(params, params["service"])]
     names = sorted(identity(one)[1] for one in snapshot.need("services") if identity(one)[0] == params["namespace"])
     known = [_named(params, name) for name in names]
-    routed = [one for one in known if overview.is_routed(snapshot, one)]
-    others = [one for one in known if one not in routed]  # a rollout by pods needs no routes
+    shared = [one for one in known if overview.is_routed(snapshot, one) or tracks.has_canary(snapshot, one)]
+    others = [one for one in known if one not in shared]  # a rollout by pods needs no routes
     kept = in_parallel(lambda one: RunStore(cluster, one).exists(), others)
-    return [one for one in known if one in routed or (one, True) in kept]
+    return [one for one in known if one in shared or (one, True) in kept]
 
 
 def _sentence(told: list[dict[str, t.Any]], params: Mapping[str, t.Any]) -> str:
     if not told:
-        return f"No service of namespace {params['namespace']} has routes, subsets or a rollout."
+        return f"No service of namespace {params['namespace']} has routes, subsets, a canary or a rollout."
     lines = []
     for one in told:
-        shares = shares_in_words(one["weights"])
         wrong = sum(finding["severity"] == "error" for finding in one["findings"])
-        lines.append(f"{one['service']}: {shares or 'no routes'}{f', {wrong} errors found' if wrong else ''}")
+        lines.append(f"{one['service']}: {_shares(one) or 'no routes'}{f', {wrong} errors found' if wrong else ''}")
     return "; ".join(lines)
+
+
+def _shares(told: Mapping[str, t.Any]) -> str:
+    by_pods = {one["deployment"]: one["share"] for one in told["by_pods"] or () if one["share"]}
+    return shares_in_words(told["weights"]) or (f"{shares_in_words(by_pods)} by pods" if len(by_pods) > 1 else "")

@@ -12,8 +12,10 @@ import typing as t
 from collections import Counter
 
 from ..errors import InvalidInput
-from ..routes import pods
+from ..routes import pods, workloads
 from ..routes.snapshot import identity
+from ..routes.state import ANNOTATION
+from ..routes.weights import natural
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,6 +73,33 @@ class Tracks:
             if one.get("type") == "Ready" and one.get("lastTransitionTime")
         ]
         return datetime.datetime.fromisoformat(max(moments).replace("Z", "+00:00")) if moments else None
+
+
+def by_deployment(snapshot: Snapshot, service: ServiceRef) -> list[dict[str, t.Any]] | None:
+    """Return an entry for each Deployment behind the Service, with its percent of new connections (None: of nobody).
+
+    Pods of no Deployment stand under their owner, whose `desired` is None. None if one of the lists was not read.
+    """
+    found, behind = workloads.deployments_of(snapshot, service, {}), pods.of_service(snapshot, service, {})
+    if found is None or behind is None:
+        return None
+    desired = {identity(one)[1]: workloads.desired(one) for one in found}
+    ready = Counter(pods.owner_of(pod) for pod in behind if pods.is_ready(pod))
+    everyone = sum(ready.values())
+    return [
+        {
+            "deployment": name,
+            "ready": ready[name],
+            "desired": desired.get(name),
+            "share": round(100 * ready[name] / everyone, 2) if everyone else None,
+        }
+        for name in sorted({*desired, *ready}, key=natural)
+    ]
+
+
+def has_canary(snapshot: Snapshot, service: ServiceRef) -> bool:
+    """Return whether one of the Deployments behind the Service was made or adopted as a canary by pods."""
+    return any(ANNOTATION in pods.annotations_of(one) for one in workloads.deployments_of(snapshot, service, {}) or ())
 
 
 def _names(found: Iterable[Object]) -> dict[str, str]:

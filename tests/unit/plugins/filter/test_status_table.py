@@ -159,3 +159,24 @@ def test_other_things_are_refused_by_name(given: t.Any) -> None:
 
 def test_ansible_finds_them() -> None:
     assert set(filters.FilterModule().filters()) == {"status_table", "finding_lines"}
+
+
+BY_PODS = [
+    {"deployment": "reviews", "ready": 3, "desired": 3, "share": 75.0},
+    {"deployment": "reviews-canary", "ready": 1, "desired": None, "share": 25.0},
+]
+
+
+def test_where_only_the_pods_decide_deployments_are_shown() -> None:
+    bare = told({**reviews.healthy(), "virtual_services": (), "destination_rules": ()}, None, by_pods=BY_PODS)
+    assert bare["versions"] == []
+    assert filters.status_table([bare])[1:4] == [
+        "DEPLOYMENT      CONNECTIONS  READY",
+        "reviews                 75%    3/3",
+        "reviews-canary          25%    1/?",
+    ]
+
+
+def test_where_routes_decide_versions_are_shown() -> None:
+    lines = filters.status_table([told(reviews.healthy(), None, by_pods=None)])
+    assert lines[1].startswith("VERSION  WEIGHT")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
@@ -14,7 +15,8 @@ from ansible_collections.meshops.canary.plugins.module_utils.replicas import tra
 from ansible_collections.meshops.canary.plugins.module_utils.replicas.tracks import Tracks
 from ansible_collections.meshops.canary.plugins.module_utils.routes import pods
 from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
-from support.deployments import SHOP, owned_pod
+from ansible_collections.meshops.canary.plugins.module_utils.routes.state import ANNOTATION
+from support.deployments import SHOP, deployment, owned_pod
 
 Object = dict[str, t.Any]
 
@@ -90,3 +92,30 @@ def test_causes_name_what_was_seen_and_end_with_connections_kept_open() -> None:
     assert "shop 2, shop-canary 1 before, shop 5 after" in told[0]
     assert "sessionAffinity" in told[1]
     assert "stranger names none" in told[2]
+
+
+def test_each_deployment_has_the_share_of_its_ready_pods() -> None:
+    behind = (deployment("shop", 3, version="v1"), deployment("shop-canary", None, track="canary"))
+    assert tracks.by_deployment(replace(seen(*THERE), deployments=behind), SHOP) == [
+        {"deployment": "shop", "ready": 2, "desired": 3, "share": 66.67},
+        {"deployment": "shop-canary", "ready": 1, "desired": 1, "share": 33.33},
+    ]
+    lonely = owned_pod("old", "8e", "ggggg")
+    third = tracks.by_deployment(replace(seen(*THERE, lonely), deployments=behind), SHOP)
+    assert third is not None
+    assert third[0] == {"deployment": "old", "ready": 1, "desired": None, "share": 25.0}
+    (waiting,) = tracks.by_deployment(replace(seen(), deployments=behind[:1]), SHOP) or ()
+    assert (waiting["ready"], waiting["share"]) == (0, None), "nobody's share is not 0"
+
+
+def test_what_was_not_read_is_not_told() -> None:
+    assert tracks.by_deployment(seen(*THERE), SHOP) is None
+    assert tracks.by_deployment(replace(seen(), pods=None, deployments=()), SHOP) is None
+    assert not tracks.has_canary(seen(*THERE), SHOP)
+
+
+def test_a_canary_is_known_by_what_was_noted_on_it() -> None:
+    canary = deployment("shop-canary", 1, track="canary")
+    assert not tracks.has_canary(replace(seen(), deployments=(deployment("shop"), canary)), SHOP)
+    noted = {**canary, "metadata": {**canary["metadata"], "annotations": {ANNOTATION: "{}"}}}
+    assert tracks.has_canary(replace(seen(), deployments=(deployment("shop"), noted)), SHOP)
