@@ -39,6 +39,7 @@ class Tiers:
         self.runner = Runner(OUT / "logs")
         self.home = tool_home(cache.root())
         self.outcomes: dict[str, list[Outcome]] = {}
+        self.not_run: list[str] = []
 
     def check(self, wanted: t.Collection[str]) -> None:
         """Run what needs no cluster, all side by side."""
@@ -63,19 +64,22 @@ class Tiers:
         try:
             if "lab" not in self.outcomes or self.outcomes["lab"][0].ok:
                 for tier in wanted:
-                    self.outcomes[tier] = [self.runner.run(step, show=True) for step in self._cluster_steps(tier)]
+                    self.outcomes[tier] = [self.runner.run(self._cluster_step(tier), show=True)]
+                    if tier == "api":
+                        steps, self.not_run = checks.release_steps(ROOT, OUT)
+                        self.outcomes[tier] += self.runner.side_by_side(steps)
         finally:
             if started:
                 down = Step("lab-down", ((str(lab.COMMAND), "down"),), ROOT, seconds=300)
                 self.outcomes["lab"].append(self.runner.run(down))
 
-    def _cluster_steps(self, tier: str) -> list[Step]:
+    def _cluster_step(self, tier: str) -> Step:
         if tier == "molecule":
-            return [checks.molecule_step(ROOT, self.home, tree())]
-        return [checks.lab_step(ROOT, tier, OUT), *([checks.oldest_step(ROOT, OUT)] if tier == "api" else [])]
+            return checks.molecule_step(ROOT, self.home, tree())
+        return checks.lab_step(ROOT, tier, OUT)
 
 
-def report(name: str, outcomes: dict[str, list[Outcome]], seconds: float) -> bool:
+def report(name: str, outcomes: dict[str, list[Outcome]], not_run: list[str], seconds: float) -> bool:
     """Print the summary, write it to out/NAME.json, and return whether everything passed."""
     parts = [part for tier in outcomes.values() for part in tier]
     passed, failed = sum(part.passed for part in parts), sum(part.failed for part in parts)
@@ -92,7 +96,7 @@ def report(name: str, outcomes: dict[str, list[Outcome]], seconds: float) -> boo
         }
         for tier, found in outcomes.items()
     ]
-    summary = {"tiers": tiers, "passed": passed, "failed": failed, "seconds": round(seconds, 1)}
+    summary = {"tiers": tiers, "passed": passed, "failed": failed, "not_run": not_run, "seconds": round(seconds, 1)}
     (OUT / f"{name}.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print(f"\n{'tier':<12}{'passed':>8}{'failed':>8}{'seconds':>10}")
     for tier in tiers:
@@ -100,6 +104,8 @@ def report(name: str, outcomes: dict[str, list[Outcome]], seconds: float) -> boo
         note += f"   ({tier['second']} of them only at the second try)" if tier["second"] else ""
         print(f"{tier['name']:<12}{tier['passed']:>8}{tier['failed']:>8}{tier['seconds']:>10}{note}")
     print(f"{'all':<12}{passed:>8}{failed:>8}{summary['seconds']:>10}   (wall clock; details: out/{name}.json)\n")
+    for sentence in not_run:
+        print(sentence)
     print(f"{passed} passed, {failed} failed", flush=True)
     return failed == 0 and passed > 0
 
@@ -124,7 +130,7 @@ def main() -> int:
     except (KeyboardInterrupt, SystemExit):
         tiers.runner.stop()
         raise
-    return 0 if report(options.what, tiers.outcomes, time.monotonic() - began) else 1
+    return 0 if report(options.what, tiers.outcomes, tiers.not_run, time.monotonic() - began) else 1
 
 
 if __name__ == "__main__":

@@ -180,6 +180,11 @@ msg:
   returned: always
   type: str
   sample: "reviews v1 -> v2: observing, step 2 of 4, 10%"
+state:
+  description: What was asked for.
+  returned: success
+  type: str
+  sample: recorded
 run:
   description: The rollout. V(null) if none is recorded, which only O(state=present) allows.
   returned: success

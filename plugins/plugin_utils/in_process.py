@@ -17,6 +17,8 @@ import multiprocessing
 import os
 import typing as t
 
+from ansible import constants
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
@@ -57,7 +59,10 @@ class InProcessAction(ActionBase):
         lease.played_host = str(task_vars.get("inventory_hostname") or "")
         if not self._may_run_here(task_vars, env):
             return {**result, **self._run_module(task_vars)}
-        return {**result, **self._run_here(env)}
+        done = self._run_here(env)
+        if not _tells_invocation(task_vars):
+            done.pop("invocation", None)
+        return {**result, **done}
 
     def _environment(self) -> dict[str, str]:
         """Return this process's environment with the task's `environment:` over it."""
@@ -111,6 +116,14 @@ class InProcessAction(ActionBase):
         if isinstance(checked.errors[0], UnsupportedError):
             return f"Unsupported parameters for ({self._task.action}) module: {message}"
         return message
+
+
+def _tells_invocation(task_vars: dict[str, t.Any]) -> bool:
+    """Return whether results have `invocation`: ansible-core 2.21 asks its configuration, which before did not know."""
+    try:
+        return bool(constants.config.get_config_value("INJECT_INVOCATION", variables=task_vars))
+    except AnsibleError:
+        return True
 
 
 def _leave_the_parents_memory_alone() -> None:

@@ -38,8 +38,7 @@ def parts(action: str, result: Told) -> tuple[str, str]:
 
 def _rollout(result: Told) -> tuple[str, str]:
     run: Told | None = result.get("run")
-    asked = (result.get("invocation") or {}).get("module_args") or {}
-    if not run or asked.get("state") == "present":
+    if not run or result.get("state") == "present":
         return "", ""
     weights: Told = run["weights_wanted"] or {}
     share = float(weights.get(run["canary"], run["weight"]))

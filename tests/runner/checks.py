@@ -2,13 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What `make check` runs: nothing here needs a cluster."""
+"""The steps of each tier: what is run, with which Python, for how long at most."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import re
+import shutil
+import subprocess
 import sys
 import typing as t
 from pathlib import Path
@@ -23,7 +25,7 @@ if t.TYPE_CHECKING:
 BIN = Path(sys.executable).parent
 NAME = "meshops.canary"
 MOLECULE_OPTIONS = ("--workers", "2", "--continue-on-failure")  # most of a scenario is waiting for pods
-ON_THE_OLDEST = (
+ON_EACH_RELEASE = (
     *(f"tests/unit/plugins/{kind}" for kind in ("callback", "filter", "plugin_utils")),
     *(
         f"tests/api/test_{name}.py"
@@ -112,10 +114,35 @@ def pytest_step(
     return Step(name, (command,), root, junit=report, seconds=seconds)
 
 
-def oldest_step(root: Path, out: Path) -> Step:
-    """Return the step with the oldest ansible-core: what depends on it, by some of the tests of the API server."""
-    python = ("bash", "-c", 'venv=$(tests/venv --oldest) && exec "$venv/bin/python" "$@"', "python")
-    return _with_second_chance(pytest_step(root, "oldest", out, seconds=1200, python=python, places=ON_THE_OLDEST), out)
+def release_steps(root: Path, out: Path) -> tuple[list[Step], list[str]]:
+    """Return the steps with the oldest and the newest ansible-core, and what is not run here and why.
+
+    What depends on the release is tested: some of the unit tests, and some of those of the API server.
+    """
+    python = newest_python()
+    steps = [_release_step(root, out, "oldest", {})]
+    if python is None:
+        return steps, ["newest: not run, for no Python 3.12 or later was found, which the newest ansible-core needs."]
+    return [*steps, _release_step(root, out, "newest", {"PYTHON": python})], []
+
+
+def _release_step(root: Path, out: Path, which: str, environment: dict[str, str]) -> Step:
+    python = ("bash", "-c", f'venv=$(tests/venv --{which}) && exec "$venv/bin/python" "$@"', "python")
+    own = ("-o", f"cache_dir=.pytest_cache/{which}")  # both run at once, and each remembers what failed
+    step = pytest_step(root, which, out, *own, seconds=1200, python=python, places=ON_EACH_RELEASE)
+    return _with_second_chance(dataclasses.replace(step, environment=environment), out)
+
+
+def newest_python() -> str | None:
+    """Return a Python of 3.12 or later: of the PATH, or one that pyenv has and does not put there."""
+    known = [shutil.which(f"python3.{minor}") for minor in (14, 13, 12)]
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    hidden = sorted(pyenv.glob("versions/3.1[2-9].*/bin/python3"), reverse=True)
+    fits = "import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 12))"
+    for python in filter(None, [*known, *map(str, hidden)]):
+        if subprocess.run([python, "-c", fits], capture_output=True, check=False).returncode == 0:
+            return python
+    return None
 
 
 def lab_step(root: Path, name: str, out: Path) -> Step:

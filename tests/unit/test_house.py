@@ -161,6 +161,13 @@ def test_the_oldest_ansible_is_the_one_that_is_admitted() -> None:
     assert pinned.startswith(f"{admitted[2:-2]}."), "else nobody has seen it work there"
 
 
+def test_the_newest_ansible_is_the_one_that_the_readme_tells() -> None:
+    pinned = (ROOT / "tests" / "requirements-newest.txt").read_text(encoding="utf-8")
+    (newest,) = re.findall(r"^ansible-core==(\d+\.\d+)\.", pinned, re.MULTILINE)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"with 2.17 and {newest} what its releases can break" in readme
+
+
 def test_the_oldest_kubernetes_library_is_told_as_one() -> None:
     told = {
         "meta/ee-requirements.txt": r"^kubernetes>=(\d+)",

@@ -93,6 +93,7 @@ def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str]
             lease.release()
         raise
     result.setdefault("changed", False)
+    result["state"] = params["state"]
     result["api_requests"] = cluster.requests
     result["warnings"] = [*task.warnings, *cluster.warnings]
     return result

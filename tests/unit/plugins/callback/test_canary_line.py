@@ -85,7 +85,7 @@ def test_what_is_said(action: str, result: dict[str, t.Any], said: str) -> None:
     ("action", "result"),
     [
         ("canary_rollout", {"run": None, "steps": []}),
-        ("canary_rollout", {**ROLLOUT, "invocation": {"module_args": {"state": "present"}}}),
+        ("canary_rollout", {**ROLLOUT, "state": "present"}),
         ("canary_analysis", {"ansible_job_id": "1"}),
         ("canary_weight", {"ansible_job_id": "1"}),
         ("ansible.builtin.debug", {"msg": "v1 90%"}),
