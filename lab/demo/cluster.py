@@ -148,5 +148,5 @@ def _versions(kubeconfig: str) -> dict[str, str]:
     core = kubernetes.client.CoreV1Api(api)
     with contextlib.suppress(kubernetes.client.ApiException, urllib3.exceptions.HTTPError):
         said = core.connect_get_namespaced_service_proxy_with_path("istiod:15014", "istio-system", "version")
-        found["Istio"] = str(said).split("-")[0]
+        found["Istio"] = str(said).partition("-")[0]
     return found
