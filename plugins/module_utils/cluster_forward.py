@@ -76,30 +76,30 @@ class Tunnels:
         return self._ask(Tunnel(connect(self._configuration, url, headers, timeout)), url, path)
 
     def _ask(self, tunnel: Tunnel, url: str, path: str) -> tuple[int, bytes]:
-        answered = False
         try:
-            answer = tunnel.get(path)
-            answered = tunnel.stays_open
+            return tunnel.get(path)
         finally:
-            with self._lock:
-                kept = answered and url not in self._idle and len(self._idle) < KEPT
-                if kept:
-                    self._idle[url] = tunnel
-            if not kept:
-                tunnel.close()
-        return answer
+            self._keep_or_close(tunnel, url)
+
+    def _keep_or_close(self, tunnel: Tunnel, url: str) -> None:
+        with self._lock:
+            if tunnel.stays_open and url not in self._idle and len(self._idle) < KEPT:
+                self._idle[url] = tunnel
+                return
+        tunnel.close()
 
 
 class Tunnel:
-    """One port of a pod, behind an open websocket."""
+    """One port of a pod, behind an open websocket. stays_open: whether it can be asked again after its last answer."""
 
     def __init__(self, connection: t.Any) -> None:
         self._connection = connection
         self._stream = _Stream(connection)
-        self.stays_open = True
+        self.stays_open = False
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Return status and body of `GET path`."""
+        self.stays_open = False
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
         self._connection.send_binary(bytes([_DATA]) + request.encode("ascii"))
         response = http.client.HTTPResponse(self._stream)  # type: ignore[arg-type]
@@ -158,19 +158,27 @@ def _tls(configuration: Configuration) -> dict[str, t.Any]:
     return options
 
 
-class _Stream:
-    """The data channel, which plays the socket that http.client asks for a file: a new one for each answer."""
+class _Stream(io.RawIOBase):
+    """The data channel as a file; it also plays the socket that http.client asks for a file, a new one an answer."""
 
     def __init__(self, connection: t.Any) -> None:
+        super().__init__()
         self._connection = connection
         self._rest = b""
         self._announced: set[int] = set()
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Return the buffered reader that http.client reads one answer from, and closes."""
-        return io.BufferedReader(_Answer(self))
+        return io.BufferedReader(self)
 
-    def read_into(self, buffer: t.Any) -> int:
+    def close(self) -> None:
+        """Stay open: an answer's end is not the channel's, which ends with the websocket."""
+
+    def readable(self) -> bool:
+        """Return True: this is the receiving side."""
+        return True
+
+    def readinto(self, buffer: t.Any) -> int:
         """Fill `buffer` from the next data frame; 0 at the end of the stream."""
         while not self._rest:
             frame = self._next_frame()
@@ -198,19 +206,3 @@ class _Stream:
         if channel == _ERROR:
             raise ForwardBrokenError(payload.decode(errors="replace").strip())
         return payload
-
-
-class _Answer(io.RawIOBase):
-    """The stream as a file that can be closed while the stream goes on."""
-
-    def __init__(self, stream: _Stream) -> None:
-        super().__init__()
-        self._source = stream
-
-    def readable(self) -> bool:
-        """Return True: this is the receiving side."""
-        return True
-
-    def readinto(self, buffer: t.Any) -> int:
-        """Fill `buffer`; 0 at the end of the stream."""
-        return self._source.read_into(buffer)

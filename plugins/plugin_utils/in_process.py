@@ -59,10 +59,7 @@ class InProcessAction(ActionBase):
         lease.played_host = str(task_vars.get("inventory_hostname") or "")
         if not self._may_run_here(task_vars, env):
             return {**result, **self._run_module(task_vars)}
-        done = self._run_here(env)
-        if not _tells_invocation(task_vars):
-            done.pop("invocation", None)
-        return {**result, **done}
+        return {**result, **self._run_here(task_vars, env)}
 
     def _environment(self) -> dict[str, str]:
         """Return this process's environment with the task's `environment:` over it."""
@@ -92,7 +89,7 @@ class InProcessAction(ActionBase):
         known = self._connection.transport == "local" and lease.sees_processes()
         return {"holder": lease.whoever()[0]} if takes_it and not known else {}
 
-    def _run_here(self, env: dict[str, str]) -> dict[str, t.Any]:
+    def _run_here(self, task_vars: dict[str, t.Any], env: dict[str, str]) -> dict[str, t.Any]:
         checked = ArgumentSpecValidator(self.command.SPEC.options, **self.command.SPEC.rules()).validate(
             _plain(self._task.args)
         )
@@ -107,7 +104,8 @@ class InProcessAction(ActionBase):
         warnings = [*(one["warning"] for one in checked._warnings), *warnings]
         if warnings:
             out["warnings"] = warnings
-        out["invocation"] = {"module_args": params}
+        if _tells_invocation(task_vars):
+            out["invocation"] = {"module_args": params}
         return dict(remove_values(out, hidden))
 
     def _refusal(self, checked: t.Any) -> str:

@@ -178,8 +178,8 @@ def _services(cluster: Cluster, snapshot: Snapshot, params: Mapping[str, t.Any])
     known = [_named(params, name) for name in names]
     shared = [one for one in known if overview.is_routed(snapshot, one) or tracks.has_canary(snapshot, one)]
     others = [one for one in known if one not in shared]  # a rollout by pods needs no routes
-    kept = in_parallel(lambda one: RunStore(cluster, one).exists(), others)
-    return [one for one in known if one in shared or (one, True) in kept]
+    shared += [one for one, found in in_parallel(lambda one: RunStore(cluster, one).exists(), others) if found is True]
+    return [one for one in known if one in shared]
 
 
 def _sentence(told: list[dict[str, t.Any]], params: Mapping[str, t.Any]) -> str:

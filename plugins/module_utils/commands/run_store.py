@@ -90,11 +90,11 @@ class RunStore:
 
     def exists(self) -> bool:
         """Return whether there is a record, readable or not."""
-        return self._cluster.get(CONFIG_MAP, self._service.namespace, self.name) is not None
+        return self._get() is not None
 
     def read(self) -> Stored | None:
         """Return the record, None if there is none. Raises Refused if it cannot be understood."""
-        obj = self._cluster.get(CONFIG_MAP, self._service.namespace, self.name)
+        obj = self._get()
         if obj is None:
             return None
         data = obj.get("data") or {}
@@ -130,8 +130,11 @@ class RunStore:
                 "from what is recorded."
             ) from error
 
+    def _get(self) -> Object | None:
+        return self._cluster.get(CONFIG_MAP, self._service.namespace, self.name)
+
     def _is_there(self, stored: Stored) -> bool:
-        found = self._cluster.get(CONFIG_MAP, self._service.namespace, self.name)
+        found = self._get()
         same = found is not None and found.get("data") == _data(stored)
         stored.obj = found if same else stored.obj
         return same

@@ -39,7 +39,7 @@ class Tracks:
         self._pods = pods.of_service(snapshot, service, {}) or []
         front = next((one for one in snapshot.services or () if identity(one)[1] == service.name), {})
         self.sticky = (front.get("spec") or {}).get("sessionAffinity") == "ClientIP"
-        self.ready = dict(sorted(Counter(pods.owner_of(pod) for pod in self._pods if pods.is_ready(pod)).items()))
+        self.ready = dict(sorted(_ready(self._pods).items()))
         if not self.ready:
             raise InvalidInput(
                 f"Service {service.name} in {service.namespace} has no ready pods behind it, or they cannot be listed, "
@@ -84,7 +84,7 @@ def by_deployment(snapshot: Snapshot, service: ServiceRef) -> list[dict[str, t.A
     if found is None or behind is None:
         return None
     desired = {identity(one)[1]: workloads.desired(one) for one in found}
-    ready = Counter(pods.owner_of(pod) for pod in behind if pods.is_ready(pod))
+    ready = _ready(behind)
     everyone = sum(ready.values())
     return [
         {
@@ -100,6 +100,11 @@ def by_deployment(snapshot: Snapshot, service: ServiceRef) -> list[dict[str, t.A
 def has_canary(snapshot: Snapshot, service: ServiceRef) -> bool:
     """Return whether one of the Deployments behind the Service was made or adopted as a canary by pods."""
     return any(ANNOTATION in pods.annotations_of(one) for one in workloads.deployments_of(snapshot, service, {}) or ())
+
+
+def _ready(found: Iterable[Object]) -> Counter[str]:
+    """Return owner -> how many of its pods are ready."""
+    return Counter(pods.owner_of(pod) for pod in found if pods.is_ready(pod))
 
 
 def _names(found: Iterable[Object]) -> dict[str, str]:
