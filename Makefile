@@ -1,14 +1,14 @@
-# Everything a developer runs. `make` alone explains itself.
+# Everything a developer runs. `make` alone lists the targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 python := .venv/bin/python
 
 .PHONY: help
-help:  ## show this list
+help:  ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: venv
-venv:  ## make or find the virtual environment, linked as .venv
+venv:  ## create or find the virtual environment, linked as .venv
 	@tests/venv > /dev/null
 
 .PHONY: check
@@ -19,16 +19,20 @@ check: venv  ## lint, sanity, types, unit and property tests, build and install;
 test: venv  ## what continuous integration runs: check, API server, mesh, Molecule (TIERS="api mesh" for some of it)
 	@$(python) tests/run.py test $(if $(TIERS),--only $(TIERS))
 
+.PHONY: soak
+soak: venv  ## test with the full number of random kills, examples and simulations; takes hours (TIERS works here too)
+	@$(python) tests/run.py soak $(if $(TIERS),--only $(TIERS))
+
 .PHONY: format
-format: venv  ## lay the Python code out
+format: venv  ## format the Python code
 	@$(python) -m ruff format . && $(python) -m ruff check --fix .
 
 .PHONY: lab-up
-lab-up: venv  ## start the lab: a kind cluster with Istio (the first time it builds for a quarter of an hour)
+lab-up: venv  ## start the lab: a kind cluster with Istio (the first build takes 15 minutes)
 	@lab/cluster up
 
 .PHONY: lab-down
-lab-down: venv  ## stop the lab and leave nothing behind
+lab-down: venv  ## stop the lab and remove it
 	@lab/cluster down
 
 .PHONY: demo
@@ -36,16 +40,16 @@ demo: venv  ## the Bookinfo story on a real mesh, with a report (KEEP=1 leaves t
 	@$(python) lab/demo/run $(if $(KEEP),--keep)
 
 .PHONY: bench
-bench: venv  ## measure tasks beside kubernetes.core, then whole rollouts under load (needs the lab: make lab-up)
+bench: venv  ## measure tasks against kubernetes.core, then rollouts under load (needs the lab: make lab-up)
 	@$(python) tests/bench/tasks.py
 	@$(python) tests/bench/rollout.py
 
 .PHONY: docs
-docs: venv  ## the pages made from the code, then the documentation as a web site under out/docs
+docs: venv  ## generate pages from the code, then the documentation as a web site under out/docs
 	@$(python) docs/generate.py
 	@tests/docs
 
 .PHONY: clean
-clean:  ## remove what was made inside the checkout; the cache outside stays
+clean:  ## remove generated files from the checkout; the cache outside stays
 	@rm -rf .venv out dist tests/output .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,14 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The lab's own Bookinfo: four small services in one image, with switches for tests.
+"""The lab's Bookinfo: four small services in one image, with faults for tests.
 
-Answers the HTTP API of Istio's sample of the same name (same ports, paths, field and environment names), so that a
-playbook written for the one works with the other. Nothing outside the standard library, because the image holds
-Debian's python3 and these files alone.
+It has the HTTP API of Istio's sample of the same name (ports, paths, fields and environment variables), so that
+playbooks work with both. It uses only the standard library, because the image contains only Debian's python3 and these
+files.
 
-One service a process: ``python3 -m bookinfo productpage|details|ratings|reviews [PORT]``, or the environment variables
-``BOOKINFO_ROLE`` and ``PORT``.
-
-Measured on one core of a small two-core machine, wrk with 16 kept-alive connections on loopback: see ``lab/mesh.md``.
+One process is one service: ``python3 -m bookinfo productpage|details|ratings|reviews [PORT]``, or the environment
+variables ``BOOKINFO_ROLE`` and ``PORT``. ``lab/mesh.md`` has its measured throughput.
 """

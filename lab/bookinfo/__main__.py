@@ -33,17 +33,17 @@ def handler_for(settings: Settings, environment: Mapping[str, str]) -> Handler:
 
 
 def main(arguments: list[str], environment: Mapping[str, str]) -> int:
-    """0 after a graceful end, 1 for a wished crash, 2 for settings that cannot be used."""
+    """Run a service; return 0 after a graceful shutdown, 1 for a configured crash, 2 for invalid settings."""
     try:
         role = arguments[0] if arguments else environment.get("BOOKINFO_ROLE", "")
         settings = Settings.from_environment(role, environment)
         if settings.crash_on_start:
-            print(f"{role}: crashes, as CRASH_ON_START asks", file=sys.stderr, flush=True)
+            print(f"{role}: crash, because CRASH_ON_START is set", file=sys.stderr, flush=True)
             return 1
-        given = {**environment, "PORT": arguments[1]} if len(arguments) > 1 else environment
-        number = port("PORT", given)
+        port_settings = {**environment, "PORT": arguments[1]} if len(arguments) > 1 else environment
+        number = port("PORT", port_settings)
         grace = seconds("DRAIN_SECONDS", environment, 2.0)
-        faults = Faults.from_environment(environment)
+        faults = Faults.from_environment(environment, settings.version)
         server = Server(handler_for(settings, environment), faults=faults, name=f"{role}-{settings.version}")
     except (SettingError, FaultError) as error:
         print(f"bookinfo: {error}", file=sys.stderr, flush=True)

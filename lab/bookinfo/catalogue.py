@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""`details` and `ratings`: the two services that call no other."""
+"""`details` and `ratings`: the services that call no other service."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ BOOK = {
     "ISBN-10": "1234567890",
     "ISBN-13": "123-1234567890",
 }
-FIRST_RATINGS = {"Reviewer1": 5, "Reviewer2": 4}
+DEFAULT_RATINGS = {"Reviewer1": 5, "Reviewer2": 4}
 
 
 def book_number(request: Request, collection: str) -> int | None:
-    """N of the path /collection/N, None when the path is another."""
+    """Return N of the path /collection/N, None for other paths."""
     prefix, _slash, number = request.path.rstrip("/").rpartition("/")
     return int(number) if prefix == f"/{collection}" and number.isdecimal() else None
 
@@ -35,7 +35,7 @@ def details(request: Request) -> Response:
 
 
 class Ratings:
-    """GET and POST /ratings/N. What is posted lives as long as the process."""
+    """GET and POST /ratings/N. Posted ratings are kept in memory."""
 
     def __init__(self) -> None:
         self.posted: dict[int, dict[str, int]] = {}
@@ -49,12 +49,12 @@ class Ratings:
                 self.posted[number] = _stars(request.body)
             except ValueError as error:
                 return json_response(400, {"error": str(error)})
-        return json_response(200, {"id": number, "ratings": self.posted.get(number, FIRST_RATINGS)})
+        return json_response(200, {"id": number, "ratings": self.posted.get(number, DEFAULT_RATINGS)})
 
 
 def _stars(body: bytes) -> dict[str, int]:
-    """Reviewer -> stars, 0 to 5, from a JSON object."""
+    """Return reviewer -> stars, 0 to 5, from a JSON object. Raises ValueError."""
     value = json.loads(body)
     if not isinstance(value, dict) or not all(type(n) is int and 0 <= n <= 5 for n in value.values()):
-        raise ValueError('ratings are an object of stars by reviewer, 0 to 5: {"Reviewer1": 5}')
+        raise ValueError('ratings must be a JSON object, reviewer to stars from 0 to 5: {"Reviewer1": 5}')
     return value

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Calls to another service over pooled, kept-alive connections."""
+"""Calls to another service over a pool of open connections."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class CallError(Exception):
-    """No answer came from the service; the text says from which and why."""
+    """A service did not answer; the text names it and the reason."""
 
 
 class StaleConnectionError(CallError):
-    """A kept-alive connection was closed before it answered: the request may go out again on a new one."""
+    """An open connection was closed before the answer: the request can be sent again on a new connection."""
 
 
 class _Exchange(asyncio.Protocol):
-    """One connection; carries one request at a time."""
+    """One connection, with one request at a time."""
 
     def __init__(self) -> None:
         self.buffer = bytearray()
@@ -96,8 +96,11 @@ class _Exchange(asyncio.Protocol):
 
 
 class Service:
-    """Another service, by host and port. `keep_alive=False` opens a connection a call, so that a plain Kubernetes
-    Service, which balances connections and not requests, spreads the calls over its pods."""
+    """Another service, by host and port.
+
+    keep_alive: False opens one connection per call, so that a plain Kubernetes Service, which balances connections
+    instead of requests, distributes the calls over its pods.
+    """
 
     def __init__(self, name: str, host: str, port: int, *, keep_alive: bool = True) -> None:
         self.name = name
@@ -107,7 +110,7 @@ class Service:
         self._idle: list[_Exchange] = []
 
     async def get(self, path: str, headers: Mapping[str, str], timeout: float) -> tuple[int, bytes]:
-        """Status and body of the answer to GET `path`; `timeout` in seconds. Raises CallError."""
+        """Return status and body of the answer to GET `path`; `timeout` in seconds. Raises CallError."""
         lines = [f"GET {path} HTTP/1.1", f"host: {self.host}:{self.port}", *(f"{n}: {v}" for n, v in headers.items())]
         if not self.keep_alive:
             lines.append("connection: close")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What goes over the wire, as values: a request, a response, and the headers that a service passes on."""
+"""HTTP messages as values: a request, a response, and the headers that a service passes on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(frozen=True)
 class Request:
-    """One request; header names are lower-case, `path` is without the query."""
+    """One request. headers: with lowercase names. path: without the query."""
 
     method: str
     path: str
@@ -46,10 +46,10 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
-    def passed_on(self, *more: str) -> dict[str, str]:
-        """The headers that a service gives on to the services it calls."""
-        wanted = (*TRACE_HEADERS, *CALLER_HEADERS, *more)
-        return {name: self.headers[name] for name in wanted if name in self.headers}
+    def headers_to_pass_on(self, *more: str) -> dict[str, str]:
+        """Return the headers that a service passes on to the services it calls."""
+        names = (*TRACE_HEADERS, *CALLER_HEADERS, *more)
+        return {name: self.headers[name] for name in names if name in self.headers}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Response:
     headers: tuple[tuple[str, str], ...] = ()
 
     def encode(self, *, close: bool, head_only: bool = False) -> bytes:
-        """The whole answer as one block of bytes: two writes would cost 40 ms (Nagle and delayed ACK)."""
+        """Return the answer as one block of bytes: two writes would cost 40 ms (Nagle and delayed ACK)."""
         lines = [
             f"HTTP/1.1 {self.status} {REASONS.get(self.status, 'Unknown')}",
             f"content-type: {self.content_type}",
@@ -82,4 +82,4 @@ def html_response(status: int, text: str) -> Response:
 
 
 def not_found(request: Request) -> Response:
-    return json_response(404, {"error": f"nothing at {request.path}"})
+    return json_response(404, {"error": f"not found: {request.path}"})

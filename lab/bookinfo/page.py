@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The HTML of `productpage`: title, summary, details, reviews with stars, and the way to log in."""
+"""The HTML of `productpage`: title, summary, details, reviews with stars, login form."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def index() -> str:
 
 
 def product_page(user: str | None, details: tuple[int, Any], reviews: tuple[int, Any]) -> str:
-    """The page from the answers (status, JSON) of details and reviews; another status than 200 shows as an error."""
+    """Return the page for the answers (status, JSON) of details and reviews; a status other than 200 shows an error."""
     body = f"""<h1>{escape(str(PRODUCT["title"]))}</h1>
 <p id="summary"><b>Summary:</b> {escape(str(PRODUCT["descriptionHtml"]))}</p>
 <div class="columns">

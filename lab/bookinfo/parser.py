@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""HTTP/1.1 heads and bodies: as much as two of these services and an Envoy between them say to each other."""
+"""Parse HTTP/1.1 heads and bodies, as far as these services and Envoy use them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BODY_LIMIT = 1024 * 1024
 
 
 class MessageError(Exception):
-    """The peer sent what this parser does not take; `status` is the answer it deserves."""
+    """The peer sent an invalid or unsupported message. status: of the answer."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -21,7 +21,7 @@ class MessageError(Exception):
 
 
 def split_head(data: bytes | bytearray) -> tuple[str, dict[str, str], int] | None:
-    """First line, headers and the index of the body; None while the head is incomplete. Repeated headers are joined."""
+    """Return first line, headers and index of the body; None if the head is incomplete. Repeated headers are joined."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         if len(data) > HEAD_LIMIT:
@@ -39,7 +39,7 @@ def split_head(data: bytes | bytearray) -> tuple[str, dict[str, str], int] | Non
 
 
 def body_length(headers: dict[str, str]) -> int:
-    """Length by content-length, in bytes, 0 without one."""
+    """Return the content-length in bytes, 0 without that header."""
     text = headers.get("content-length", "0")
     if not text.isdecimal():
         raise MessageError(400, f"content-length {text!r}")
@@ -49,7 +49,7 @@ def body_length(headers: dict[str, str]) -> int:
 
 
 def take_request(buffer: bytearray) -> Request | None:
-    """Remove the first whole request from `buffer` and return it; None while it is incomplete."""
+    """Remove the first complete request from `buffer` and return it; None while it is incomplete."""
     parts = split_head(buffer)
     if parts is None:
         return None
@@ -71,7 +71,7 @@ def take_request(buffer: bytearray) -> Request | None:
 
 
 def take_chunks(data: bytes | bytearray, start: int) -> tuple[bytes, int] | None:
-    """The chunked body that begins at `start` and the index after it; None while it is incomplete."""
+    """Return the chunked body that begins at `start` and the index after it; None while it is incomplete."""
     body = bytearray()
     while True:
         line_end = data.find(b"\r\n", start)
@@ -85,7 +85,7 @@ def take_chunks(data: bytes | bytearray, start: int) -> tuple[bytes, int] | None
         if len(data) < chunk_end + 2:
             return None
         if size == 0:
-            # Trailers, if any, end with an empty line, as the last chunk's own line does without them.
+            # Trailers end with an empty line; without trailers, the line of the last chunk is followed by one.
             end = data.find(b"\r\n\r\n", line_end)
             return None if end < 0 else (bytes(body), end + 4)
         body += data[line_end + 2 : chunk_end]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""`productpage`: what a browser talks to. Calls details and reviews, side by side, and passes headers on."""
+"""`productpage`: the service for browsers. It calls details and reviews in parallel and passes headers on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ProductPage:
         if request.path == "/login":
             return self.login(request)
         if request.path == "/logout":
-            return _to_the_page(session.cookie_of_nobody())
+            return _redirect_to_page(session.logout_cookie())
         if request.path == API or request.path.startswith(API + "/"):
             return self.api(request)
         return not_found(request)
@@ -52,39 +52,39 @@ class ProductPage:
             return json_response(405, {"error": "POST username and passwd as a form"})
         form = parse_qs(request.body.decode("utf-8", "replace"))
         try:
-            user = session.checked_name(form.get("username", [""])[0])
+            user = session.validated_name(form.get("username", [""])[0])
         except session.UserNameError as error:
             return json_response(400, {"error": str(error)})
-        return _to_the_page(session.cookie_for(user, self.settings.session_key))
+        return _redirect_to_page(session.login_cookie(user, self.settings.session_key))
 
     def api(self, request: Request) -> Response | Awaitable[Response]:
         """/api/v1/products, /api/v1/products/N, /api/v1/products/N/reviews and /ratings."""
-        number, _slash, what = request.path.removeprefix(API).strip("/").partition("/")
+        number, _slash, name = request.path.removeprefix(API).strip("/").partition("/")
         if not number:
             return json_response(200, [page.PRODUCT])
         if number != str(page.PRODUCT["id"]):
             return not_found(request)
-        if what in ("reviews", "ratings"):
-            return self.pass_through(what, request)
-        return self.pass_through("details", request) if not what else not_found(request)
+        if name in ("reviews", "ratings"):
+            return self.pass_through(name, request)
+        return self.pass_through("details", request) if not name else not_found(request)
 
     async def pass_through(self, name: str, request: Request) -> Response:
         _user, headers = self.caller(request)
         return json_response(*await self.call(name, 0, headers))
 
     def caller(self, request: Request) -> tuple[str | None, dict[str, str]]:
-        """The logged-in user and the headers of the calls made for this request.
+        """Return the signed-in user and the headers of the calls for this request.
 
-        `end-user` comes from the signed session alone: a browser cannot claim to be somebody.
+        `end-user` comes only from the signed session: a browser cannot set it.
         """
         user = session.user_of(request.headers.get("cookie", ""), self.settings.session_key)
-        headers = request.passed_on()
+        headers = request.headers_to_pass_on()
         if user is not None:
             headers["end-user"] = user
         return user, headers
 
     async def call(self, name: str, number: int, headers: dict[str, str]) -> tuple[int, Any]:
-        """Status and JSON of the service's answer; 503 or 502 and an error when there is none."""
+        """Return status and JSON of the answer of a service; 503 or 502 with an error if there is none."""
         try:
             status, body = await self.services[name].get(f"/{name}/{number}", headers, TIMEOUT_SECONDS)
         except CallError as error:
@@ -96,5 +96,5 @@ class ProductPage:
             return (502 if status == 200 else status), {"error": f"{name}: not JSON: {text}"}
 
 
-def _to_the_page(cookie: str) -> Response:
+def _redirect_to_page(cookie: str) -> Response:
     return Response(302, b"", "text/html; charset=utf-8", (("location", "/productpage"), ("set-cookie", cookie)))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""`reviews`: v1 shows no stars; v2 black and v3 red ones, which it asks `ratings` for."""
+"""`reviews`: v1 without stars, v2 with black and v3 with red stars from `ratings`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Reviews:
     async def with_stars(self, number: int, request: Request, color: str) -> Response:
         timeout = TIMEOUT_SECONDS.get(color, 2.5)
         try:
-            status, body = await self.ratings.get(f"/ratings/{number}", request.passed_on("end-user"), timeout)
+            status, body = await self.ratings.get(f"/ratings/{number}", request.headers_to_pass_on("end-user"), timeout)
             stars = json.loads(body)["ratings"] if status == 200 else None
         except (CallError, ValueError, KeyError, TypeError) as error:
             print(f"ratings: {error}", flush=True)

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An HTTP/1.1 server on asyncio's raw protocols: kept-alive connections, one write an answer, a graceful end.
+"""An HTTP/1.1 server on asyncio protocols: keep-alive, one write per answer, graceful shutdown.
 
-The standard library's http.server manages some hundred requests a second; load tests of a mesh need thousands.
+http.server of the standard library serves some hundred requests per second; load tests of a mesh need thousands.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Handler = Callable[[Request], "Response | Awaitable[Response]"]
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection: requests are answered one after the other, in order."""
+    """The connection of one client; its requests are answered in order."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
         return self.task is not None or bool(self.buffer)
 
     def serve(self) -> None:
-        """Answer what the buffer holds, until a handler has to wait."""
+        """Answer the requests in the buffer, until a handler has to wait."""
         while self.buffer and self.transport is not None and not self.transport.is_closing():
             try:
                 request = take_request(self.buffer)
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
                 return
 
     async def finish(self, request: Request, answer: Awaitable[Response]) -> None:
-        response = await guarded(answer)
+        response = await answer_or_error(answer)
         self.task = None
         self.write(request, response)
         self.serve()
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
 
 
 class Server:
-    """Serves `handler` with the faults asked for; `/health` says whether requests are welcome."""
+    """Serves `handler` with faults; `/health` reports whether the service is ready."""
 
     def __init__(self, handler: Handler, *, faults: Faults = NO_FAULTS, name: str = "service") -> None:
         self.handler = handler
@@ -108,10 +108,10 @@ class Server:
         try:
             return self.handler(request)
         except Exception as error:
-            return broken(error)
+            return error_response(error)
 
     async def answer_with(self, faults: Faults, request: Request) -> Response:
-        failure = await faults.suffer()
+        failure = await faults.inject()
         if failure is not None:
             return failure
         answer = self.handler(request)
@@ -125,9 +125,9 @@ class Server:
     async def run(self, host: str, port: int, *, start_delay: float = 0.0, grace: float = 2.0) -> None:
         """Serve until SIGTERM or SIGINT.
 
-        start_delay: seconds in which everything is answered 503.
-        grace: seconds that a kept-alive idle connection may live on after the signal. Its next request is answered
-        with `connection: close`; closing it at once could cross a request that is already on its way.
+        start_delay: seconds in which every request is answered with 503.
+        grace: seconds that an idle connection stays open after the signal. Its next request is answered with
+        `connection: close`; if it were closed at once, a request on its way would fail.
         """
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
@@ -142,23 +142,23 @@ class Server:
         await self.drain(listener, grace)
 
     async def drain(self, listener: asyncio.Server, grace: float) -> None:
-        """No new connections; end when every open one has had its last answer, idle ones after `grace` seconds."""
+        """Accept no connections; return when every open one has its last answer, idle ones after `grace` seconds."""
         self.stopping = True
         listener.close()
         loop = asyncio.get_running_loop()
-        patience = loop.time() + grace
-        while self.connections and (loop.time() < patience or any(c.busy for c in self.connections)):
+        deadline = loop.time() + grace
+        while self.connections and (loop.time() < deadline or any(c.busy for c in self.connections)):
             await asyncio.sleep(0.02)
-        print(f"{self.name} ends, all requests answered", flush=True)
+        print(f"{self.name} exits, all requests are answered", flush=True)
 
 
-async def guarded(answer: Awaitable[Response]) -> Response:
+async def answer_or_error(answer: Awaitable[Response]) -> Response:
     try:
         return await answer
     except Exception as error:
-        return broken(error)
+        return error_response(error)
 
 
-def broken(error: Exception) -> Response:
+def error_response(error: Exception) -> Response:
     print(f"error: {type(error).__name__}: {error}", flush=True)
     return json_response(500, {"error": f"{type(error).__name__}: {error}"})

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who is logged in: a signed cookie. Any password will do, this is a sample."""
+"""The signed-in user, in a signed cookie. Any password is accepted, because this is a sample."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ import hmac
 from http.cookies import CookieError, SimpleCookie
 
 COOKIE = "session"
-LONGEST_NAME = 64
+MAX_NAME_LENGTH = 64
 
 
 class UserNameError(ValueError):
-    """The user's name cannot go into a header."""
+    """The name of the user is not valid in a header."""
 
 
-def checked_name(name: str) -> str:
-    """`name`, which will be sent as the header `end-user`: printable ASCII of at most 64 characters."""
+def validated_name(name: str) -> str:
+    """Return `name` for the header `end-user`: printable ASCII, at most 64 characters. Raises UserNameError."""
     name = name.strip()
-    if not name or len(name) > LONGEST_NAME or not name.isascii() or not name.isprintable():
-        raise UserNameError(f"a user name has 1 to {LONGEST_NAME} printable ASCII characters")
+    if not name or len(name) > MAX_NAME_LENGTH or not name.isascii() or not name.isprintable():
+        raise UserNameError(f"a user name has 1 to {MAX_NAME_LENGTH} printable ASCII characters")
     return name
 
 
-def cookie_for(user: str, key: str) -> str:
-    """The value of Set-Cookie that logs `user` in."""
+def login_cookie(user: str, key: str) -> str:
+    """Return the value of Set-Cookie that signs `user` in."""
     name = base64.urlsafe_b64encode(user.encode()).decode().rstrip("=")
     return f"{COOKIE}={name}.{_signature(name, key)}; Path=/; HttpOnly; SameSite=Lax"
 
 
-def cookie_of_nobody() -> str:
-    """The value of Set-Cookie that logs out."""
+def logout_cookie() -> str:
+    """Return the value of Set-Cookie that signs out."""
     return f"{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"
 
 
 def user_of(cookie_header: str, key: str) -> str | None:
-    """The user that a Cookie header names; None when nobody is logged in or the signature is not ours."""
+    """Return the user of a Cookie header; None without a session or with a wrong signature."""
     if COOKIE not in cookie_header:
         return None
     try:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the environment says, under the names that Istio's sample gives it."""
+"""Settings from environment variables, with the names of Istio's sample."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ STARS_BY_VERSION = {"v2": "black", "v3": "red"}
 
 
 class SettingError(ValueError):
-    """An environment variable has a value that cannot be used; the text names it."""
+    """The value of an environment variable is invalid; the text names the variable."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One service's settings.
+    """The settings of one service.
 
-    star_color: None means that this reviews service does not ask for ratings.
+    star_color: None if this reviews service does not call ratings.
     start_delay: seconds in which the service answers 503.
     """
 
@@ -58,7 +58,7 @@ class Settings:
 
 
 def service(name: str, environment: Mapping[str, str]) -> Service:
-    """The way to another service: NAME_HOSTNAME, SERVICES_DOMAIN, and NAME_SERVICE_PORT, which Kubernetes sets."""
+    """Return another service, from NAME_HOSTNAME, SERVICES_DOMAIN and NAME_SERVICE_PORT, which Kubernetes sets."""
     upper = name.upper()
     domain = environment.get("SERVICES_DOMAIN", "")
     host = (environment.get(f"{upper}_HOSTNAME") or name) + (f".{domain}" if domain else "")

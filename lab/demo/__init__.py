@@ -2,4 +2,4 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The story of the README on a real cluster, measured: `make demo`."""
+"""`make demo`: the stages of the README on a real cluster, each one measured."""

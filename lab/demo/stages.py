@@ -2,169 +2,179 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The story itself: which playbooks run in which order, and what the traffic must look like after each."""
+"""The stages of the demo: which playbooks run in which order, and which shares the requests must get after each."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing as t
 
-from .plain import OTHER_IMAGE
-from .player import OUT, ROOT, Play
+from .playbooks import OUT, ROOT, Playbook
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
 USER = "testuser"
-ROLLOUTS = OUT / "demo-rollouts"
-"""Where the rollouts put their own reports."""
-SHORT = {"pause": 3, "deadline": 120, "rollout_retire_after": 1, "rollout_must_promote": False}
+ROLLOUT_REPORTS = OUT / "demo-rollouts"
+ROLLOUT_OPTIONS = {
+    "rollout_pause": 3,
+    "rollout_deadline": 120,
+    "rollout_retire_after": 1,
+    "rollout_must_promote": False,
+}
+OTHER_IMAGE = "{other image}"
+"""Placeholder for the image of the stages without a mesh: its digest, or its tag again, two names for one image."""
 Weights = dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """One stage to come.
+class StageSpec:
+    """A stage.
 
     everybody: version -> percent that must be measured afterwards. cohort: the same for the signed-in user, None where
-    it is not measured. about_cohort: the stage is about that user. watch_scaling: put load on the versions, from the
-    sidecar, and wait until this one has more pods. show_all: print everything the playbook says, not its first line.
-    rollout: the phase in which the rollout among the plays must end; rolled_back: its canary is made to fail.
-    ahead: its only play begins with the demo, beside the stages before it.
-    plain: it needs no mesh (`plain.py`); the load begins before its plays, but after the first if that `deploys`.
+    it is not measured. about_cohort: that user is the subject of the stage. scaled_version: the sidecar's load must
+    make the autoscaler of this version add pods. show_all: print all messages of the playbooks, not the first alone.
+    rollout: the phase in which the rollout must end; for rolled_back its canary fails on purpose.
+    ahead: its only playbook starts with the demo and runs beside the stages before it.
+    without_mesh: it runs on plain Kubernetes. deploys: the load starts after its first playbook, not before.
     """
 
     name: str
     purpose: str
-    plays: tuple[Play, ...]
+    playbooks: tuple[Playbook, ...]
     everybody: Weights
     cohort: Weights | None = None
     about_cohort: bool = False
-    watch_scaling: str | None = None
+    scaled_version: str | None = None
     show_all: bool = False
     rollout: str = ""
-    plain: bool = False
+    without_mesh: bool = False
     deploys: bool = False
     ahead: bool = False
 
 
-def plain_namespace(namespace: str) -> str:
+def namespace_without_mesh(namespace: str) -> str:
     """Return the namespace of the stages without a mesh."""
     return f"{namespace}-plain"
 
 
-def plain_steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
-    """Return the stages before the mesh."""
-    names = {"service": "reviews", "ns": plain_namespace(namespace)}
-    deploy = Play(_own("plain.yml"), {"ns": names["ns"]}, variables)
-    update = Play("meshops.canary.rolling_update", {**names, "image": OTHER_IMAGE})
-    canary = Play("meshops.canary.replica_canary", {**names, "image": OTHER_IMAGE, "share": 25})
+def stages_without_mesh(namespace: str, variables: Mapping[str, t.Any]) -> list[StageSpec]:
+    """Return the stages on plain Kubernetes. variables: of the role bookinfo on this cluster."""
+    names = {"service": "reviews", "ns": namespace_without_mesh(namespace)}
+    deploy = Playbook(_of_demo("plain_kubernetes.yml"), {"ns": names["ns"]}, variables)
+    update = Playbook("meshops.canary.rolling_update", {**names, "image": OTHER_IMAGE})
+    canary = Playbook("meshops.canary.replica_canary", {**names, "image": OTHER_IMAGE, "share": 25})
     return [
-        Step(
+        StageSpec(
             "rolling update",
-            "Without a mesh: every pod is replaced by one of a new image (the same by another name), under load.",
+            "Without a mesh: under load, a new image (the same by another name) replaces every pod.",
             (deploy, update),
             {"new": 100},
             show_all=True,
-            plain=True,
+            without_mesh=True,
             deploys=True,
         ),
-        Step(
+        StageSpec(
             "canary by pods",
-            "Still without one: a canary of one pod beside three gets its share of new connections.",
+            "Without a mesh: a canary of one pod beside three gets its share of new connections.",
             (canary,),
             {"stable": 75, "canary": 25},
             show_all=True,
-            plain=True,
+            without_mesh=True,
         ),
     ]
 
 
-def _own(playbook: str) -> str:
+def _of_demo(playbook: str) -> str:
     return str((ROOT / "lab" / "demo" / playbook).relative_to(ROOT))
 
 
-def steps(namespace: str, variables: Mapping[str, t.Any]) -> list[Step]:
-    """Return the stages. variables: what the role bookinfo needs to know on this cluster."""
+def all_stages(namespace: str, variables: Mapping[str, t.Any]) -> list[StageSpec]:
+    """Return the stages in order. variables: of the role bookinfo on this cluster."""
 
-    def shift(**weights: int) -> Play:
-        return Play("meshops.canary.shift", {"service": "reviews", "ns": namespace, "weights": weights})
+    def shift(**weights: int) -> Playbook:
+        return Playbook("meshops.canary.shift", {"service": "reviews", "ns": namespace, "weights": weights})
 
-    def on_reviews(verb: str, **variables: t.Any) -> Play:
-        return Play(f"meshops.canary.{verb}", {"service": "reviews", "ns": namespace, **variables})
+    def on_reviews(playbook: str, **variables: t.Any) -> Playbook:
+        return Playbook(f"meshops.canary.{playbook}", {"service": "reviews", "ns": namespace, **variables})
 
-    deploy = Play("meshops.canary.bookinfo", {"ns": namespace}, {**variables, "bookinfo_autoscale": False})
-    autoscale = Play(_own("autoscale.yml"), {"ns": namespace})
+    deploy = Playbook("meshops.canary.bookinfo", {"ns": namespace}, {**variables, "bookinfo_autoscale": False})
+    autoscale = Playbook(_of_demo("autoscale.yml"), {"ns": namespace})
     cohort = {"v2": 10, "v3": 90}
     return [
-        *plain_steps(namespace, variables),
-        Step("deploy", "Three versions of reviews; v2 and v3 get no traffic yet.", (deploy,), {"v1": 100}, ahead=True),
-        Step("all to v1", "Already so: nothing may change.", (shift(v1=100),), {"v1": 100}),
-        Step(
-            "90/10", "The canary v2 gets its first share of real traffic.", (shift(v1=90, v2=10),), {"v1": 90, "v2": 10}
+        *stages_without_mesh(namespace, variables),
+        StageSpec(
+            "deploy", "Three versions of reviews; v2 and v3 get no traffic yet.", (deploy,), {"v1": 100}, ahead=True
         ),
-        Step("50/50", "The canary gets half.", (shift(v1=50, v2=50),), {"v1": 50, "v2": 50}),
-        Step(
+        StageSpec("all to v1", "It is so already: nothing may change.", (shift(v1=100),), {"v1": 100}),
+        StageSpec(
+            "90/10", "The canary v2 gets its first share of requests.", (shift(v1=90, v2=10),), {"v1": 90, "v2": 10}
+        ),
+        StageSpec("50/50", "The canary gets half.", (shift(v1=50, v2=50),), {"v1": 50, "v2": 50}),
+        StageSpec(
             "header test",
-            f"Only {USER} sees the new versions; everybody else is back on v1.",
+            f"Only {USER} gets the new versions; everybody else gets v1 again.",
             (shift(v1=100), on_reviews("header_test", weights=cohort)),
             {"v1": 100},
             cohort,
             about_cohort=True,
         ),
-        Step(
+        StageSpec(
             "both together",
-            f"Everybody else ramps up to v2 while {USER} keeps the split of the header test.",
+            f"Everybody else is shifted to v2 step by step while {USER} keeps the weights of the header test.",
             (shift(v1=75, v2=25), shift(v1=25, v2=75)),
             {"v1": 25, "v2": 75},
             cohort,
         ),
-        Step(
+        StageSpec(
             "HPA under load",
-            "One autoscaler a version: under load v2 gets more pods by itself, and the shares stay.",
+            "Each version has an autoscaler: under load v2 gets more pods, and the shares stay.",
             (autoscale,),
             {"v1": 25, "v2": 75},
-            watch_scaling="v2",
+            scaled_version="v2",
         ),
-        Step(
+        StageSpec(
             "promote v2",
-            "v2 replaces v1 for everybody, with the pods that takes.",
+            "v2 replaces v1 for everybody, with the pods it needs for that.",
             (on_reviews("promote", version="v2"),),
             {"v2": 100},
         ),
-        Step(
+        StageSpec(
             "roll back to v1",
-            f"And back again at once, {USER} too.",
+            f"All requests go back to v1 at once, those of {USER} too.",
             (on_reviews("rollback", stable="v1", cohorts="true"),),
             {"v1": 100},
             {"v1": 100},
         ),
-        *rollout_steps(namespace, can_fail=bool(variables.get("bookinfo_image"))),
-        Step("status", "What the cluster says of itself.", (on_reviews("status"),), {"v2": 100}, show_all=True),
+        *rollout_stages(namespace, can_fail=bool(variables.get("bookinfo_image"))),
+        StageSpec(
+            "status", "The status of the service at the end.", (on_reviews("status"),), {"v2": 100}, show_all=True
+        ),
     ]
 
 
-def rollout_steps(namespace: str, *, can_fail: bool) -> list[Step]:
-    """Return the progressive rollouts. can_fail: the images are the lab's own, which can be told to fail."""
+def rollout_stages(namespace: str, *, can_fail: bool) -> list[StageSpec]:
+    """Return the progressive rollouts. can_fail: the images are the lab's own, which can fail on purpose."""
 
-    def rollout(stable: str, canary: str, steps: list[int]) -> Play:
+    def rollout(stable: str, canary: str, steps: list[int]) -> Playbook:
         names = {"service": "reviews", "ns": namespace, "stable": stable, "canary": canary}
-        return Play("meshops.canary.rollout", {**names, "steps": steps, **SHORT}, {"report_dir": str(ROLLOUTS)})
+        hidden = {"rollout_report_dir": str(ROLLOUT_REPORTS)}
+        return Playbook("meshops.canary.rollout", {**names, "steps": steps, **ROLLOUT_OPTIONS}, hidden)
 
-    def v3_fails(share: str) -> Play:
-        return Play(_own("fault.yml"), {"ns": namespace, "version": "v3", "error_rate": share})
+    def set_errors_of_v3(share: str) -> Playbook:
+        return Playbook(_of_demo("fault.yml"), {"ns": namespace, "version": "v3", "error_rate": share})
 
-    good = Step(
+    good = StageSpec(
         "a good rollout",
-        "From v1 to v2 step by step, each judged by what the proxies count; at the end it is promoted.",
+        "From v1 to v2 step by step, each judged by the counters of the proxies; v2 is promoted at the end.",
         (rollout("v1", "v2", [25, 100]),),
         {"v2": 100},
         rollout="promoted",
     )
-    bad = Step(
+    bad = StageSpec(
         "a bad rollout",
-        "Then v3, which fails half of its requests: it is taken back as soon as that is certain.",
-        (v3_fails("0.5"), rollout("v2", "v3", [25, 100]), v3_fails("0")),
+        "Then v3, which fails half of its requests: it is rolled back as soon as that is statistically significant.",
+        (set_errors_of_v3("0.5"), rollout("v2", "v3", [25, 100]), set_errors_of_v3("0")),
         {"v2": 100},
         rollout="rolled_back",
     )

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the demo prints while it runs: a few lines a stage."""
+"""Prints the progress of the demo, a few lines for each stage, and its summary."""
 
 from __future__ import annotations
 
@@ -11,78 +11,84 @@ import sys
 import textwrap
 import typing as t
 
-from .words import duration, p_text, shares_text, weights_text
+from .formatting import duration, p_text, shares_text, weights_text
 
 if t.TYPE_CHECKING:
-    from .player import Play, Played
-    from .result import Stage, Story
+    from .playbooks import Playbook, PlaybookResult
+    from .results import DemoResult, StageResult
 
-COLOURS = {"bold": "1", "dim": "2", "good": "32", "bad": "31"}
+COLORS = {"bold": "1", "dim": "2", "good": "32", "bad": "31"}
 INDENT = "        "
 
 
 class Terminal:
-    """Prints to stdout, in colour if that is a terminal and NO_COLOR is not set. stages: how many there will be."""
+    """Prints to stdout, in color if that is a terminal and NO_COLOR is not set. stages: their number."""
 
     def __init__(self, stages: int = 0, stream: t.TextIO = sys.stdout) -> None:
         self.stages, self._stream = stages, stream
-        self._colour = stream.isatty() and "NO_COLOR" not in os.environ
+        self._has_color = stream.isatty() and "NO_COLOR" not in os.environ
 
     def line(self, text: str = "", style: str = "") -> None:
         print(self._styled(text, style), file=self._stream, flush=True)
 
-    def stage(self, number: int, stage: Stage) -> None:
+    def stage(self, number: int, stage: StageResult) -> None:
         self.line()
         self.line(f"[{number:>2}/{self.stages}]  {stage.name}", "bold")
         self.line(f"{INDENT}{stage.purpose}")
 
-    def play(self, play: Play) -> None:
-        self.line(f"{INDENT}$ {play.command}", "dim")
+    def playbook(self, playbook: Playbook) -> None:
+        self.line(f"{INDENT}$ {playbook.command}", "dim")
 
-    def played(self, played: Played, whole: bool = False) -> None:
-        """Print what the playbook said: its messages, or all of it if it failed."""
-        if not played.ok:
-            self.line(textwrap.indent(played.output.strip(), INDENT), "bad")
+    def playbook_result(self, result: PlaybookResult, *, show_all: bool = False) -> None:
+        """Print the first message of the playbook or all of them, and all its output if it failed."""
+        if not result.ok:
+            self.line(textwrap.indent(result.output.strip(), INDENT), "bad")
             return
-        for text in played.messages if whole else played.messages[:1]:
+        for text in result.messages if show_all else result.messages[:1]:
             self.line(f"{INDENT}{text}")
-        self.line(f"{INDENT}{played.tasks} tasks, {played.changed} changed, {played.seconds:.1f} s", "dim")
+        self.line(f"{INDENT}{result.tasks} tasks, {result.changed} changed, {result.seconds:.1f} s", "dim")
 
-    def readings(self, stage: Stage) -> None:
-        for reading in stage.readings:
-            who = f"{reading.who}, {reading.place}"
-            wanted, shares = weights_text(reading.wanted), shares_text(reading.seen, reading.wanted)
+    def stage_result(self, stage: StageResult) -> None:
+        for check in stage.checks:
+            source = f"{check.cohort}, {check.place}"
+            wanted, shares = weights_text(check.wanted), shares_text(check.measured, check.wanted)
             numbers = (
-                f"{reading.seen.requests:>6,} requests, {reading.seen.failed} failed, p = {p_text(reading.p_value)}"
+                f"{check.measured.requests:>6,} requests, {check.measured.failed} failed, p = {p_text(check.p_value)}"
             )
-            self.line(f"{INDENT}{who:<20} wanted {wanted:<12} got {shares:<17} {numbers}")
+            self.line(f"{INDENT}{source:<20} wanted {wanted:<12} measured {shares:<17} {numbers}")
         for note in stage.notes:
             self.line(f"{INDENT}{note}")
-        for trouble in stage.troubles:
-            self.line(f"{INDENT}{trouble}", "bad")
-        took = f"{stage.ended - stage.began:.0f} s"
+        for problem in stage.problems:
+            self.line(f"{INDENT}{problem}", "bad")
+        seconds = f"{stage.ended - stage.began:.0f} s"
         self.line(
-            f"{INDENT}passed, {took}" if stage.passed else f"{INDENT}failed, {took}", "good" if stage.passed else "bad"
+            f"{INDENT}{'passed' if stage.passed else 'failed'}, {seconds}{_busy_text(stage)}",
+            "good" if stage.passed else "bad",
         )
 
-    def summary(self, story: Story) -> None:
-        """Print one line a stage and one for all."""
+    def summary(self, demo: DemoResult) -> None:
+        """Print one line for each stage, the verdict, and whether the machine was too busy."""
         self.line()
-        self.line(f"  {'stage':<18} {'wanted':<14} {'measured':<22} {'requests':>8} {'failed':>7} {'p':>7}", "dim")
-        for stage in story.stages:
+        self.line(f"  {'stage':<18} {'wanted':<20} {'measured':<24} {'requests':>8} {'failed':>7} {'p':>7}", "dim")
+        for stage in demo.stages:
             answered = sum(stage.counts.values())
             shares = (
                 ", ".join(f"{v} {100 * n / answered:.1f}" for v, n in stage.counts.items()) if answered else "nothing"
             )
             numbers = f"{stage.requests:>8,} {stage.failed:>7} {p_text(stage.p_value):>7}"
-            text = f"  {stage.name:<18} {weights_text(stage.wanted):<14} {shares:<22} {numbers}"
+            text = f"  {stage.name:<18} {weights_text(stage.wanted):<20} {shares:<24} {numbers}"
             self.line(text + ("" if stage.passed else "  FAILED"), "" if stage.passed else "bad")
         self.line()
-        passed = sum(stage.passed for stage in story.stages)
-        verdict = f"{passed} of {self.stages} stages passed, {story.requests:,} requests, {story.failed} failed"
-        if story.harmed:
-            verdict += f" beside {story.harmed} of the bad version's own"
-        self.line(f"{verdict}, {duration(story.ended - story.began)}", "good" if story.passed else "bad")
+        passed = sum(stage.passed for stage in demo.stages)
+        verdict = f"{passed} of {self.stages} stages passed, {demo.requests:,} requests, {demo.failed} failed"
+        if demo.injected_failures:
+            verdict += f" and {demo.injected_failures} that the bad version failed on purpose"
+        self.line(f"{verdict}, {duration(demo.ended - demo.began)}", "good" if demo.passed else "bad")
+        self.line(demo.slowdown_text, "bad" if any(stage.busy for stage in demo.stages) else "dim")
 
     def _styled(self, text: str, style: str) -> str:
-        return f"\033[{COLOURS[style]}m{text}\033[0m" if style and self._colour else text
+        return f"\033[{COLORS[style]}m{text}\033[0m" if style and self._has_color else text
+
+
+def _busy_text(stage: StageResult) -> str:
+    return f" (the machine was too busy: {stage.slowdown:.1f} times slower)" if stage.busy else ""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Real kind clusters with a real mesh on one machine.
+"""Create and delete kind clusters with a real Istio mesh on one machine.
 
-Standard library only: it runs before any virtual environment exists.
+Standard library only, because it runs before any virtual environment exists.
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What stands beside the mesh: metrics-server for the HPA, Prometheus for whoever judges a version by its numbers."""
+"""Install metrics-server, which the HPA needs, and Prometheus, which the analysis of a canary needs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ HTTP_DISCOVERY = "http_sd_configs: [{url: 'http://prometheus-targets.istio-syste
 
 
 def install(lab: Lab) -> None:
-    """Install both and wait for them; safe to repeat."""
+    """Install both and wait for their pods; safe to repeat."""
     with progress.step("Install metrics-server and Prometheus", lab.logs) as step:
-        # Prometheus may come before Istio does.
+        # Prometheus may be installed before Istio.
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}
         for text in (json.dumps(namespace), *manifests(pulled=lab.images_mode == "pull")):
             step.note(lab.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=text))
@@ -37,35 +37,37 @@ def install(lab: Lab) -> None:
 
 
 def manifests(*, pulled: bool) -> list[str]:
-    """What is applied, in order: YAML or JSON texts. The two ways differ in names, in how Prometheus finds the pods,
-    and in the derived metrics, which belong only where the proxies do not count Istio's own."""
+    """Return the manifests in the order to apply, as YAML or JSON.
+
+    pulled: published images, Kubernetes service discovery, no derived metrics, because Istio's own proxies count them.
+    """
     data = configuration(pulled=pulled)
     values = {
         "@METRICS_SERVER@": PUBLISHED_METRICS_SERVER if pulled else images.METRICS_SERVER,
         "@PROMETHEUS@": PUBLISHED_PROMETHEUS if pulled else images.PROMETHEUS,
-        # A changed configuration makes new pods, as the programs read their files at the start.
+        # A changed configuration replaces the pods, because the programs read their files at the start.
         "@CONFIGURATION_HASH@": hashlib.sha256(json.dumps(data).encode()).hexdigest()[:16],
     }
     names = ["metrics-server.yaml", "prometheus.yaml"] + ([] if pulled else ["prometheus-targets.yaml"])
     metadata = {"name": "prometheus", "namespace": "istio-system"}
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
-    return [json.dumps(config_map), *(_filled(MANIFESTS / name, values) for name in names)]
+    return [json.dumps(config_map), *(_render(MANIFESTS / name, values) for name in names)]
 
 
 def configuration(*, pulled: bool) -> dict[str, str]:
-    """The files that Prometheus and its helper read, by name."""
+    """Return the files of Prometheus and its target server: name -> content."""
     files = MANIFESTS / "prometheus"
     discovery = KUBERNETES_DISCOVERY if pulled else HTTP_DISCOVERY
-    data = {"prometheus.yaml": _filled(files / "prometheus.yaml", {"@DISCOVERY@": discovery})}
+    data = {"prometheus.yaml": _render(files / "prometheus.yaml", {"@DISCOVERY@": discovery})}
     if not pulled:
         data |= {name: (files / name).read_text() for name in ("rules-stock-envoy.yaml", "targets.py")}
     return data
 
 
-def _filled(path: pathlib.Path, values: dict[str, str]) -> str:
+def _render(path: pathlib.Path, values: dict[str, str]) -> str:
     text = path.read_text()
-    for name, value in values.items():
-        text = text.replace(name, value)
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
     if "@" in text:
-        raise LabError(f"{path.name} still has a name between @ signs that nothing fills")
+        raise LabError(f"{path.name} has a placeholder between @ signs without a value")
     return text

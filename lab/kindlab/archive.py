@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Container images without Docker: layers and `docker save` archives, written with tarfile.
+"""Write container images without Docker: layers and `docker save` archives, with tarfile.
 
-Same inputs, same bytes: names in order, no times, no owners. An image's id is the hash of its configuration, which
-names its layers by their hashes, so an id says whether a node already holds the image.
+The same inputs produce the same bytes: sorted names, no times, no owners. The id of an image is the hash of its
+configuration, which contains the hashes of its layers.
 
-Format: the docker-archive that `docker save` writes and `ctr images import` reads (manifest.json, one configuration an
-image, one uncompressed tar a layer).
+Format: the docker-archive that `docker save` writes and `ctr images import` reads (manifest.json, one configuration
+per image, one uncompressed tar per layer).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BLOCK = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """One entry of a layer: a file's content from `source` (a path or bytes), a link to `link`, or else a folder."""
+    """One entry of a layer: a file with the content of `source` (a path or bytes), a link to `link`, or a directory."""
 
     path: str
     source: pathlib.Path | bytes | None = None
@@ -42,7 +42,7 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A written layer; digest is the sha256 of the tar, which image formats call its diff id."""
+    """A written layer. digest: SHA-256 of the tar, called diff id in image formats."""
 
     tar: pathlib.Path
     digest: str
@@ -50,14 +50,14 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """An image to write: name with tag, layers from the bottom up, and the `config` part of its configuration."""
+    """An image to write: name with tag, layers from the bottom, and the `config` part of its configuration."""
 
     name: str
     layers: Sequence[Layer]
     config: dict[str, t.Any]
 
     def configuration(self) -> bytes:
-        """The image's configuration, canonical JSON."""
+        """Return the configuration of the image as canonical JSON."""
         return json.dumps(
             {
                 "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
@@ -76,7 +76,7 @@ class Image:
 
 
 def layer_of_files(target: pathlib.Path, files: Iterable[File]) -> Layer:
-    """Write `files`, and the folders above them, as the layer `target`."""
+    """Write `files` and their parent directories as the layer `target`."""
     by_path = {file.path.strip("/"): file for file in files}
     for path in list(by_path):
         for parent in pathlib.PurePosixPath(path).parents:
@@ -89,7 +89,7 @@ def layer_of_files(target: pathlib.Path, files: Iterable[File]) -> Layer:
 
 
 def layer_of_tar(target: pathlib.Path, source: pathlib.Path, keep: Callable[[str], bool]) -> Layer:
-    """Write the entries of the tar `source` whose path `keep` accepts, as the layer `target`; devices are left out."""
+    """Write the entries of the tar `source` whose path `keep` accepts as the layer `target`, without devices."""
     with tarfile.open(source) as old, tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as new:
         members = {member.name.removeprefix("./").strip("/"): member for member in old.getmembers()}
         for path in sorted(members):
@@ -105,15 +105,16 @@ def layer_of_tar(target: pathlib.Path, source: pathlib.Path, keep: Callable[[str
 
 
 def layer(tar: pathlib.Path) -> Layer:
-    whole = hashlib.sha256()
+    """Return the layer of an existing tar."""
+    digest = hashlib.sha256()
     with tar.open("rb") as content:
         while block := content.read(BLOCK):
-            whole.update(block)
-    return Layer(tar, whole.hexdigest())
+            digest.update(block)
+    return Layer(tar, digest.hexdigest())
 
 
 def write(target: pathlib.Path, images: Sequence[Image]) -> None:
-    """Write one archive that holds all `images`; a layer that several of them have is in it once."""
+    """Write one archive with all `images`; a layer that several images share is written once."""
     manifest = []
     with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
         layers = {layer.digest: layer for image in images for layer in image.layers}

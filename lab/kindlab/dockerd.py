@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A private Docker daemon for machines where none runs: own data, own sockets, own network namespace."""
+"""A private Docker daemon for machines without one, with its own data, sockets and network namespace."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import signal
 import subprocess
 import time
 
-from . import cache, host, netns, processes, progress
+from . import cache, containerd, host, netns, polling, processes, progress
 from .errors import LabError
 
 RUNC_WRAPPER = pathlib.Path(__file__).resolve().parent / "files" / "runc-without-sys-resource"
 CONTROL_GROUPS = pathlib.Path("/sys/fs/cgroup")
-PROCESSES = 20
+CPU_WEIGHT = 20  # of all pods together; the default weight of a process is 1
 
 
 def instance() -> str:
-    """Name of the daemon's namespace and folders; another $CANARY_LAB_INSTANCE has nothing in common but the caches."""
+    """Return the name of the daemon's namespace and directories; instances share nothing but the cache."""
     return os.environ.get("CANARY_LAB_INSTANCE") or "meshops-canary-lab"
 
 
 def _run_folder() -> pathlib.Path:
-    """Sockets are here and not in the cache: their paths may be about 100 bytes long."""
+    """Return the directory of the sockets; it is not in the cache, because their paths are limited to 107 bytes."""
     return pathlib.Path("/run") / instance()
 
 
@@ -37,7 +37,7 @@ def _data_folder() -> pathlib.Path:
 
 
 def command() -> list[str]:
-    """How to talk to the daemon; the socket is a file, so this works from outside the namespace."""
+    """Return the Docker command for this daemon; its socket is a file, so this works outside of the namespace."""
     return ["docker", "--host", address()]
 
 
@@ -46,45 +46,42 @@ def address() -> str:
 
 
 def is_running() -> bool:
-    return bool(processes.find(_mark("dockerd"))) and _answers()
+    return bool(processes.find(_mark("dockerd"))) and _responds()
 
 
 def start() -> None:
-    """Have the daemon running; one that is half there is cleared away first."""
+    """Start the daemon if it is not running; remove the leftovers of an incomplete start first."""
     with cache.locked(cache.root() / "state" / f"{instance()}.dockerd.lock"):
         if is_running():
             return
         host.require(host.DOCKER, "a private Docker daemon")
-        # In later releases than bookworm a package of its own.
-        host.require({"docker-cli": "docker"}, "talking to a private Docker daemon")
+        # A separate package in Debian releases after bookworm.
+        host.require({"docker-cli": "docker"}, "the client of a private Docker daemon")
         if host.lacks_sys_resource():
             host.require({"jq": "jq"}, "running containers without CAP_SYS_RESOURCE")
         with progress.step("Start a private Docker daemon", cache.root() / "logs") as step:
-            _clear()
+            _remove_everything()
             netns.create(instance())
             _run_folder().mkdir(parents=True, exist_ok=True)
             _data_folder().mkdir(parents=True, exist_ok=True)
             _write_settings()
-            inside = netns.inside(instance())
+            prefix = netns.command_prefix(instance())
             settings = _run_folder()
             for name, socket in (("containerd", "containerd.sock"), ("dockerd", "docker.sock")):
                 option = "--config-file" if name == "dockerd" else "--config"
-                processes.start(_mark(name), [*inside, name, option, settings / f"{name}.conf"], step.log)
+                processes.start(_mark(name), [*prefix, name, option, settings / f"{name}.conf"], step.log)
                 _wait_for(settings / socket, name)
-            until = time.monotonic() + 20
-            while not _answers():
-                if time.monotonic() > until:
-                    raise LabError("dockerd did not answer within 20 s")
-                time.sleep(0.1)
-            _claim_processor_time()
+            if not polling.wait_until(_responds, 20):
+                raise LabError("dockerd did not answer within 20 s")
+            _set_cpu_weight()
 
 
-def _claim_processor_time() -> None:
-    """Give our control group the weight of PROCESSES.
+def _set_cpu_weight() -> None:
+    """Set the weight of the lab's control group to CPU_WEIGHT.
 
-    Else all pods together would weigh as much as one process of the machine, and miss their probes when it is busy.
+    Otherwise all pods together would get as much CPU time as one process, and miss their probes on a busy machine.
     """
-    settings = {"cpu.shares": 1024 * PROCESSES, "cpu.weight": 100 * PROCESSES}  # control groups version 1 and 2
+    settings = {"cpu.shares": 1024 * CPU_WEIGHT, "cpu.weight": 100 * CPU_WEIGHT}  # control groups version 1 and 2
     for hierarchy in (CONTROL_GROUPS, *CONTROL_GROUPS.glob("cpu*")):
         if (hierarchy / "cgroup.procs").exists():
             (hierarchy / instance()).mkdir(exist_ok=True)
@@ -94,13 +91,13 @@ def _claim_processor_time() -> None:
 
 
 def stop() -> None:
-    """End the daemon and take away whatever it has mounted, made or left; images stay in its data folder."""
+    """Stop the daemon and remove everything that it mounted or created, except the images in its data directory."""
     with cache.locked(cache.root() / "state" / f"{instance()}.dockerd.lock"):
-        _clear()
+        _remove_everything()
 
 
-def has_left_something() -> bool:
-    """Whether anything of the daemon is there, in whatever state."""
+def has_leftovers() -> bool:
+    """Return whether anything of the daemon exists, running or not."""
     return netns.path(instance()).exists() or _run_folder().exists() or bool(processes.find(_mark("dockerd")))
 
 
@@ -108,16 +105,16 @@ def _mark(name: str) -> str:
     return f"{instance()}/{name}"
 
 
-def _answers() -> bool:
-    asked = subprocess.run([*command(), "version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    return asked.returncode == 0
+def _responds() -> bool:
+    version = subprocess.run([*command(), "version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return version.returncode == 0
 
 
 def _wait_for(socket: pathlib.Path, name: str) -> None:
     began = time.monotonic()
     while not socket.exists():
         waited = time.monotonic() - began
-        # A process is found by its mark only once it has become the daemon, which takes a moment.
+        # The mark is in the environment only after exec, which takes a moment.
         if waited > 20 or (waited > 3 and not processes.find(_mark(name))):
             raise LabError(f"{name} did not start")
         time.sleep(0.05)
@@ -141,24 +138,21 @@ def _write_settings() -> None:
         docker["runtimes"] = {"lab": {"path": str(RUNC_WRAPPER)}}
         docker["default-runtime"] = "lab"
     (run / "dockerd.conf").write_text(json.dumps(docker, indent=2))
-    (run / "containerd.conf").write_text(
-        f'version = 2\nroot = "{data}/containerd"\nstate = "{run}/containerd"\noom_score = 0\n'
-        'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n'
-        f'[grpc]\naddress = "{run}/containerd.sock"\n[ttrpc]\naddress = "{run}/containerd.sock.ttrpc"\n'
-    )
+    configuration = containerd.settings(data / "containerd", run / "containerd", run / "containerd.sock")
+    (run / "containerd.conf").write_text(configuration)
 
 
-def _clear() -> None:
-    """Undo everything, in whatever state a kill may have left it."""
-    processes.stop(_mark("dockerd"), patience=15)
-    _end_containers()
-    processes.stop(_mark("containerd"), patience=5)
+def _remove_everything() -> None:
+    """Stop and remove everything, also what a killed start or stop left."""
+    processes.stop(_mark("dockerd"), grace=15)
+    _kill_containers()
+    processes.stop(_mark("containerd"), grace=5)
     for mounted in _mounts_below(_run_folder(), _data_folder()):
         subprocess.run(["umount", "--lazy", mounted], capture_output=True, check=False)
     _remove_control_groups()
     netns.delete(instance())
     shutil.rmtree(_run_folder(), ignore_errors=True)
-    # Shims keep their sockets here whatever containerd's settings say; a folder in use is not empty.
+    # Shims keep their sockets here regardless of the settings of containerd; a directory in use is not empty.
     for folder in (pathlib.Path("/run/containerd/s"), pathlib.Path("/run/containerd"), netns.FOLDER):
         try:
             folder.rmdir()
@@ -167,23 +161,20 @@ def _clear() -> None:
 
 
 def _control_groups() -> list[pathlib.Path]:
-    """Our control groups' folders, in every hierarchy of either version, innermost first."""
+    """Return the directories of the lab's control groups, of both versions, innermost first."""
     tops = [CONTROL_GROUPS / instance(), *(CONTROL_GROUPS.glob(f"*/{instance()}"))]
     return [pathlib.Path(folder) for top in tops for folder, _folders, _files in os.walk(top, topdown=False)]
 
 
-def _end_containers() -> None:
-    """Kill what still runs in our control groups: containers outlive a killed daemon."""
-    until = time.monotonic() + 5
-    while pids := {int(pid) for group in _control_groups() for pid in _pids_of(group)}:
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        if time.monotonic() > until:
-            break
-        time.sleep(0.1)
+def _kill_containers() -> None:
+    """Kill the processes in the lab's control groups: containers outlive a killed daemon."""
+
+    def none_is_left() -> bool:
+        pids = {int(pid) for group in _control_groups() for pid in _pids_of(group)}
+        processes.send_signal(pids, signal.SIGKILL)
+        return not pids
+
+    polling.wait_until(none_is_left, 5)
 
 
 def _pids_of(group: pathlib.Path) -> list[str]:

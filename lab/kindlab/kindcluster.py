@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The kind cluster of a lab cluster: made, filled with images, deleted."""
+"""Create and delete the kind cluster of a lab cluster, and load images into it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if t.TYPE_CHECKING:
 
 
 def create(lab: Lab, *, bare: bool) -> None:
-    """Make the kind cluster anew; what a killed `up` may have left of it goes first."""
-    lab.remember(installed="")
-    _note_network(lab)
+    """Create the kind cluster; delete first what a killed `up` may have left of it."""
+    lab.update_state(installed="")
+    _record_network(lab)
     (lab.folder / "loaded-images").unlink(missing_ok=True)
-    # Without --image kind pulls the one it was released with.
+    # Without --image, kind pulls its default node image.
     node_image = [f"--image={_node_image(lab)}"] if lab.images_mode == "build" else []
     policy = lab.folder / "audit-policy.json"
     policy.write_text(json.dumps(kindconfig.AUDIT_POLICY, indent=2))
     config = kindconfig.render(lab.ports, policy, own_pod_network=lab.images_mode == "build")
     title = "Create the Kubernetes cluster (about 20 s)"
-    with progress.step(title, lab.logs, _look_at_node(lab)) as step:
+    with progress.step(title, lab.logs, _node_log_hint(lab)) as step:
         delete(lab, step)
         argv = [programs.program("kind"), "create", "cluster", f"--name={lab.kind_name}", *node_image]
         argv += [f"--kubeconfig={lab.kubeconfig}", "--config=-", "--retain"]
-        with concurrent.futures.ThreadPoolExecutor(1) as beside:
-            loading = beside.submit(load_images, lab) if lab.images_mode == "build" and not bare else None
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            loading = executor.submit(load_images, lab) if lab.images_mode == "build" and not bare else None
             step.run(argv, input=config, env=lab.docker_environment, timeout=300)
             if loading:
                 loading.result()
@@ -41,24 +41,24 @@ def create(lab: Lab, *, bare: bool) -> None:
         lab.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
 
 
-def _look_at_node(lab: Lab) -> str:
-    look = " ".join([*lab.docker, "exec", lab.node, "journalctl", "--no-pager", "-u", "kubelet"])
-    return f"The node is kept for a look: {look}. Then lab/cluster up {lab.name} tries anew."
+def _node_log_hint(lab: Lab) -> str:
+    command = " ".join([*lab.docker, "exec", lab.node, "journalctl", "--no-pager", "-u", "kubelet"])
+    return f"The node still exists. Read its log: {command}. Then try again: lab/cluster up {lab.name}"
 
 
 def _node_image(lab: Lab) -> str:
-    """The name of the node image, which the daemon then has."""
+    """Return the name of the node image, after loading it into the Docker daemon if it is missing."""
     name, archive = nodeimage.node_archive(restricted=host.lacks_sys_resource())
     present = subprocess.run([*lab.docker, "image", "inspect", name], capture_output=True, check=False).returncode == 0
     if not present:
-        with progress.step("Bring the node image into Docker", cache.root() / "logs") as step:
+        with progress.step("Load the node image into Docker", cache.root() / "logs") as step:
             step.run([*lab.docker, "load", "--input", archive])
             _remove_older_images(lab, name, step)
     return name
 
 
 def _remove_older_images(lab: Lab, newest: str, step: progress.Step) -> None:
-    """A gigabyte each; Docker refuses to remove one that a cluster uses."""
+    """Remove other node images, a gigabyte each; Docker refuses to remove one that a cluster uses."""
     listed = step.run([*lab.docker, "images", "--format={{.Repository}}:{{.Tag}}", newest.partition(":")[0]])
     for name in listed.split():
         if name != newest:
@@ -66,34 +66,34 @@ def _remove_older_images(lab: Lab, newest: str, step: progress.Step) -> None:
 
 
 def load_images(lab: Lab) -> None:
-    """Bring our images in while Kubernetes starts: the node's containerd is there long before the API server."""
+    """Load the lab's images into the node; possible while Kubernetes starts, since containerd starts much earlier."""
     for archive in (images.infrastructure(), images.application()):
         lab.load_image_archive(archive.path)
 
 
 def _write_internal_kubeconfig(lab: Lab) -> None:
     address = lab.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
-    outside = lab.kubeconfig.read_text()
+    text = lab.kubeconfig.read_text()
     lab.kubeconfig_internal.touch(mode=0o600)
-    lab.kubeconfig_internal.write_text(outside.replace(f"127.0.0.1:{lab.ports['api']}", f"{address}:6443"))
+    lab.kubeconfig_internal.write_text(text.replace(f"127.0.0.1:{lab.ports['api']}", f"{address}:6443"))
 
 
 def delete(lab: Lab, step: progress.Step) -> None:
-    """Delete the kind cluster, if there is one, also a half made one."""
+    """Delete the kind cluster, if there is one, also an incomplete one."""
     kind = programs.program("kind")
-    unused = lab.folder / "kubeconfig"  # kind would edit the user's own otherwise
+    # Without --kubeconfig, kind would edit the kubeconfig of the user.
     step.run(
-        [kind, "delete", "cluster", f"--name={lab.kind_name}", f"--kubeconfig={unused}"],
+        [kind, "delete", "cluster", f"--name={lab.kind_name}", f"--kubeconfig={lab.kubeconfig}"],
         env=lab.docker_environment,
         timeout=120,
     )
     if lab.made_network:
-        # Docker refuses while another cluster, of ours or not, is in it.
+        # Docker refuses while another cluster uses the network.
         step.run(["docker", "network", "rm", "kind"], check=False)
 
 
-def _note_network(lab: Lab) -> None:
-    """kind makes a network named kind for all its clusters; in the user's Docker we remove it if it came with us."""
+def _record_network(lab: Lab) -> None:
+    """Record whether kind will create its Docker network for this cluster; `delete` then removes the network."""
     if lab.source == sources.DOCKER and not lab.made_network:
-        asked = subprocess.run(["docker", "network", "inspect", "kind"], capture_output=True, check=False)
-        lab.remember(made_network=asked.returncode != 0)
+        inspected = subprocess.run(["docker", "network", "inspect", "kind"], capture_output=True, check=False)
+        lab.update_state(made_network=inspected.returncode != 0)

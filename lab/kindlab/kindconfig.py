@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What kind is asked for. JSON is YAML, so no YAML library is needed."""
+"""The configuration of a kind cluster, as JSON: JSON is YAML, so no YAML library is needed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _WRITES = ["create", "update", "patch", "delete", "deletecollection"]
 _CONTROL_PLANE = ["system:kube-controller-manager", "system:kube-scheduler", "system:apiserver"]
 _ROUTING = ["networking.istio.io", "gateway.networking.k8s.io"]
 
-# Who wrote what, and who read routing objects, so that requests can be counted. Left out: the node and the control
-# plane renewing their leases and states all the time. The first rule that fits decides.
+# Log all writes, and the reads of routing objects, so that tests can count requests. Do not log the periodic updates of
+# the node and the control plane. The first rule that matches decides.
 AUDIT_POLICY: dict[str, t.Any] = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -35,11 +35,11 @@ AUDIT_POLICY: dict[str, t.Any] = {
 }
 
 
-def render(chosen: t.Mapping[str, int], policy: pathlib.Path, *, own_pod_network: bool) -> str:
-    """kind's configuration of a one-node cluster.
+def render(host_ports: t.Mapping[str, int], policy: pathlib.Path, *, own_pod_network: bool) -> str:
+    """Return the configuration of a cluster with one node.
 
-    chosen: the loopback's ports by purpose (see `ports`). policy: the machine's file with AUDIT_POLICY.
-    own_pod_network: the node image brings a pod network, kind shall not install its own.
+    host_ports: loopback ports by purpose (see `ports`). policy: the file with AUDIT_POLICY on this machine.
+    own_pod_network: the node image has a pod network, so kind must not install its default one.
     """
     return json.dumps(
         {
@@ -47,15 +47,15 @@ def render(chosen: t.Mapping[str, int], policy: pathlib.Path, *, own_pod_network
             "apiVersion": "kind.x-k8s.io/v1alpha4",
             "networking": {
                 "apiServerAddress": "127.0.0.1",
-                "apiServerPort": chosen["api"],
+                "apiServerPort": host_ports["api"],
                 "disableDefaultCNI": own_pod_network,
             },
             "nodes": [
                 {
                     "role": "control-plane",
                     "extraPortMappings": [
-                        {"containerPort": inner, "hostPort": chosen[name], "listenAddress": "127.0.0.1"}
-                        for name, inner in ports.NODE_PORTS.items()
+                        {"containerPort": node_port, "hostPort": host_ports[name], "listenAddress": "127.0.0.1"}
+                        for name, node_port in ports.NODE_PORTS.items()
                     ],
                     "extraMounts": [{"hostPath": str(policy), "containerPath": _POLICY_IN_NODE, "readOnly": True}],
                 }
@@ -76,7 +76,7 @@ def _cluster_configuration() -> dict[str, t.Any]:
                 _volume("audit-log", _LOG_FOLDER, "DirectoryOrCreate", read_only=False),
             ],
         },
-        # An HPA that a test can watch: the defaults take minutes.
+        # The defaults take minutes; tests must see the HPA react within seconds.
         "controllerManager": {
             "extraArgs": {
                 "horizontal-pod-autoscaler-sync-period": "5s",
@@ -85,7 +85,7 @@ def _cluster_configuration() -> dict[str, t.Any]:
                 "horizontal-pod-autoscaler-initial-readiness-delay": "5s",
             }
         },
-        # What a lab cluster holds need not survive a power cut.
+        # The data of a lab cluster need not survive a power failure.
         "etcd": {"local": {"extraArgs": {"unsafe-no-fsync": "true"}}},
     }
 

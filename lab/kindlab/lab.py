@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One named cluster of the lab: where it is, how to talk to it, what is known about it."""
+"""One named cluster of the lab: its state file, its paths, and commands to reach it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import pathlib
 import re
 import shutil
 import subprocess
-import time
 import typing as t
 
-from . import cache, dockerd, ports, programs, sources
+from . import cache, dockerd, polling, ports, programs, sources
 from .errors import LabError
 
 if t.TYPE_CHECKING:
@@ -23,32 +22,34 @@ if t.TYPE_CHECKING:
 
 DEFAULT = "canary"
 NODE_SECONDS = 90
-NODE_KUBECONFIG = "/etc/kubernetes/admin.conf"  # kubeadm's, in the node itself
+NODE_KUBECONFIG = "/etc/kubernetes/admin.conf"  # written by kubeadm, in the node
 
 
 class Lab:
-    """A cluster's handle. Its state is one JSON file, so that it survives a killed `up`.
+    """A handle for one cluster. Its state is a JSON file, so that it survives a killed `up`.
 
-    name: the user's. source, reason: see `sources.Source`. images_mode: "pull" or "build".
+    name: as the user gives it. source, reason: see `sources.Source`. images_mode: "pull" or "build".
     ports: {"api", "ingress", "prometheus"} -> port on 127.0.0.1; empty for an existing cluster.
     """
 
     def __init__(self, name: str) -> None:
         if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?", name):
-            raise LabError(f"{name!r} cannot name a cluster.", "Use up to 30 small letters, digits and inner hyphens.")
+            raise LabError(
+                f"{name!r} is not a valid cluster name.", "Use 1 to 30 lowercase letters, digits and inner hyphens."
+            )
         self.name = name
-        self.folder = _states() / name
+        self.folder = _state_root() / name
         self.logs = self.folder / "logs"
         self._state: dict[str, t.Any] = {}
         self.reload()
 
     def reload(self) -> None:
-        """Read the state again: another process may have changed it."""
-        self._state = _read(self.folder / "state.json")
+        """Read the state file again: another process may have changed it."""
+        self._state = _read_state(self.folder / "state.json")
 
     @property
-    def known(self) -> bool:
-        """Whether an `up` has begun and no `down` has ended."""
+    def registered(self) -> bool:
+        """Whether the cluster has a state file: from the start of `up` to the end of `down`."""
         return bool(self._state)
 
     @property
@@ -69,43 +70,44 @@ class Lab:
 
     @property
     def installed(self) -> str:
-        """The fingerprint of what was installed completely; empty while that is not so."""
+        """The fingerprint of the completed installation (see `cluster`); empty before it is complete."""
         return str(self._state.get("installed", ""))
 
     @property
     def bare(self) -> bool:
-        """Whether Kubernetes without a mesh is all that was asked for."""
+        """Whether the user wanted Kubernetes without a mesh."""
         return bool(self._state.get("bare", False))
 
     @property
     def made_network(self) -> bool:
-        """Whether the user's Docker had no network named kind before this cluster."""
+        """Whether kind created its Docker network for this cluster."""
         return bool(self._state.get("made_network", False))
 
-    def remember(self, **facts: t.Any) -> None:
-        """Add to the state; the file is replaced at once, never half written."""
-        self._state.update(facts)
+    def update_state(self, **values: t.Any) -> None:
+        """Set values in the state and write the file atomically."""
+        self._state.update(values)
         self.logs.mkdir(parents=True, exist_ok=True)
         new = self.folder / "state.json.new"
         new.write_text(json.dumps(self._state, indent=2, sort_keys=True))
         new.rename(self.folder / "state.json")
 
-    def forget(self) -> None:
+    def delete_state(self) -> None:
+        """Delete the state file, the kubeconfigs and the logs."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._state = {}
 
     def claim_ports(self) -> None:
-        """Reserve loopback ports, unless some are reserved already."""
+        """Reserve loopback ports, unless this cluster already has some."""
         if self.ports:
             return
         with cache.locked(cache.root() / "state" / "ports.lock"):
             others = (cache.root() / "state").glob("*/*/state.json")
-            taken = {port for path in others for port in _read(path).get("ports", {}).values()}
-            self.remember(ports=ports.choose(taken, ports.is_free))
+            taken = {port for path in others for port in _read_state(path).get("ports", {}).values()}
+            self.update_state(ports=ports.choose(taken, ports.is_free))
 
     @property
     def kind_name(self) -> str:
-        """kind's name for it; not the user's own, lest it meets a cluster that is not ours."""
+        """The name of the kind cluster; the prefix avoids a conflict with other kind clusters of the user."""
         return f"canary-lab-{self.name}"
 
     @property
@@ -114,22 +116,22 @@ class Lab:
 
     @property
     def docker(self) -> list[str]:
-        """What to put before a Docker command's arguments to reach this cluster's daemon."""
+        """The Docker command for the daemon of this cluster."""
         return dockerd.command() if self.source == sources.PRIVATE else ["docker"]
 
     @property
     def docker_environment(self) -> dict[str, str]:
-        """The same for programs that run docker themselves."""
+        """Variables for programs that run docker themselves."""
         return {"DOCKER_HOST": dockerd.address(), "DOCKER_CONTEXT": ""} if self.source == sources.PRIVATE else {}
 
     @property
     def kubeconfig(self) -> pathlib.Path:
-        """A kubeconfig that works on this machine."""
+        """The kubeconfig that works on this machine."""
         return self.folder / "kubeconfig"
 
     @property
     def kubeconfig_internal(self) -> pathlib.Path:
-        """A kubeconfig that works inside the cluster's network."""
+        """The kubeconfig that works in the cluster's network."""
         return self.folder / "kubeconfig-internal"
 
     @property
@@ -147,30 +149,27 @@ class Lab:
 
     @property
     def kubectl_program(self) -> str:
-        """Our own kubectl; where nothing else is built, the machine's saves a build of minutes."""
-        here = shutil.which("kubectl")
-        return here if here and self.images_mode == "pull" else str(programs.program("kubectl"))
+        """The kubectl of the lab; if images are pulled, a kubectl on the PATH saves a build of minutes."""
+        found = shutil.which("kubectl")
+        return found if found and self.images_mode == "pull" else str(programs.program("kubectl"))
 
     def kubectl(self, *arguments: str, input: str | None = None, timeout: float = 120) -> str:  # noqa: A002
-        """Run kubectl on this cluster and return what it prints. Raises LabError with kubectl's own words."""
+        """Run kubectl on this cluster and return its stdout. Raises LabError with the error of kubectl."""
         argv = [self.kubectl_program, f"--kubeconfig={self.kubeconfig}", *arguments]
         try:
-            done = subprocess.run(
-                argv,
-                input=input or "",
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                check=False,
+            completed = subprocess.run(
+                argv, input=input or "", capture_output=True, text=True, timeout=timeout, check=False
             )
         except subprocess.TimeoutExpired:
-            raise LabError(f"kubectl {' '.join(arguments)} did not end within {timeout:g} s") from None
-        if done.returncode != 0:
-            raise LabError(f"kubectl {' '.join(arguments)} failed: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout
+            raise LabError(f"kubectl {' '.join(arguments)} was still running after {timeout:g} s") from None
+        if completed.returncode != 0:
+            raise LabError(
+                f"kubectl {' '.join(arguments)} failed: {completed.stderr.strip() or completed.stdout.strip()}"
+            )
+        return completed.stdout
 
-    def answers(self) -> bool:
-        """Whether the API server says that it is ready."""
+    def api_is_ready(self) -> bool:
+        """Return whether the API server answers that it is ready."""
         if not self.kubeconfig.exists():
             return False
         try:
@@ -178,10 +177,10 @@ class Lab:
         except LabError:
             return False
 
-    def inside(self) -> list[str]:
-        """What to put before a command to run it in the cluster's network: pods, Services and node are near.
+    def network_prefix(self) -> list[str]:
+        """Return what to put before a command to run it in the cluster's network, with access to pods and Services.
 
-        Where the node's namespace cannot be entered from here, the command runs in the node itself, with its kubectl.
+        If the network namespace of the node cannot be entered from here, the command runs in the node.
         """
         if self.source == sources.EXISTING:
             return []
@@ -191,53 +190,54 @@ class Lab:
         return [*self.docker, "exec", "--interactive", "--env", f"KUBECONFIG={NODE_KUBECONFIG}", self.node]
 
     def inspect(self, template: str) -> str:
-        """One fact about the node's container, by a template of docker inspect."""
+        """Return one property of the node's container; template: as for docker inspect."""
         argv = [*self.docker, "inspect", "--format", template, self.node]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            message = f"The node {self.node} is not there: {done.stderr.strip()}"
+        completed = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if completed.returncode != 0:
+            message = f"The node {self.node} does not exist: {completed.stderr.strip()}"
             raise LabError(message, f"Run: lab/cluster up {self.name}")
-        return done.stdout.strip()
+        return completed.stdout.strip()
 
     def load_image_archive(self, path: pathlib.Path) -> None:
-        """Bring the images of a docker-archive into the node, once; waits for a node that is just starting."""
-        mark = f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}"
+        """Load the images of a docker-archive into the node, once; wait for containerd if the node is starting."""
+        identity = f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}"
         loaded = self.folder / "loaded-images"
-        if loaded.exists() and mark in loaded.read_text().splitlines():
+        if loaded.exists() and identity in loaded.read_text().splitlines():
             return
         self._wait_for_containerd()
         argv = [*self.docker, "exec", "--interactive", self.node, "ctr", "--namespace=k8s.io", "images", "import", "-"]
         with path.open("rb") as archive:
-            done = subprocess.run(argv, stdin=archive, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise LabError(f"The images of {path} could not be brought into {self.node}: {done.stderr.strip()}")
+            completed = subprocess.run(argv, stdin=archive, capture_output=True, text=True, check=False)
+        if completed.returncode != 0:
+            raise LabError(f"Loading the images of {path} into {self.node} failed: {completed.stderr.strip()}")
         with loaded.open("a") as record:
-            record.write(mark + "\n")
+            record.write(identity + "\n")
 
     def _wait_for_containerd(self) -> None:
         argv = [*self.docker, "exec", self.node, "ctr", "--namespace=k8s.io", "images", "ls", "--quiet"]
-        until = time.monotonic() + NODE_SECONDS
-        while subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode != 0:
-            if time.monotonic() > until:
-                raise LabError(f"The node {self.node} was not there within {NODE_SECONDS} s")
-            time.sleep(0.3)
+
+        def responds() -> bool:
+            return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+
+        if not polling.wait_until(responds, NODE_SECONDS, interval=0.3):
+            raise LabError(f"containerd in the node {self.node} did not answer within {NODE_SECONDS} s")
 
 
-def known() -> Iterator[Lab]:
-    """Every cluster that an `up` has begun and no `down` has ended."""
-    for state in sorted(_states().glob("*/state.json")):
+def registered() -> Iterator[Lab]:
+    """Yield every cluster that has a state file."""
+    for state in sorted(_state_root().glob("*/state.json")):
         yield Lab(state.parent.name)
 
 
-def _states() -> pathlib.Path:
+def _state_root() -> pathlib.Path:
     return cache.root() / "state" / dockerd.instance()
 
 
-def _read(path: pathlib.Path) -> dict[str, t.Any]:
+def _read_state(path: pathlib.Path) -> dict[str, t.Any]:
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
     except ValueError:
-        raise LabError(f"{path} is not readable as JSON.", "Remove it and run lab/cluster down.") from None
+        raise LabError(f"{path} is not valid JSON.", "Delete the file and run lab/cluster down.") from None
     return dict(found)

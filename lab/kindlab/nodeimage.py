@@ -2,23 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Make a kind node image from Debian, kind's own files and our Kubernetes programs, where none can be pulled."""
+"""Build a kind node image from Debian, kind's own files and the Kubernetes programs of the lab."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
 import subprocess
 import tarfile
 import tempfile
-import time
 import typing as t
 
-from . import archive, cache, host, images, programs, progress
+from . import archive, cache, containerd, host, images, polling, programs, progress
 from .archive import File, Image
 from .errors import LabError
 
@@ -34,8 +32,8 @@ PACKAGES = [
 CNI_PLUGINS = ("host-local", "loopback", "ptp", "portmap")
 UNITS = ("kubelet.service", "containerd.service", "undo-mount-hacks.service")
 CONTAINERD_PROGRAMS = ("containerd", "ctr", "containerd-shim-runc-v2")
-# A container has no consoles, disks or devices to look after; units that do would fail or disturb the machine.
-TIDY = r"""
+# Remove units for consoles, disks and devices: in a container they would fail, or change the machine.
+CUSTOMIZE_SCRIPT = r"""
 cd "$1"
 rm -f etc/systemd/system/*.wants/*
 cd usr/lib/systemd/system
@@ -47,38 +45,43 @@ echo ReadKMsg=no >>"$1/etc/systemd/journald.conf"
 
 
 def base() -> pathlib.Path:
-    """The Debian the node stands on, as a layer."""
-    recipe = [PACKAGES, images.SUITE, TIDY]
-    return cache.build_once("node-base", recipe, _build_base) / "layer.tar"
+    """Return the layer with Debian, the base of the node image."""
+    inputs = [PACKAGES, images.SUITE, CUSTOMIZE_SCRIPT]
+    return cache.build_once("node-base", inputs, _build_base) / "layer.tar"
 
 
 def node_archive(*, restricted: bool) -> tuple[str, pathlib.Path]:
-    """The node image's name and the archive to load it from, made now if it is not in the cache.
+    """Return the name of the node image and its archive, built now if it is not in the cache.
 
-    restricted: for a machine that cannot hand out CAP_SYS_RESOURCE.
+    restricted: for a machine that cannot give CAP_SYS_RESOURCE to containers.
     """
     parts = [base(), images.base(), *(programs.program(name) for name in ("kind", "kubelet", "coredns", "etcd"))]
-    recipe: list[t.Any] = [*images.parts_of(parts), restricted]
-    recipe += [pathlib.Path(__file__), pathlib.Path(archive.__file__), *sorted(FILES.iterdir())]
-    tag = f"{programs.KUBERNETES}-{cache.digest(recipe)[:12]}"
+    inputs: list[t.Any] = [*images.parts_of(parts), restricted]
+    inputs += [pathlib.Path(__file__), pathlib.Path(archive.__file__), *sorted(FILES.iterdir())]
+    tag = f"{programs.KUBERNETES}-{cache.digest(inputs)[:12]}"
     name = f"meshops.canary/lab-node:{tag}"
-    folder = cache.build_once("node-image", recipe, lambda folder: _build_node(folder, name, restricted))
+    folder = cache.build_once("node-image", inputs, lambda folder: _build_node(folder, name, restricted))
     return name, folder / "node.tar"
 
 
 def _build_base(folder: pathlib.Path) -> None:
-    host.require(host.IMAGES, "making images")
-    with progress.step("Make the node's Debian (about a minute, once)", cache.root() / "logs") as step:
-        argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", f"--customize-hook={TIDY}"]
-        for unwanted in ("doc", "man", "locale", "info"):
-            argv.append(f"--dpkgopt=path-exclude=/usr/share/{unwanted}/*")
+    host.require(host.IMAGES, "building images")
+    with progress.step("Install Debian for the node image (about a minute, once)", cache.root() / "logs") as step:
+        argv = [
+            "mmdebstrap",
+            "--variant=minbase",
+            f"--include={','.join(PACKAGES)}",
+            f"--customize-hook={CUSTOMIZE_SCRIPT}",
+        ]
+        for excluded in ("doc", "man", "locale", "info"):
+            argv.append(f"--dpkgopt=path-exclude=/usr/share/{excluded}/*")
         step.run([*argv, images.SUITE, folder / "layer.tar"])
 
 
 def _build_node(folder: pathlib.Path, name: str, restricted: bool) -> None:
-    host.require(host.IMAGES, "making images")
+    host.require(host.IMAGES, "building images")
     with (
-        progress.step("Make the node image", cache.root() / "logs") as step,
+        progress.step("Build the node image", cache.root() / "logs") as step,
         tempfile.TemporaryDirectory(dir=folder, prefix="work-") as temporary,
     ):
         work = pathlib.Path(temporary)
@@ -89,7 +92,7 @@ def _build_node(folder: pathlib.Path, name: str, restricted: bool) -> None:
             *_kind_files(pause, restricted),
             *_programs(),
             _container_settings(step),
-            *_tree("var/lib/containerd", _image_store(work, work / "control-plane.tar", step)),
+            *_files_below("var/lib/containerd", _image_store(work, work / "control-plane.tar", step)),
         ]
         if restricted:
             files.append(File("usr/local/sbin/runc", FILES / "runc-without-sys-resource"))
@@ -99,18 +102,18 @@ def _build_node(folder: pathlib.Path, name: str, restricted: bool) -> None:
 
 _VERSION_OPTION = f"--kubernetes-version={programs.KUBERNETES}"
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_LABELS = {"org.opencontainers.image.description": "built on the spot for a lab cluster; not a published image"}
+_LABELS = {"org.opencontainers.image.description": "local build for a lab cluster, not published"}
 _CONFIG = {
     "Entrypoint": ["/usr/local/bin/entrypoint", "/sbin/init"],
     "Env": [_PATH, "container=docker"],
     "Labels": _LABELS,
-    # systemd takes SIGTERM for "start again".
+    # systemd interprets SIGTERM as a request to restart itself.
     "StopSignal": "SIGRTMIN+3",
 }
 
 
 def _control_plane_image(work: pathlib.Path, name: str) -> Image:
-    """An image kubeadm asks for, under the name it asks for; its label says that it is a local one."""
+    """Return an image under the name that kubeadm expects; its label says that it is a local build."""
     short = name.rpartition("/")[2].partition(":")[0]
     program = f"usr/local/bin/{short}"
     layers, entrypoint = [], [f"/{program}"]
@@ -122,7 +125,7 @@ def _control_plane_image(work: pathlib.Path, name: str) -> Image:
         files = [File("tmp", mode=0o1777), File(program, programs.program(short))]
     if short == "kube-proxy":
         layers.append(archive.layer_of_tar(work / "iptables.layer", images.base(), _is_for_iptables))
-        # Unpacked packages are not configured: nobody has chosen between nft and legacy.
+        # Debian creates these links in a maintainer script, which does not run here.
         tools = [f"{tool}{suffix}" for tool in ("iptables", "ip6tables") for suffix in ("", "-save", "-restore")]
         files += [File(f"usr/sbin/{tool}", link="xtables-nft-multi") for tool in tools]
     layers.append(archive.layer_of_files(work / f"{short}.layer", files))
@@ -133,45 +136,40 @@ def _is_for_iptables(path: str) -> bool:
     return not path.startswith(("usr/share/", "var/", "usr/lib/python3", "usr/include/"))
 
 
-def _image_store(work: pathlib.Path, archived: pathlib.Path, step: progress.Step) -> pathlib.Path:
-    """A containerd folder that holds the images, filled by a containerd started for it alone."""
-    with _private_containerd(work, step) as address:
-        step.run(["ctr", f"--address={address}", "--namespace=k8s.io", "images", "import", "--no-unpack", archived])
+def _image_store(work: pathlib.Path, images_tar: pathlib.Path, step: progress.Step) -> pathlib.Path:
+    """Return the data directory of a temporary containerd with the images of an archive."""
+    with _private_containerd(work, step) as socket:
+        step.run(["ctr", f"--address={socket}", "--namespace=k8s.io", "images", "import", "--no-unpack", images_tar])
     store = work / "store"
-    for unwanted in list(store.iterdir()):
-        if unwanted.name not in ("io.containerd.content.v1.content", "io.containerd.metadata.v1.bolt"):
-            shutil.rmtree(unwanted)
+    for folder in list(store.iterdir()):
+        if folder.name not in ("io.containerd.content.v1.content", "io.containerd.metadata.v1.bolt"):
+            shutil.rmtree(folder)
     return store
 
 
 @contextlib.contextmanager
-def _private_containerd(work: pathlib.Path, step: progress.Step) -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="lab-containerd-") as short:  # a socket's path has a small limit
-        address = f"{short}/s"
-        owner = f"uid = {os.geteuid()}\ngid = {os.getegid()}\n"
-        (work / "containerd.toml").write_text(
-            f'version = 2\nroot = "{work}/store"\nstate = "{short}/state"\n'
-            'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n'
-            f'[grpc]\naddress = "{address}"\n{owner}[ttrpc]\naddress = "{address}.ttrpc"\n{owner}'
-        )
+def _private_containerd(work: pathlib.Path, step: progress.Step) -> Iterator[pathlib.Path]:
+    """Run a containerd without CRI; yield its socket."""
+    with tempfile.TemporaryDirectory(prefix="lab-containerd-") as temporary:  # the path of a socket must be short
+        run = pathlib.Path(temporary)
+        socket = run / "s"
+        (work / "containerd.toml").write_text(containerd.settings(work / "store", run / "state", socket))
         with step.log.open("ab") as log:
             daemon = subprocess.Popen(["containerd", "--config", work / "containerd.toml"], stdout=log, stderr=log)
         try:
-            until = time.monotonic() + 20
-            while not pathlib.Path(address).exists():
-                if daemon.poll() is not None or time.monotonic() > until:
-                    raise LabError("the containerd that fills the node's image store did not start")
-                time.sleep(0.1)
-            yield address
+            polling.wait_until(lambda: socket.exists() or daemon.poll() is not None, 20)
+            if not socket.exists():
+                raise LabError("The containerd for the image store of the node image did not start")
+            yield socket
         finally:
             daemon.terminate()
             daemon.wait()
 
 
 def _kind_files(pause: str, restricted: bool) -> list[File]:
-    """What kind's own base image is made of, with our pause image and, if need be, without oom scores."""
+    """Return the files of kind's base image, with the lab's pause image and, if restricted, without OOM scores."""
     source = programs.module_dir("sigs.k8s.io/kind") / "images/base/files"
-    by_path = {file.path: file for file in _tree("", source)}
+    by_path = {file.path: file for file in _files_below("", source)}
     for path, file in by_path.items():
         runnable = path.startswith(("usr/local/bin/", "kind/bin/")) or file.source is None
         by_path[path] = dataclasses.replace(file, mode=0o755 if runnable else 0o644)
@@ -185,23 +183,25 @@ def _kind_files(pause: str, restricted: bool) -> list[File]:
         *by_path.values(),
         File("kind/version", programs.KUBERNETES.encode(), mode=0o644),
         *(File(f"{units}/multi-user.target.wants/{unit}", link=f"/{units}/{unit}") for unit in UNITS),
-        # It would register interpreters in the machine's kernel.
+        # The unit would register interpreters in the kernel of the machine.
         File(f"{units}/systemd-binfmt.service", link="/dev/null"),
     ]
 
 
-def _tree(path: str, source: pathlib.Path) -> list[File]:
-    """Everything below the folder `source`, to be put below `path`."""
+def _files_below(path: str, source: pathlib.Path) -> list[File]:
+    """Return everything below the directory `source`, with paths below `path`."""
     found = []
     for item in sorted(source.rglob("*")):
-        inside = f"{path}/{item.relative_to(source)}".lstrip("/")
-        found.append(File(inside, None if item.is_dir() else item, mode=item.stat().st_mode & 0o777))
+        target = f"{path}/{item.relative_to(source)}".lstrip("/")
+        found.append(File(target, None if item.is_dir() else item, mode=item.stat().st_mode & 0o777))
     return found
 
 
 def _replaced(text: str, old: str, new: str) -> str:
     if old not in text:
-        raise LabError(f"kind's containerd settings no longer say {old!r}", "Adapt nodeimage.py to this kind.")
+        raise LabError(
+            f"The containerd settings of kind do not contain {old!r}", "Adapt nodeimage.py to this version of kind."
+        )
     return text.replace(old, new)
 
 
@@ -216,7 +216,7 @@ def _programs() -> list[File]:
 
 
 def _container_settings(step: progress.Step) -> File:
-    """The settings every container starts from: containerd's own, with the hook kind's entrypoint counts on."""
+    """Return the default settings of a container: those of containerd, with the hook that kind's entrypoint needs."""
     spec = json.loads(step.run(["ctr", "oci", "spec"]))
     spec["process"].pop("rlimits", None)
     hooks = spec.setdefault("hooks", {}).setdefault("createContainer", [])

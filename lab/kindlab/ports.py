@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which loopback ports a cluster gets."""
+"""Choose the loopback ports of a cluster."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ from .errors import LabError
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-# The first cluster's ports; the next cluster's are one higher, and so on.
+# The ports of the first cluster; each further cluster uses the next higher numbers.
 FIRST = {"api": 16443, "ingress": 18080, "prometheus": 19090}
-# What they lead to inside the node.
+# The node ports they are mapped to.
 NODE_PORTS = {"ingress": 30080, "prometheus": 30090}
-CLUSTERS = 100
+MAX_CLUSTERS = 100
 
 
 def choose(taken: Collection[int], is_free: Callable[[int], bool]) -> dict[str, int]:
-    """The first row of ports of which none is another cluster's (`taken`) or in use by anybody else."""
-    for number in range(CLUSTERS):
-        row = {name: port + number for name, port in FIRST.items()}
-        if not any(port in taken or not is_free(port) for port in row.values()):
-            return row
-    raise LabError(f"no three free ports on the loopback above {sorted(FIRST.values())}", "Take down a cluster.")
+    """Return the first set of ports, by purpose, that no other cluster has (`taken`) and no other program uses."""
+    for offset in range(MAX_CLUSTERS):
+        ports = {name: port + offset for name, port in FIRST.items()}
+        if not any(port in taken or not is_free(port) for port in ports.values()):
+            return ports
+    raise LabError(
+        f"There are no three free loopback ports from {sorted(FIRST.values())} upward.",
+        "Delete a cluster: lab/cluster down NAME",
+    )
 
 
 def is_free(port: int) -> bool:
-    """Whether one can listen on the loopback's port now."""
+    """Return whether a program can listen on this loopback port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -2,33 +2,35 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Start, find and end the lab's own background processes.
+"""Start, find and stop the background processes of the lab.
 
-A process is known by a mark in its environment, which its children inherit. There is no pid file that could be stale,
-missing after a kill, or name somebody else's process.
+A process is identified by a mark in its environment, which its children inherit. A PID file could be stale, missing
+after a kill, or name a process of another program.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
 import subprocess
-import time
 import typing as t
 
+from . import polling
+
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _MARK = "CANARY_LAB_PROCESS"
 
 
 def start(mark: str, argv: Sequence[t.Any], log: pathlib.Path) -> subprocess.Popen[bytes]:
-    """Run `argv` in the background, in a session of its own, under `mark`; its output goes to `log`."""
+    """Run `argv` in the background with `mark`, in its own session; its output is appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
-            [str(word) for word in argv],
+            [str(argument) for argument in argv],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -38,54 +40,48 @@ def start(mark: str, argv: Sequence[t.Any], log: pathlib.Path) -> subprocess.Pop
         )
 
 
-def take_over(mark: str) -> None:
-    """Put all programs that this process runs from now on under `mark`, and end those that a killed process left."""
-    stop(mark, patience=2)
+def claim(mark: str) -> None:
+    """Give `mark` to all programs that this process starts from now on; stop those that a killed process left."""
+    stop(mark, grace=2)
     os.environ[_MARK] = mark
 
 
 def find(mark: str) -> list[int]:
-    """The pids of all other processes that carry the mark, oldest first; those that have ended do not count.
+    """Return the PIDs of all other running processes with the mark, oldest first.
 
-    Where there is no /proc there are no marked processes either: the lab starts none in the background there.
+    Without /proc the result is empty: on such a machine the lab starts no background process.
     """
-    wanted = f"{_MARK}={mark}".encode()
+    variable = f"{_MARK}={mark}".encode()
     found = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         if int(folder.name) != os.getpid():
             try:
-                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                if variable in (folder / "environ").read_bytes().split(b"\0"):
                     found.append(int(folder.name))
             except OSError:
                 continue
     return sorted(found)
 
 
-def stop(mark: str, *, patience: float) -> None:
-    """Ask the processes under `mark` to end, oldest first; after `patience` seconds make them."""
-    first = find(mark)[:1]
-    _signal(first, signal.SIGTERM)
-    if _gone(mark, patience if first else 0):
+def stop(mark: str, *, grace: float) -> None:
+    """Stop the processes with `mark`: SIGTERM for the oldest, after `grace` seconds for all of them, then SIGKILL."""
+    oldest = find(mark)[:1]
+    send_signal(oldest, signal.SIGTERM)
+    if _wait_for_end(mark, grace if oldest else 0):
         return
-    _signal(find(mark), signal.SIGTERM)
-    if _gone(mark, 2):
+    send_signal(find(mark), signal.SIGTERM)
+    if _wait_for_end(mark, 2):
         return
-    _signal(find(mark), signal.SIGKILL)
-    _gone(mark, 5)
+    send_signal(find(mark), signal.SIGKILL)
+    _wait_for_end(mark, 5)
 
 
-def _gone(mark: str, seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while find(mark):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
+def _wait_for_end(mark: str, seconds: float) -> bool:
+    return polling.wait_until(lambda: not find(mark), seconds, interval=0.05)
 
 
-def _signal(pids: list[int], number: int) -> None:
+def send_signal(pids: Iterable[int], number: int) -> None:
+    """Send a signal; processes that have ended are skipped."""
     for pid in pids:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-        except ProcessLookupError:
-            continue

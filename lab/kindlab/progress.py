@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Say what is being done, how long it takes, and which log tells more when it fails."""
+"""Report the steps of a command: start, duration, and on failure the end of the step's log."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 TAIL_LINES = 25
-STILL_EVERY = 60.0  # seconds of silence after which a step says that it goes on
+REPORT_INTERVAL = 60.0  # seconds between two reports of a step that is still running
 _STARTED = time.monotonic()
-_screen = threading.Lock()
+_output_lock = threading.Lock()
 
 
-def say(text: str) -> None:
-    """One line for the user, on stderr: stdout belongs to results. Steps run side by side, lines stay whole."""
-    with _screen:
+def report(text: str) -> None:
+    """Print one line for the user on stderr, because stdout is for results; lines of parallel steps do not mix."""
+    with _output_lock:
         print(f"[{time.monotonic() - _STARTED:6.1f}s] {text}", file=sys.stderr, flush=True)
 
 
 class Step:
-    """One thing that takes time, with a log of its own."""
+    """One step of a command, with its own log file."""
 
     def __init__(self, title: str, log: pathlib.Path) -> None:
         self.title = title
         self.log = log
 
     def note(self, text: str) -> None:
-        """A line for the log alone."""
+        """Write text to the log only."""
         with self.log.open("a") as log:
             log.write(text.rstrip("\n") + "\n")
 
@@ -49,24 +49,24 @@ class Step:
         self,
         argv: Sequence[t.Any],
         *,
-        input: bytes | str | None = None,  # noqa: A002 - subprocess.run's word
+        input: bytes | str | None = None,  # noqa: A002 - as in subprocess.run
         env: Mapping[str, str] | None = None,
         cwd: pathlib.Path | None = None,
         timeout: float | None = None,
         check: bool = True,
     ) -> str:
-        """Run a program with its stderr in the step's log; return its stdout (also logged).
+        """Run a program and return its stdout; its output goes to the log of the step too.
 
-        env is added to this process' environment. Raises LabError when the program is missing, fails or takes longer
-        than `timeout` seconds.
+        env: variables added to the environment of this process. Raises LabError if the program is missing, fails or
+        takes longer than `timeout` seconds.
         """
-        words = [str(word) for word in argv]
-        self.note("+ " + " ".join(words))
+        command = [str(argument) for argument in argv]
+        self.note("+ " + " ".join(command))
         data = input.encode() if isinstance(input, str) else input
         with self.log.open("ab") as log:
             try:
-                done: subprocess.CompletedProcess[bytes] = subprocess.run(
-                    words,
+                completed: subprocess.CompletedProcess[bytes] = subprocess.run(
+                    command,
                     input=b"" if data is None else data,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -76,60 +76,60 @@ class Step:
                     check=False,
                 )
             except FileNotFoundError as missing:
-                raise LabError(f"{words[0]} is not there to be run: {missing}") from None
+                raise LabError(f"The program {command[0]} was not found: {missing}") from None
             except subprocess.TimeoutExpired:
-                raise LabError(f"{words[0]} was still running after {timeout:g} s") from None
-            log.write(done.stdout)
-        if check and done.returncode != 0:
-            raise LabError(f"{pathlib.Path(words[0]).name} ended with status {done.returncode}")
-        return done.stdout.decode(errors="replace")
+                raise LabError(f"{command[0]} was still running after {timeout:g} s") from None
+            log.write(completed.stdout)
+        if check and completed.returncode != 0:
+            raise LabError(f"{pathlib.Path(command[0]).name} exited with status {completed.returncode}")
+        return completed.stdout.decode(errors="replace")
 
 
 @contextlib.contextmanager
-def step(title: str, logs: pathlib.Path, way_out: str = "") -> Iterator[Step]:
-    """Announce `title`, time it, and on failure show its log's end and what to do.
+def step(title: str, logs: pathlib.Path, remedy: str = "") -> Iterator[Step]:
+    """Report the start and the duration of a step; on failure raise LabError with the end of its log.
 
-    logs: the folder that gets the step's log file, named by the title.
+    logs: the directory for the log file, which is named by the title. remedy: what the user can do after a failure.
     """
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / (re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") + ".log")
     log.write_text("")
     current = Step(title, log)
-    say(f"{title} ...")
+    report(f"{title} ...")
     began = time.monotonic()
     try:
-        with _signs_of_life(title, log):
+        with _periodic_reports(title, log):
             yield current
     except LabError as error:
-        if error.told:
+        if error.has_log:
             raise
-        raise failure(current, error, way_out) from None
-    say(f"{title}: done in {time.monotonic() - began:.1f} s")
+        raise _with_log(current, error, remedy) from None
+    report(f"{title}: done in {time.monotonic() - began:.1f} s")
 
 
 @contextlib.contextmanager
-def _signs_of_life(title: str, log: pathlib.Path) -> Iterator[None]:
-    """Say now and then that the step still runs, and where one can look on."""
-    over = threading.Event()
+def _periodic_reports(title: str, log: pathlib.Path) -> Iterator[None]:
+    """Report at intervals that the step is still running, and where its log is."""
+    ended = threading.Event()
     began = time.monotonic()
 
-    def tell() -> None:
-        while not over.wait(STILL_EVERY):
-            say(f"{title}: still running after {time.monotonic() - began:.0f} s (log: {log})")
+    def report_until_ended() -> None:
+        while not ended.wait(REPORT_INTERVAL):
+            report(f"{title}: still running after {time.monotonic() - began:.0f} s (log: {log})")
 
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
+    reporter = threading.Thread(target=report_until_ended, daemon=True)
+    reporter.start()
     try:
         yield
     finally:
-        over.set()
-        teller.join()
+        ended.set()
+        reporter.join()
 
 
-def failure(current: Step, error: LabError, way_out: str) -> LabError:
-    """The error a failed step ends with: which step, its log's last lines, what to do."""
+def _with_log(current: Step, error: LabError, remedy: str) -> LabError:
+    """Return the error of a failed step: its title, the last lines of its log, what to do."""
     tail = current.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
     lines = [f'The step "{current.title}" failed: {error.message}']
     if tail:
         lines += [f"The end of its log ({current.log}):", *("  | " + line for line in tail)]
-    return LabError("\n".join(lines), error.way_out or way_out, told=True)
+    return LabError("\n".join(lines), error.remedy or remedy, has_log=True)

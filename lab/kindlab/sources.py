@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where a cluster comes from, and where its images come from; each answer with its reason."""
+"""Choose where a cluster and its images come from; each choice has a reason for the user."""
 
 from __future__ import annotations
 
@@ -14,63 +14,66 @@ from . import host
 from .errors import LabError
 
 EXISTING, DOCKER, PRIVATE = "existing", "docker", "private"
-# What kind v0.33.0 takes by itself; asked for by its tag alone, to see whether a registry answers.
+# The default node image of kind v0.33.0, used to check whether a registry answers.
 PULLED_NODE = "kindest/node:v1.37.0"
 PROBE_SECONDS = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """kind: EXISTING, DOCKER or PRIVATE; reason: half a sentence."""
+    """kind: EXISTING, DOCKER or PRIVATE. reason: why, as a subordinate clause."""
 
     kind: str
     reason: str
 
     def __str__(self) -> str:
-        what = {
+        descriptions = {
             EXISTING: "the existing cluster",
-            DOCKER: "kind on the Docker that is here",
-            PRIVATE: "kind on a private Docker daemon in a network namespace of its own",
+            DOCKER: "kind on the running Docker daemon",
+            PRIVATE: "kind on a private Docker daemon in its own network namespace",
         }
-        return f"{what[self.kind]}, because {self.reason}"
+        return f"{descriptions[self.kind]}, because {self.reason}"
 
 
-def find() -> Source:
-    """The first that is possible: the cluster the user names, the Docker that runs here, a Docker of our own."""
+def choose() -> Source:
+    """Return the first possible source: a cluster that the user configured, the running Docker, a private Docker.
+
+    Raises LabError if none is possible.
+    """
     kubeconfig, context = os.environ.get("CANARY_LAB_KUBECONFIG"), os.environ.get("CANARY_LAB_CONTEXT")
     if kubeconfig or context:
-        named = [f"CANARY_LAB_KUBECONFIG={kubeconfig}"] if kubeconfig else []
-        named += [f"CANARY_LAB_CONTEXT={context}"] if context else []
-        return Source(EXISTING, f"{' and '.join(named)} names it")
+        settings = [f"CANARY_LAB_KUBECONFIG={kubeconfig}"] if kubeconfig else []
+        settings += [f"CANARY_LAB_CONTEXT={context}"] if context else []
+        verb = "select" if len(settings) > 1 else "selects"
+        return Source(EXISTING, f"{' and '.join(settings)} {verb} it")
     problem = host.docker_problem()
     if not problem:
         return Source(DOCKER, "docker info works")
     if host.is_root_on_linux():
-        return Source(PRIVATE, f"docker info does not work ({problem}) and this is Linux as root")
-    private = "a private Docker daemon needs root on Linux"
+        return Source(PRIVATE, f"docker info failed ({problem}) and the user is root on Linux")
     raise LabError(
-        f"There is no cluster to use: docker info does not work ({problem}), and {private}.",
-        "Start Docker, or run as root, or name a cluster by CANARY_LAB_KUBECONFIG (and CANARY_LAB_CONTEXT).",
+        f"docker info failed ({problem}), and a private Docker daemon needs root on Linux.",
+        "Start Docker, or run as root, or set CANARY_LAB_KUBECONFIG (and CANARY_LAB_CONTEXT) to use a cluster.",
     )
 
 
 def images_mode(source: Source) -> tuple[str, str]:
-    """Whether images are pulled or built, and why: ("pull" or "build", reason).
+    """Return whether images are pulled or built, and why: ("pull" or "build", reason).
 
-    IMAGES=pull|build decides; else a registry that answers within seconds does.
+    $IMAGES decides if it is set; otherwise images are pulled if a registry answers within PROBE_SECONDS.
     """
-    forced = os.environ.get("IMAGES", "")
-    if forced not in ("", "pull", "build"):
-        raise LabError(f"IMAGES={forced} is neither pull nor build.", "Leave it empty to have it found out.")
+    configured = os.environ.get("IMAGES", "")
+    if configured not in ("", "pull", "build"):
+        raise LabError(f"IMAGES={configured} is neither pull nor build.", "Set one of the two, or unset IMAGES.")
     if source.kind == PRIVATE:
-        if forced == "pull":
+        if configured == "pull":
             raise LabError(
-                "IMAGES=pull needs a Docker that reaches a registry; the private daemon's namespace has no way out.",
-                "Start Docker, or leave IMAGES to be chosen.",
+                "IMAGES=pull needs a Docker daemon with access to a registry; the private daemon has none.",
+                "Start Docker, or unset IMAGES.",
             )
-        return "build", "no packet leaves the private daemon's namespace"
-    if forced:
-        return forced, f"IMAGES={forced} says so"
+        return "build", "the private Docker daemon has no access to a registry"
+    if configured:
+        return configured, f"IMAGES={configured} is set"
     if _registry_answers():
         return "pull", "a registry answers"
     return "build", f"no registry answered within {PROBE_SECONDS} s"
@@ -78,7 +81,7 @@ def images_mode(source: Source) -> tuple[str, str]:
 
 def _registry_answers() -> bool:
     try:
-        asked = subprocess.run(
+        inspected = subprocess.run(
             ["docker", "manifest", "inspect", PULLED_NODE],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -87,4 +90,4 @@ def _registry_answers() -> bool:
         )
     except subprocess.TimeoutExpired:
         return False
-    return asked.returncode == 0
+    return inspected.returncode == 0

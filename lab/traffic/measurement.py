@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a load has seen."""
+"""The result of a load."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if t.TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """The result of one load; times are seconds since the epoch on the machine that sent.
+    """The result of one load; times are seconds since the epoch on the machine that sent the requests.
 
-    counts: version -> requests it answered (`{"v1": 903, "v2": 97}`); stars: colour -> answers, "none" without stars.
-    reasons: why requests failed -> how many; examples: the first failures, `{"at": time, "reason": text}`.
-    latency_ms: p50, p90, p99, max; None where nothing was answered.
-    timeline: one entry a second in which something was sent: `{"at": second, "counts": {"v1": 20, "failed": 1}}`.
+    counts: version -> requests it answered (`{"v1": 903, "v2": 97}`). stars: color -> answers, "none" without stars.
+    reasons: reason of failure -> requests. examples: the first failures, `{"at": time, "reason": text}`.
+    latency_ms: p50, p90, p99, max; None without an answer.
+    timeline: one entry per second in which a request was sent: `{"at": second, "counts": {"v1": 20, "failed": 1}}`.
     first_sent, last_sent: version -> when the first and the last request it answered was sent.
     ended_by: requests, seconds, limit or stop.
     """
@@ -46,16 +46,16 @@ class Measurement:
 
     @property
     def rate(self) -> float:
-        """Requests a second, over the whole time."""
+        """Requests per second, over the whole time."""
         return self.requests / max(self.ended - self.began, 1e-9)
 
     def share(self, version: str) -> float:
-        """Return the percent of answers that `version` gave; 0 of nothing."""
+        """Return the percent of answers from `version`; 0 without answers."""
         return 100 * self.counts.get(version, 0) / self.answered if self.answered else 0.0
 
 
-def pooled(measurements: Iterable[Measurement]) -> dict[str, int]:
-    """Return version -> answers over several measurements of the same cohort."""
+def total_counts(measurements: Iterable[Measurement]) -> dict[str, int]:
+    """Return version -> answers, summed over several measurements of the same cohort."""
     total: collections.Counter[str] = collections.Counter()
     for measurement in measurements:
         total.update(measurement.counts)

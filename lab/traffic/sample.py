@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How Bookinfo is deployed where the lab's own image is: for the demo and for tests alike."""
+"""Variables for deploying Bookinfo with the image that the lab built; used by the demo and the tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typing as t
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-# A lab's only node may have two CPUs for several Bookinfos: what they ask for must leave room for autoscaling.
+# The only node may have two CPUs for several Bookinfos, so their requests must leave capacity for autoscaling.
 SMALL_POD = {"requests": {"cpu": "20m", "memory": "32Mi"}}
 SMALL_PROXY = {"requests": {"cpu": "10m", "memory": "48Mi"}}
 
@@ -19,7 +19,7 @@ SMALL_PROXY = {"requests": {"cpu": "10m", "memory": "48Mi"}}
 def bookinfo_variables(status: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return variables for the role bookinfo that fit the cluster; none where Istio's published images can be pulled.
 
-    status: what `lab/cluster status --json` says.
+    status: the output of `lab/cluster status --json`.
     """
     image = (status.get("images") or {}).get("bookinfo")
     if not image:

@@ -6,9 +6,15 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.meshops.canary.plugins.module_utils.commands import rollout
 from ansible_collections.meshops.canary.plugins.plugin_utils.in_process import InProcessAction
 
 
 class ActionModule(InProcessAction):
     command = rollout
+
+    def _arguments(self) -> dict[str, t.Any]:
+        """Return the options without empty ones: the blank answer of a survey means the default."""
+        return {name: value for name, value in super()._arguments().items() if value not in (None, "", [], {})}

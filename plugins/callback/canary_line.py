@@ -10,23 +10,38 @@ type: notification
 version_added: 1.0.0
 author:
   - The meshops.canary authors (@meshops)
-short_description: Shows a rollout live, a line for each thing that happens
+short_description: Shows each event of a rollout as a line
 description:
-  - Prints one line for each result of M(meshops.canary.canary_rollout), M(meshops.canary.canary_analysis) and
-    M(meshops.canary.canary_weight), with the time, the share as a bar, the phase, the weights, the verdict, requests
-    and failed ones, and the seconds left. It stands beside whatever else Ansible prints.
-  - While an analysis watches, it says every ten seconds, and at each new failed request, what was counted so far. That
-    needs the task to run inside the controller, which it does by default; as a module on another host it is silent
-    until its end.
-  - On a terminal what is counted is drawn over itself in one line, cut to the width, until the verdict takes its place.
-    Without one every line is plain text of its own, which suits a log.
-  - On a terminal a Ctrl-C while a rollout is under way asks what to do. Take the canary back, leave it where it is and
-    end the playbook, or go on. Else Ansible ends the playbook at once.
+  - Prints one line for each event of M(meshops.canary.canary_rollout) when it happens, and for each result of
+    M(meshops.canary.canary_analysis) and M(meshops.canary.canary_weight), with the time, the share as a bar, the phase,
+    the weights, the verdict, requests and failed ones, and the seconds left. The lines are added to any other output of
+    Ansible.
+  - During an analysis it prints the counts every ten seconds, and at each new failed request. That requires the task to
+    run inside the controller, which is the default; a module on another host has no output until its end.
+  - On a terminal the counts are redrawn in one line, shortened to the width, until the verdict replaces them. Without a
+    terminal each line is plain text, suitable for a log.
+  - On a terminal a Ctrl-C during a rollout prompts for an action. Roll the canary back, leave the rollout as it is and
+    end the playbook, or continue. Without a terminal Ansible ends the playbook immediately.
+options:
+  live:
+    description:
+      - Whether the line is redrawn in place. V(auto) does that on a terminal, but not on the pseudo-terminal of a job
+        runner (ansible-runner, AWX, GitLab, GitHub, Jenkins, TeamCity, Azure Pipelines), which keeps a log.
+      - With V(never) each line is plain text, at least one a minute.
+    type: str
+    choices: [auto, always, never]
+    default: auto
+    env:
+      - name: CANARY_LIVE
+    ini:
+      - section: callback_canary
+        key: live
 requirements:
   - Enable it with C(callbacks_enabled = meshops.canary.canary_line) in C(ansible.cfg), or with
     E(ANSIBLE_CALLBACKS_ENABLED=meshops.canary.canary_line).
 notes:
-  - For one line a step and little else, take P(meshops.canary.canary_steps#callback) as Ansible's output instead.
+  - To show little more than one line for each step, use P(meshops.canary.canary_steps#callback) instead, as Ansible's
+    output.
 """
 
 EXAMPLES = r"""
@@ -40,11 +55,12 @@ example: |
 import typing as t
 
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.meshops.canary.plugins.plugin_utils import rollout_interrupt, rollout_line, rollout_live
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import result_line
+from ansible_collections.meshops.canary.plugins.plugin_utils import interrupt_prompt, live_line
 
 
 class CallbackModule(CallbackBase):
-    """Prints what `rollout_line.line` says."""
+    """Prints the lines of `result_line.line`."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -53,38 +69,40 @@ class CallbackModule(CallbackBase):
 
     def __init__(self, *args: t.Any, **options: t.Any) -> None:
         super().__init__(*args, **options)
-        # Workers are forked from here, and know it: see in_process.
-        self._live = rollout_live.live = rollout_live.on(self._display)
-        self._asker = rollout_interrupt.Asker()
+        # Workers are forked from this process and inherit the line: see in_process.
+        self._line = live_line.current = live_line.for_display(self._display)
+        self._prompt = interrupt_prompt.InterruptPrompt()
+
+    def set_options(self, task_keys: t.Any = None, var_options: t.Any = None, direct: t.Any = None) -> None:
+        """Read whether the line is redrawn in place."""
+        super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
+        self._line.live = str(self.get_option("live"))
 
     def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:
-        """Look how wide the terminal is before a worker draws on it."""
+        """Measure the terminal before a worker draws on it, and be ready for a Ctrl-C."""
         del task, is_conditional
-        self._live.look()
+        self._line.measure()
+        self._prompt.install()
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
-        """Tell a result."""
-        self._tell(result)
+        """Show a result."""
+        self._show(result)
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
-        """Tell a failure."""
+        """Show a failure."""
         del ignore_errors
-        self._tell(result, failed=True)
+        self._show(result, failed=True)
 
     def v2_runner_item_on_ok(self, result: t.Any) -> None:
-        """Tell the result of one item of a loop."""
-        self._tell(result)
+        """Show the result of one item of a loop."""
+        self._show(result)
 
     def v2_runner_item_on_failed(self, result: t.Any) -> None:
-        """Tell the failure of one item of a loop."""
-        self._tell(result, failed=True)
+        """Show the failure of one item of a loop."""
+        self._show(result, failed=True)
 
-    def _tell(self, result: t.Any, *, failed: bool = False) -> None:
-        # Ansible takes the mark of a failure off the result, for the event says it.
-        action, told = str(result._task.action), {**result._result, "failed": failed}
-        said = rollout_line.line(action, told)
-        if said:
-            self._display.display(rollout_live.stamped(said))
-        if told.get("run"):
-            self._live.head = rollout_line.parts(action, told)[0]
-            self._asker.heard(told)
+    def _show(self, task_result: t.Any, *, failed: bool = False) -> None:
+        # Ansible removes `failed` from the result, because the event says it.
+        action, result = str(task_result._task.action), {**task_result._result, "failed": failed}
+        for text in result_line.remaining_lines(action, result):
+            self._display.display(live_line.with_time(text))

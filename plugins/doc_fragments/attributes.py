@@ -31,16 +31,16 @@ attributes:
   check_mode:
     support: full
     details:
-      - Every change is sent to the API server as a dry run, so that admission and Istio's webhook have their say.
+      - Every change is sent to the API server as a dry run, so that admission webhooks, including Istio's, validate it.
   diff_mode:
     support: full
     details:
-      - The difference is shown as text, with shares in percent of requests.
+      - The difference is displayed as text, with shares in percent of requests.
   idempotent:
     support: full
 """
 
-    # For modules that only look
+    # For modules that only read
     READS = r"""
 options: {}
 attributes:

@@ -12,73 +12,73 @@ class ModuleDocFragment:
 options:
   kubeconfig:
     description:
-      - Path of a kubeconfig, several paths joined by V(:), or the content of one as a dictionary.
+      - Path of a kubeconfig, several paths separated by V(:), or the content of a kubeconfig as a dictionary.
       - Credentials inside a dictionary are hidden in all output.
-      - Without O(kubeconfig), O(context) and O(host) the service account of the pod is used where there is one,
-        else E(KUBECONFIG), else C(~/.kube/config).
-      - Also taken from E(K8S_AUTH_KUBECONFIG).
+      - Without O(kubeconfig), O(context) and O(host), the module uses the service account of the pod if it runs in one,
+        then E(KUBECONFIG), then C(~/.kube/config).
+      - Can also be set with E(K8S_AUTH_KUBECONFIG).
     type: raw
   context:
     description:
       - Name of the context to use from the kubeconfig instead of its current one.
-      - Also taken from E(K8S_AUTH_CONTEXT).
+      - Can also be set with E(K8S_AUTH_CONTEXT).
     type: str
   host:
     description:
       - URL of the API server, with its scheme.
-      - Together with O(api_key), with O(username) and O(password), or with O(client_cert) and O(client_key)
+      - If it is combined with O(api_key), with O(username) and O(password), or with O(client_cert) and O(client_key),
         no kubeconfig is read.
-      - Also taken from E(K8S_AUTH_HOST).
+      - Can also be set with E(K8S_AUTH_HOST).
     type: str
   api_key:
     description:
       - Bearer token.
-      - Also taken from E(K8S_AUTH_API_KEY).
+      - Can also be set with E(K8S_AUTH_API_KEY).
     type: str
   username:
     description:
-      - User name for basic authentication, which only some API servers or proxies before them accept.
-      - Also taken from E(K8S_AUTH_USERNAME).
+      - User name for basic authentication, which only some API servers or reverse proxies accept.
+      - Can also be set with E(K8S_AUTH_USERNAME).
     type: str
   password:
     description:
       - Password for O(username).
-      - Also taken from E(K8S_AUTH_PASSWORD).
+      - Can also be set with E(K8S_AUTH_PASSWORD).
     type: str
   client_cert:
     description:
       - Path of the client certificate.
-      - Also taken from E(K8S_AUTH_CLIENT_CERT) or E(K8S_AUTH_CERT_FILE).
+      - Can also be set with E(K8S_AUTH_CLIENT_CERT) or E(K8S_AUTH_CERT_FILE).
     type: path
     aliases: [cert_file]
   client_key:
     description:
-      - Path of the key that belongs to O(client_cert).
-      - Also taken from E(K8S_AUTH_CLIENT_KEY) or E(K8S_AUTH_KEY_FILE).
+      - Path of the private key for O(client_cert).
+      - Can also be set with E(K8S_AUTH_CLIENT_KEY) or E(K8S_AUTH_KEY_FILE).
     type: path
     aliases: [key_file]
   ca_cert:
     description:
-      - Path of the authority's certificate that the API server's certificate is checked with.
-      - Also taken from E(K8S_AUTH_CA_CERT) or E(K8S_AUTH_SSL_CA_CERT).
+      - Path of the CA certificate to verify the certificate of the API server.
+      - Can also be set with E(K8S_AUTH_CA_CERT) or E(K8S_AUTH_SSL_CA_CERT).
     type: path
     aliases: [ssl_ca_cert]
   validate_certs:
     description:
-      - Whether the API server's certificate must be valid. Without it, as the kubeconfig says, else yes.
-      - Also taken from E(K8S_AUTH_VALIDATE_CERTS) or E(K8S_AUTH_VERIFY_SSL); everything but V(0), V(false) and V(no)
-        means yes there.
+      - Whether to verify the certificate of the API server. The default is the setting of the kubeconfig, or V(true).
+      - Can also be set with E(K8S_AUTH_VALIDATE_CERTS) or E(K8S_AUTH_VERIFY_SSL). All values except V(0), V(false) and V(no)
+        mean V(true).
     type: bool
     aliases: [verify_ssl]
   proxy:
     description:
-      - URL of the HTTP proxy to the API server. Without it C(proxy-url) of the kubeconfig counts.
-      - Also taken from E(K8S_AUTH_PROXY).
+      - URL of the HTTP proxy to the API server. The default is C(proxy-url) of the kubeconfig.
+      - Can also be set with E(K8S_AUTH_PROXY).
     type: str
   no_proxy:
     description:
-      - Hosts, domains and networks that are reached without O(proxy), separated by commas.
-      - Also taken from E(K8S_AUTH_NO_PROXY).
+      - Comma-separated list of hosts, domains and networks to reach without O(proxy).
+      - Can also be set with E(K8S_AUTH_NO_PROXY).
     type: str
   proxy_headers:
     description: Headers for the proxy.
@@ -87,38 +87,38 @@ options:
       proxy_basic_auth:
         description:
           - C(user:password) for the proxy.
-          - Also taken from E(K8S_AUTH_PROXY_HEADERS_PROXY_BASIC_AUTH).
+          - Can also be set with E(K8S_AUTH_PROXY_HEADERS_PROXY_BASIC_AUTH).
         type: str
       basic_auth:
         description:
           - C(user:password) for basic authentication.
-          - Also taken from E(K8S_AUTH_PROXY_HEADERS_BASIC_AUTH).
+          - Can also be set with E(K8S_AUTH_PROXY_HEADERS_BASIC_AUTH).
         type: str
       user_agent:
         description:
-          - The C(User-Agent) the proxy sees.
-          - Also taken from E(K8S_AUTH_PROXY_HEADERS_USER_AGENT).
+          - The C(User-Agent) header to send to the proxy.
+          - Can also be set with E(K8S_AUTH_PROXY_HEADERS_USER_AGENT).
         type: str
   persist_config:
     description:
-      - Whether a token that was refreshed is saved in the kubeconfig.
-      - Also taken from E(K8S_AUTH_PERSIST_CONFIG).
+      - Whether to save a refreshed token in the kubeconfig.
+      - Can also be set with E(K8S_AUTH_PERSIST_CONFIG).
     type: bool
   impersonate_user:
     description:
-      - User to act as; the right C(impersonate) is needed.
-      - Also taken from E(K8S_AUTH_IMPERSONATE_USER).
+      - User to impersonate. This requires the right C(impersonate).
+      - Can also be set with E(K8S_AUTH_IMPERSONATE_USER).
     type: str
   impersonate_groups:
     description:
-      - Groups to act as, together with O(impersonate_user).
-      - Also taken from E(K8S_AUTH_IMPERSONATE_GROUPS), separated by commas.
+      - Groups to impersonate, in combination with O(impersonate_user).
+      - Can also be set with E(K8S_AUTH_IMPERSONATE_GROUPS), separated by commas.
     type: list
     elements: str
 requirements:
-  - kubernetes >= 29.0.0 (Python library, where the task runs)
+  - kubernetes >= 29.0.0 (Python library on the host that runs the task)
 notes:
-  - With a local connection the work is done inside the Ansible process, without starting Python for every task; this
-    needs the kubernetes library in the Python of ansible-core. Set E(CANARY_IN_PROCESS) or the variable
-    C(canary_in_process) to V(false) to run an ordinary module instead. The results are the same.
+  - With a local connection, the task runs inside the Ansible process instead of a new Python process. This requires
+    the kubernetes library in the Python environment of ansible-core. Set E(CANARY_IN_PROCESS) or the variable
+    C(canary_in_process) to V(false) to run it as an ordinary module. The results are the same.
 """

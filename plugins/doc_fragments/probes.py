@@ -40,8 +40,8 @@ options:
         elements: str
       pattern:
         description:
-          - Regular expression that finds the version in the answer (status, headers and body); its first group is the
-            version. With O(route_api=replicas) it is the name of a pod, of a Deployment, or a C(version) or C(track) label of its pods.
+          - Regular expression, in the syntax of RE2, that finds the version in the answer (status, headers and body); its
+            first group is the version. With O(route_api=replicas) it is the name of a pod, of a Deployment, or a C(version) or C(track) label of its pods.
         type: str
         required: true
       requests:

@@ -14,7 +14,7 @@ options:
     description:
       - Address of Prometheus, or of anything with its HTTP API, as C(http://prometheus.example.com:9090), with the path
         below which C(api/v1/query) is found.
-      - It is asked from where the task runs. Through the API server it is reached as
+      - It must be reachable from where the task runs. Through the API server its address is
         C(https://APISERVER/api/v1/namespaces/monitoring/services/prometheus:9090/proxy), with the user's bearer token
         as O(prometheus_token) and the cluster's authority as O(prometheus_ca_cert).
     type: str
@@ -40,13 +40,13 @@ options:
     default: 10.0
   prometheus_headers:
     description:
-      - Further headers of each request, such as C(X-Scope-OrgID). The value of one whose name tells of a secret, such as
-        C(Authorization) or C(X-Api-Key), is shown in no result.
+      - Further headers of each request, such as C(X-Scope-OrgID). The value of a header whose name indicates a secret, such as
+        C(Authorization) or C(X-Api-Key), is hidden in results.
     type: dict
   prometheus_labels:
     description:
-      - Labels that Istio's metrics must have to count, each with its value. Needed where one Prometheus
-        knows several clusters, or has each proxy twice (two jobs, two replicas); then the notes say so.
-      - Queries of your own are asked as they are written.
+      - Labels and values that Istio's metrics must have to be counted. Needed if one Prometheus
+        has several clusters, or each proxy twice (two jobs, two replicas); then the notes say so.
+      - They have no effect on your own queries.
     type: dict
 """

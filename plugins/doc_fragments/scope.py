@@ -12,17 +12,26 @@ class ModuleDocFragment:
 options:
   virtual_services:
     description:
-      - Names of the VirtualServices (or HTTPRoutes) to edit, as C(name) in O(namespace) or as C(namespace/name).
-      - They are found by the host of O(service), so names are only needed to choose where several route it
-        and that is meant so.
+      - Names of the VirtualServices to edit, as C(name) in O(namespace) or as C(namespace/name).
+      - By default, the module finds them by the host of O(service). Names are required only if several objects route
+        the service intentionally.
     type: list
     elements: str
     default: []
-    aliases: [virtual_service, http_routes, http_route]
+    aliases: [virtual_service]
+  http_routes:
+    description:
+      - Names of the HTTPRoutes to edit, as C(name) in O(namespace) or as C(namespace/name).
+      - With names the module edits HTTPRoutes, also where VirtualServices route the service too. Not together with
+        O(virtual_services).
+    type: list
+    elements: str
+    default: []
+    aliases: [http_route]
   routes:
     description:
       - Names of the routes in these objects to change.
-      - Without names, all routes to O(service) but those made for certain callers (matches on headers, query or labels).
+      - By default, all routes to O(service) except those for specific callers (matches on headers, query or labels).
     type: list
     elements: str
     default: []

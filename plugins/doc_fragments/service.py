@@ -11,7 +11,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   service:
-    description: Name of the Kubernetes Service that callers use. Everything else is found by it.
+    description: Name of the Kubernetes Service that callers use. The module finds all other objects by it.
     type: str
     required: true
   namespace:
@@ -19,51 +19,51 @@ options:
     type: str
     required: true
   cluster_domain:
-    description: DNS domain of the cluster, by which short host names are completed.
+    description: DNS domain of the cluster, used to complete short host names.
     type: str
     default: cluster.local
   istio_namespace:
-    description: Namespace where istiod runs, the root namespace of the mesh; DestinationRules there are for every service.
+    description: Namespace of istiod, which is the root namespace of the mesh. DestinationRules in it apply to every service.
     type: str
     default: istio-system
 """
 
-    # For modules that route by one of two APIs
+    # For modules that support both routing APIs
     ROUTE_API = r"""
 options:
   route_api:
     description:
-      - Which API routes the service.
+      - API that routes the service.
       - V(istio) is VirtualService and DestinationRule, V(gateway) is HTTPRoute.
-      - V(auto) takes the one that has an object for the service, and refuses if both have.
-      - With HTTPRoutes a version is a Service of its own, named in the weights as it is called, beside the Service that
-        callers use. Concerned are the HTTPRoutes of O(namespace) attached to the Service, and of those attached to a
-        Gateway the rules that send to the Service, to one of the versions named, or to one that an HTTPRoute attached to
-        the Service sends to.
-      - An HTTPRoute cannot test that a header or cookie is absent, nor who calls, and cannot keep users at their version;
-        a cohort must then be known by something else, or the service routed by a VirtualService.
-      - Rules of an HTTPRoute are tried by how much they test. A cohort is added to every rule of the service, and its
-        order counts only among cohorts that test equally much.
+      - V(auto) selects the API that has an object for the service, and fails if both have one.
+      - With HTTPRoutes, each version has its own Service in addition to the Service that callers use, and the weights use the
+        names of these Services. The module edits HTTPRoutes of O(namespace) that are attached to the Service. In HTTPRoutes
+        that are attached to a Gateway, it edits the rules that send to the Service, to one of the versions, or to a backend of
+        an HTTPRoute that is attached to the Service.
+      - An HTTPRoute cannot test the absence of a header or cookie or the labels of the caller, and cannot keep users on
+        one version. If you need these, route the service with a VirtualService.
+      - An HTTPRoute evaluates more specific rules first. A cohort is added to every rule of the service, and its
+        order only applies among equally specific cohorts.
     type: str
     choices: [auto, istio, gateway]
     default: auto
 """
 
-    # For modules that also know canaries by the ratio of pods
+    # For modules that also support canaries by pod ratio
     BY_PODS = r"""
 options:
   route_api:
     description:
-      - Which API routes the service, as for M(meshops.canary.canary_weight). V(istio) is VirtualService and DestinationRule,
-        V(gateway) is HTTPRoute, V(auto) the one that has an object for the service.
-      - V(replicas) is none of them. The share is made by the ratio of pods, as by M(meshops.canary.canary_replicas), and the
-        versions are named as their Deployments.
+      - API that routes the service, as for M(meshops.canary.canary_weight). V(istio) is VirtualService and DestinationRule,
+        V(gateway) is HTTPRoute, and V(auto) selects the API that has an object for the service.
+      - V(replicas) uses no routing API. The share results from the ratio of pods, as with M(meshops.canary.canary_replicas), and
+        the versions are the names of the Deployments.
     type: str
     choices: [auto, istio, gateway, replicas]
     default: auto
 """
 
-    # For modules that can look at all services of a namespace
+    # For modules that can read all services of a namespace
     READS = r"""
 options:
   namespace:
@@ -71,11 +71,11 @@ options:
     type: str
     required: true
   cluster_domain:
-    description: DNS domain of the cluster, by which short host names are completed.
+    description: DNS domain of the cluster, used to complete short host names.
     type: str
     default: cluster.local
   istio_namespace:
-    description: Namespace where istiod runs, the root namespace of the mesh; DestinationRules there are for every service.
+    description: Namespace of istiod, which is the root namespace of the mesh. DestinationRules in it apply to every service.
     type: str
     default: istio-system
 """

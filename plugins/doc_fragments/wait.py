@@ -12,24 +12,24 @@ class ModuleDocFragment:
 options:
   wait:
     description:
-      - Whether to wait until the proxies hold the new routes. They are read from Envoy itself, through a port-forward
+      - Whether to wait until the proxies have the new routes. The module reads the routes from Envoy through a port-forward
         (rights C(get) and C(create) on C(pods/portforward) in the namespaces of istiod and of the callers).
-      - Without these rights the module waits O(wait_settle) seconds and says so in RV(convergence).
-      - If nothing changes and the object was written long ago, nothing is waited for.
+      - Without these rights, the module waits O(settle_seconds) seconds and reports that in RV(convergence).
+      - If nothing changes and the object was not written recently, the module does not wait.
     type: bool
     default: true
   wait_timeout:
-    description: Seconds after which the task fails if a proxy still holds the old routes. The change stays written.
+    description: Seconds after which the task fails if a proxy still has the old routes. The change is not undone.
     type: float
     default: 120.0
-  wait_settle:
-    description: Seconds to wait where the proxies cannot be read.
+  settle_seconds:
+    description: Seconds to wait if the proxies cannot be read.
     type: float
     default: 5.0
   wait_sample:
     description:
-      - How many proxies are read at most. With more of them a random sample is taken, and the result says so.
-      - V(0) reads all.
+      - Maximum number of proxies to read. If there are more, the module reads a random sample and reports that in the result.
+      - V(0) reads all proxies.
     type: int
     default: 50
 """

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    # How long a canary is watched, and what ends it
+    # How long a canary is observed, and what ends it
     DOCUMENTATION = r"""
 options:
   watch:
     description:
-      - Seconds to watch at least before the verdict can be V(pass). RV(verdict=fail) may come earlier.
+      - Minimum seconds to observe before the verdict can be V(pass). RV(verdict=fail) may come earlier.
     type: float
     default: 30.0
   deadline:
@@ -23,34 +23,22 @@ options:
       - Default is O(warm_up) and ten times O(watch). With less than O(warm_up) and O(watch) together the verdict can be
         V(fail) but not V(pass).
     type: float
-  warm_up:
-    description:
-      - Seconds at the beginning whose requests are not judged, for a version that starts slowly. Requests that fail in
-        them are still told in RV(harmed).
-    type: float
-    default: 0.0
-  interval:
-    description:
-      - Seconds between two looks. Default is 1 with proxies and 5 with Prometheus; shorter than its scrape interval
-        makes no sense there. With Prometheus it is 2 where proxies are asked for the requests under way (V(hanging)); with rarer looks
-        more requests must hang until it is certain.
-    type: float
   window:
     description:
-      - Seconds of the past to judge too. With them a task can judge at once instead of waiting. Needs O(prometheus_url).
+      - Seconds of the past to judge too, so that a task can judge at once instead of waiting. Needs O(prometheus_url).
     type: float
     default: 0.0
   at:
     description:
-      - Unix time at which O(window) ends. The task then judges only the past and waits for nothing, which tells what it
-        would have decided on an earlier day. O(window) must hold O(warm_up) and O(watch).
+      - Unix time at which O(window) ends. The task then judges only the past, without waiting, as it would have
+        at that time. O(window) must hold O(warm_up) and O(watch).
     type: float
   approval:
     description:
-      - Ticket of a gate at which a person is asked, as C(run.ticket) of M(meshops.canary.canary_rollout) tells it. The task then watches until an
-        annotation of the Service names it, C(canary.meshops.io/approve) or C(canary.meshops.io/reject), and returns what was said as RV(answer).
-      - RV(verdict) is V(fail), before any answer, where the canary fails beyond doubt, else V(inconclusive). The tests that O(watch)
-        ends with are not made, for nobody planned how many requests there are when a person answers. Without an answer it returns at O(deadline).
-      - The Service is read every two seconds (right C(get) on C(services)); an API server that does not answer is asked again.
+      - Ticket of a manual gate, C(run.ticket) of M(meshops.canary.canary_rollout). The task then observes until an
+        annotation of the Service names it, C(canary.meshops.io/approve) or C(canary.meshops.io/reject), and returns the answer as RV(answer).
+      - RV(verdict) is V(fail), before any answer, if the canary fails for certain, else V(inconclusive). The tests at the end of
+        O(watch) are not made, for the time of an answer is not planned. Without an answer the task returns at O(deadline).
+      - The Service is read every two seconds (right C(get) on C(services)); it is read again if the API server does not answer.
     type: str
 """

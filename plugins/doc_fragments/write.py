@@ -12,16 +12,16 @@ class ModuleDocFragment:
 options:
   preflight:
     description:
-      - Whether to look for what would harm traffic before writing, such as a subset without ready pods or two objects
-        that claim the host. Errors refuse the change, warnings are shown.
-      - Without it nothing but the routing objects is read. With O(wait=false) that is one GET when nothing changes, one
-        GET and one PATCH when something does; a plan that needs more objects reads those too.
+      - Whether to check, before writing, for problems such as a subset without ready pods or two objects
+        that claim the host. Errors refuse the change, warnings are displayed.
+      - With V(false), the module reads only the routing objects. In combination with O(wait=false), that is one GET if nothing
+        changes, or one GET and one PATCH if something changes. A plan that needs more objects reads those too.
     type: bool
     default: true
   force:
     description:
-      - Codes of findings that shall not refuse the change, as RV(findings[].code) gives them.
-      - A code without which nothing can be planned, such as V(HOST_CLAIMED_TWICE), cannot be forced and is an error here;
+      - Codes of findings that do not refuse the change, as returned in RV(findings[].code).
+      - Findings that prevent a plan, such as V(HOST_CLAIMED_TWICE), cannot be forced, and their codes are rejected here.
         C(docs/findings.md) marks them.
     type: list
     elements: str

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Filters of the playbook backtest: which moments of the past to judge, with which evidence, and a table of it."""
+"""Filters of the playbook backtest: the moments to analyze, the evidence for each, and a table of the results."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
 from ansible_collections.meshops.canary.plugins.module_utils.rollout import backtest
 
-Told = Mapping[str, t.Any]
+Result = Mapping[str, t.Any]
 
 UNKNOWN: t.Final = "-"
 HEADINGS: t.Final = (
-    "TIME (UTC)", "CANARY", "DECIDED", "WOULD DECIDE", "REQUESTS", "CANARY FAILED", "STABLE FAILED", "P95 MS", "WHY",
+    "TIME (UTC)", "CANARY", "DECIDED", "WOULD DECIDE", "REQUESTS", "CANARY FAILED", "STABLE FAILED", "P95 MS", "REASON",
 )  # fmt: skip
 
 
 def backtest_moments(
-    report: Told | None,
+    report: Result | None,
     *,
     begin: t.Any = "",
     end: t.Any = "",
@@ -30,35 +30,35 @@ def backtest_moments(
     warm_up: float = 0.0,
     every: float = 0.0,
 ) -> list[dict[str, t.Any]]:
-    """Return the moments of the span; without begin and end those at which the recorded rollout was judged."""
+    """Return the moments of the span; without begin and end those at which the recorded rollout was analyzed."""
     try:
         if begin or end:
             return backtest.moments_of_span(
                 begin, end, watch=float(watch), warm_up=float(warm_up), every=float(every or 0)
             )
         if not isinstance(report, Mapping):
-            raise AnsibleFilterError("backtest_moments wants the report of canary_rollout, or begin and end.")
+            raise AnsibleFilterError("backtest_moments requires the report of canary_rollout, or begin and end.")
         return backtest.moments_of_record(report, warm_up=float(warm_up))
     except InvalidInput as error:
         raise AnsibleFilterError(f"backtest_moments: {error.msg}") from error
 
 
-def backtest_evidence(moment: Told, judged: Sequence[Told]) -> dict[str, list[float]]:
-    """Return the evidence to judge the moment with, from what canary_analysis returned before it."""
-    return backtest.carried(moment, judged[-1]["evidence"] if judged else {})
+def backtest_evidence(moment: Result, analyses: Sequence[Result]) -> dict[str, list[float]]:
+    """Return the evidence for the moment, from the results of canary_analysis for the moments before."""
+    return backtest.carried_evidence(moment, analyses[-1]["evidence"] if analyses else {})
 
 
-def backtest_table(moments: Sequence[Told], judged: Sequence[Told]) -> list[str]:
-    """Return a line for each moment with what was and what would have been decided, and one that sums them up."""
-    if len(moments) != len(judged):
-        raise AnsibleFilterError(f"backtest_table: {len(judged)} judgements for {len(moments)} moments.")
-    rows = [HEADINGS, *(_row(moment, result) for moment, result in zip(moments, judged, strict=True))]
+def backtest_table(moments: Sequence[Result], analyses: Sequence[Result]) -> list[str]:
+    """Return a line for each moment with its recorded verdict and the verdict of the backtest, and a summary line."""
+    if len(moments) != len(analyses):
+        raise AnsibleFilterError(f"backtest_table: {len(analyses)} analyses for {len(moments)} moments.")
+    rows = [HEADINGS, *(_row(moment, result) for moment, result in zip(moments, analyses, strict=True))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [*lines, backtest.agreement(moments, [str(result["verdict"]) for result in judged])]
+    return [*lines, backtest.agreement(moments, [str(result["verdict"]) for result in analyses])]
 
 
-def _row(moment: Told, result: Told) -> tuple[str, ...]:
+def _row(moment: Result, result: Result) -> tuple[str, ...]:
     canary, stable = result["numbers"]["canary"], result["numbers"]["stable"]
     weight = moment["weight"]
     return (
@@ -74,7 +74,7 @@ def _row(moment: Told, result: Told) -> tuple[str, ...]:
     )
 
 
-def _failed(side: Told) -> str:
+def _failed(side: Result) -> str:
     percent = side.get("error_percent")
     return UNKNOWN if percent is None else f"{side['errors']} ({percent:.3g}%)"
 

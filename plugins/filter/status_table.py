@@ -2,30 +2,34 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Filters that turn what canary_info returns into lines for people: a table, and findings with what to do."""
+"""Filters that format the result of canary_info for a terminal: a table, and findings with their remedies."""
 
 from __future__ import annotations
 
+import datetime
 import textwrap
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
 
-Told = Mapping[str, t.Any]
+Result = Mapping[str, t.Any]
 
 UNKNOWN = "?"
 NONE = "-"
 WIDTH = 118
-HEADINGS = ("VERSION", "WEIGHT", "COHORTS", "READY", "HPA", "CPU", "MEASURED", "REQUESTS", "ERRORS")
+HEADINGS = ("VERSION", "WEIGHT", "COHORTS", "READY", "HPA", "CPU", "MEASURED", "REQUESTS", "ERRORS", "AGE", "IMAGE")
+BRIEF = ("SERVICE", "SHARES", "REQUESTS", "ERRORS", "ROLLOUT", "FINDINGS")
 BY_PODS = ("DEPLOYMENT", "CONNECTIONS", "READY")
 SINCE_START = "SINCE START"
-RIGHT = {SINCE_START, "WEIGHT", "CONNECTIONS", "READY", "CPU", "MEASURED", "REQUESTS", "ERRORS"}
+RIGHT = {"AGE", SINCE_START, "WEIGHT", "CONNECTIONS", "READY", "CPU", "MEASURED", "REQUESTS", "ERRORS"}
 
 
-def status_table(services: Iterable[Told]) -> list[str]:
-    """Return a table for each service, its cohorts below, then what is wrong."""
+def status_table(services: Iterable[Result], brief: bool = False) -> list[str]:
+    """Return a table for each service, followed by its cohorts, its rollout and its findings. brief: one line each."""
     lines: list[str] = []
+    if brief:
+        return _table([_brief(one) for one in _entries(services, "status_table", "versions")], BRIEF)
     for service in _entries(services, "status_table", "versions"):
         lines += [""] if lines else []
         lines += [_title(service), *_shares(service)]
@@ -41,31 +45,56 @@ def status_table(services: Iterable[Told]) -> list[str]:
     return lines
 
 
-def finding_lines(findings: Iterable[Told]) -> list[str]:
-    """Return for each finding its code and object, what was seen, and what to do."""
+def finding_lines(findings: Iterable[Result]) -> list[str]:
+    """Return the code, object, reason and remedy of each finding."""
     lines: list[str] = []
     for finding in _entries(findings, "finding_lines", "code"):
         lines.append(f"{str(finding['severity']).upper()} {finding['code']}: {finding['object']}")
-        lines += _wrapped("seen: ", finding["reason"])
-        lines += _wrapped("do:   ", finding["remedy"])
+        lines += _wrapped("reason: ", finding["reason"])
+        lines += _wrapped("fix:    ", finding["remedy"])
     return lines
 
 
-def _entries(given: t.Any, name: str, key: str) -> list[Told]:
+def _entries(given: t.Any, name: str, key: str) -> list[Result]:
     if not isinstance(given, Sequence) or isinstance(given, str):
-        raise AnsibleFilterError(f"{name} wants a list as canary_info returns it, not {type(given).__name__}.")
+        raise AnsibleFilterError(f"{name} requires a list as returned by canary_info, not {type(given).__name__}.")
     for one in given:
         if not isinstance(one, Mapping) or key not in one:
-            raise AnsibleFilterError(f"{name}: an entry without {key!r} is not from canary_info.")
+            raise AnsibleFilterError(f"{name}: an entry has no {key!r}, so it is not from canary_info.")
     return list(given)
 
 
-def _title(service: Told) -> str:
+def _brief(service: Result) -> list[str]:
+    """Return the cells of one service: shares, requests, rollout, and the number of its findings."""
+    shares = [
+        f"{one['version'] or 'all pods'} {_percent(one['weight'])}" for one in service["versions"] if one["weight"]
+    ]
+    shares = shares or [f"{one['deployment']} {_percent(one['share'])}" for one in service.get("by_pods") or ()]
+    measured, run = service["measured"], service.get("rollout")
+    rollout = NONE
+    if run:
+        step = "" if run["over"] else f", step {run['step']} of {run['steps']}"
+        drift = ", external change" if run["drift"] else ""
+        rollout = f"{run['stable']} -> {run['canary']}: {str(run['phase']).replace('_', ' ')}{step}{drift}"
+    severe = [one["code"] for one in service["findings"] if one["severity"] == "error"]
+    warnings = sum(one["severity"] == "warning" for one in service["findings"])
+    found = [*dict.fromkeys(severe), *([f"{warnings} warning{'s' if warnings > 1 else ''}"] if warnings else [])]
+    return [
+        str(service["service"]),
+        ", ".join(shares) or NONE,
+        _number(measured["requests"] if measured else None),
+        _number(measured["errors"] if measured else None),
+        rollout,
+        ", ".join(found) or NONE,
+    ]
+
+
+def _title(service: Result) -> str:
     parts = [f"{service['service']} in {service['namespace']}", _counted(service["measured"])]
     proxies = service["proxies"]
     if proxies and proxies["checked"]:
-        held = proxies["checked"] if proxies["converged"] is not False else proxies["checked"] - len(proxies["pending"])
-        parts.append(f"{held} of {proxies['proxies']} proxies hold the routes")
+        pending = len(proxies["pending"]) if proxies["converged"] is False else 0
+        parts.append(f"{proxies['checked'] - pending} of {proxies['proxies']} proxies have the routes")
     else:
         parts.append("proxies not read")
     if service["weights_differ"]:
@@ -73,7 +102,7 @@ def _title(service: Told) -> str:
     return " | ".join(parts)
 
 
-def _counted(measured: Told | None) -> str:
+def _counted(measured: Result | None) -> str:
     if measured is None:
         return "requests not measured"
     span = "since the proxies started" if measured["seconds"] is None else f"in {_span(measured['seconds'])}"
@@ -84,8 +113,8 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:g} min" if seconds >= 120 and seconds % 60 == 0 else f"{round(seconds, 1):g} s"
 
 
-def _shares(service: Told) -> list[str]:
-    """Return a line for each version; where no routes tell them apart, for each Deployment."""
+def _shares(service: Result) -> list[str]:
+    """Return a line for each version, or for each Deployment if there are no routes."""
     by_pods = [
         [one["deployment"], _percent(one["share"]), f"{one['ready']}/{_number(one['desired'])}"]
         for one in service.get("by_pods") or ()
@@ -95,7 +124,7 @@ def _shares(service: Told) -> list[str]:
     return _table([_row(one) for one in service["versions"]], _headings(service["measured"]))
 
 
-def _row(version: Told) -> list[str]:
+def _row(version: Result) -> list[str]:
     hpa, measured = version["hpa"], version["measured"]
     return [
         version["version"] or "all pods",
@@ -107,34 +136,48 @@ def _row(version: Told) -> list[str]:
         _percent(measured["share"] if measured else None),
         _number(measured["requests"] if measured else None),
         _number(measured["errors"] if measured else None),
+        _age(version.get("since")),
+        ", ".join(str(image).rpartition("/")[2] for image in version.get("images") or ()) or NONE,
     ]
 
 
-def _mirrors(service: Told) -> list[str]:
+def _age(since: str | None) -> str:
+    """Return the age as kubectl shows it."""
+    if not since:
+        return NONE
+    then = datetime.datetime.fromisoformat(since.replace("Z", "+00:00"))
+    seconds = max(0.0, (datetime.datetime.now(datetime.timezone.utc) - then).total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def _mirrors(service: Result) -> list[str]:
     return [
         f"mirror: {_percent(share)} of requests copied to {version}" for version, share in service["mirrors"].items()
     ]
 
 
-def _rollout(run: Told | None) -> list[str]:
-    """Return where the last rollout stands, why, and what there is to do."""
+def _rollout(run: Result | None) -> list[str]:
+    """Return the state of the last rollout, its reason, and the next commands."""
     if not run:
         return []
     phase = str(run["phase"]).replace("_", " ")
-    about = f"rollout {run['stable']} -> {run['canary']}: {phase}"
-    do = [f"    do:   {one}" for one in run["next"]]  # commands are copied, so they are not wrapped
+    title = f"rollout {run['stable']} -> {run['canary']}: {phase}"
+    commands = [f"    next:   {one}" for one in run["next"]]  # not wrapped, so that they can be copied
     if run["over"]:
-        why = [] if run["phase"] == "promoted" else _wrapped("why:  ", run["reason"])
-        return [f"{about} since {run['since']}", *why, *_wrapped("edit: ", run["drift"]), *do]
+        reason = [] if run["phase"] == "promoted" else _wrapped("reason: ", run["reason"])
+        return [f"{title} since {run['since']}", *reason, *_wrapped("drift:  ", run["drift"]), *commands]
     left = "" if run["seconds_left"] is None else f", {run['seconds_left']:.0f} s left"
-    held = f"held by {run['holder']} until {run['lease_until']}" if run["holder"] else "held by nobody"
+    lock = f"locked by {run['holder']} until {run['lease_until']}" if run["holder"] else "not locked"
     lines = [
-        f"{about}, step {run['step']} of {run['steps']} ({_percent(run['weight'])}), since {run['since']}{left}; {held}"
+        f"{title}, step {run['step']} of {run['steps']} ({_percent(run['weight'])}), since {run['since']}{left}; {lock}"
     ]
     lines += _wrapped("waits for: ", run["waits_for"])
-    lines += _wrapped("why:  ", run["reason"])
-    lines += _wrapped("edit: ", run["drift"])
-    return [*lines, *do]
+    lines += _wrapped("reason: ", run["reason"])
+    lines += _wrapped("drift:  ", run["drift"])
+    return [*lines, *commands]
 
 
 def _percent(value: float | None) -> str:
@@ -145,10 +188,10 @@ def _number(value: int | None) -> str:
     return UNKNOWN if value is None else str(value)
 
 
-def _headings(measured: Told | None) -> Sequence[str]:
-    """Counters as old as the proxies are no measure of the weights of now."""
-    old = measured is not None and measured["seconds"] is None
-    return [SINCE_START if old and heading == "MEASURED" else heading for heading in HEADINGS]
+def _headings(measured: Result | None) -> Sequence[str]:
+    """Return the headings; counters since the start of the proxies do not measure the current weights."""
+    since_start = measured is not None and measured["seconds"] is None
+    return [SINCE_START if since_start and heading == "MEASURED" else heading for heading in HEADINGS]
 
 
 def _table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> list[str]:
@@ -167,7 +210,7 @@ def _table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> list[str]:
 
 
 def _wrapped(prefix: str, text: str) -> list[str]:
-    """Return the text in lines, none if it is empty; commands stay whole, so that they can be copied."""
+    """Return the text in lines, none if it is empty; long words are kept whole, so that commands can be copied."""
     wrapper = textwrap.TextWrapper(
         width=WIDTH,
         initial_indent=f"    {prefix}",

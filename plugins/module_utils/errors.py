@@ -4,8 +4,7 @@
 
 """Every error the collection raises on purpose.
 
-Pure: the rooms routes, rollout and analysis raise these, the doors raise these, and exactly one place
-(`plugin_utils/in_process.py` for actions, `commands/entry.py` for modules) turns them into a failed task.
+Every package raises these. `task/entry.py` turns them into a failed task, for modules and actions alike.
 """
 
 from __future__ import annotations
@@ -22,10 +21,12 @@ class CanaryError(Exception):
     """Something the user can act on.
 
     msg: one paragraph: what was attempted, on which object, what the server answered, what to do.
-    details: JSON-serialisable facts, returned beside `msg` by the failed task.
+    details: JSON-serializable facts, returned beside `msg` by the failed task.
+    maybe_written: a write was sent, and nobody knows whether it was carried out.
     """
 
     code = "error"
+    maybe_written = False
 
     def __init__(self, msg: str, **details: t.Any) -> None:
         super().__init__(msg)
@@ -44,13 +45,27 @@ class InvalidInput(CanaryError):
 
 
 class Refused(CanaryError):
-    """Doing it would harm traffic or somebody else's object; nothing was written."""
+    """The change would lose requests or overwrite another owner's object. Nothing was written."""
 
     code = "refused"
 
     def __init__(self, msg: str, findings: Sequence[Finding] = (), **details: t.Any) -> None:
         super().__init__(msg, findings=[finding.as_dict() for finding in findings], **details)
         self.findings = tuple(findings)
+
+
+class NoRoutes(Refused):
+    """No object routes the service, so there is nothing to change. advice: what to do unless an object explains it."""
+
+    def __init__(self, msg: str, advice: str) -> None:
+        super().__init__(f"{msg} {advice}")
+        self.reason, self.advice = msg, advice
+
+    def explain(self, sentences: Sequence[str]) -> None:
+        """Put what was found instead in the place of the general advice."""
+        if sentences:
+            self.msg = f"{self.reason} {' '.join(sentences)}"
+            self.args = (self.msg,)
 
 
 class UnknownSubset(Refused):
@@ -66,31 +81,37 @@ class ForeignDestination(Refused):
 
 
 class Drifted(Refused):
-    """Somebody else has edited the weights since they were last looked at."""
+    """The weights were changed externally since they were last read."""
 
     code = "drift"
 
 
 class Conflict(CanaryError):
-    """Somebody else wrote the object, again, after it was read and planned a second time."""
+    """The object was modified while the task was planning its change, twice."""
 
     code = "conflict"
 
 
+class NotAccepted(CanaryError):
+    """The parent of an HTTPRoute does not accept what was written, so requests would be answered 500."""
+
+    code = "not_accepted"
+
+
 class NotConverged(CanaryError):
-    """The object is written, but not every proxy concerned holds the new routes at the deadline."""
+    """The object is written, but not every affected proxy has the new routes at the deadline."""
 
     code = "not_converged"
 
 
 class RolloutFailed(CanaryError):
-    """The pods of a new template did not become ready in time; what was written is taken back."""
+    """The pods of a new template did not become ready in time; what was written is rolled back."""
 
     code = "rollout_failed"
 
 
 class NotReady(CanaryError):
-    """The pods asked for are not ready at the deadline, or cannot become so; they stay asked for."""
+    """The requested pods are not ready at the deadline, or cannot become ready. The request stays in place."""
 
     code = "not_ready"
 
@@ -106,10 +127,22 @@ class ApiError(CanaryError):
 
 
 class MetricsError(CanaryError):
-    """Prometheus gave no answer to a question. Never evidence of anything: the verdict is `inconclusive`.
+    """Prometheus did not answer a query. That is never evidence: the verdict is `inconclusive`.
 
     details: status (HTTP, or None) and reason: `unreachable`, `refused`, `not_prometheus`, `query` or `unexpected`; or
-    what it had before has gone (`gone`), or nothing new comes (`stale`).
+    a series it had is gone (`gone`), or there is no new sample (`stale`).
     """
 
     code = "metrics_error"
+
+
+class NotPromoted(CanaryError):
+    """The rollout has ended, or was stopped, without a promotion. details: the whole result of the task."""
+
+    code = "not_promoted"
+
+
+class Interrupted(CanaryError):
+    """A signal stopped the task (Ctrl-C, SIGTERM, a closed terminal, the end of the playbook); the next run resumes."""
+
+    code = "interrupted"

@@ -2,21 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The only door to Prometheus (or to what speaks its HTTP API: Thanos, Mimir, VictoriaMetrics). It decides nothing.
+"""The client of Prometheus (or of another server with its HTTP API: Thanos, Mimir, VictoriaMetrics).
 
-An empty answer is an empty list and NaN stays NaN: what that means is judged elsewhere. Everything that keeps an
-answer from coming is a MetricsError whose `reason` says which kind of trouble it is.
+An empty answer is an empty list and NaN stays NaN. Every failure is a MetricsError with a `reason`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from .errors import InvalidInput, MetricsError
+from .objects import json_text
+from .objects.headers import can_be_value, checked_headers
 
 try:
     import urllib3
@@ -30,13 +30,14 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_URL: t.Final = 4000
+LONGEST_TIMEOUT: t.Final = 3600.0
 SHOWN: t.Final = 300
 _LABEL: t.Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _KINDS: t.Final = {401: "refused", 403: "refused", 407: "refused"}
 
 
 class Series(t.NamedTuple):
-    """One line of an answer. values: (Unix time in seconds, value) in order; a value may be NaN or infinite."""
+    """One series of an answer. values: (Unix time in seconds, value) in order; a value may be NaN or infinite."""
 
     labels: Mapping[str, str]
     values: tuple[tuple[float, float], ...]
@@ -52,8 +53,8 @@ class Prometheus:
 
     url: its address, with a path if it has one; the API is below it. token: bearer token; or username and password.
     ca_cert: file with the authorities to trust. timeout: seconds for each answer. headers: further ones, such as
-    X-Scope-OrgID. labels: what `selector` asks of each series. warnings: what the server warned of, each sentence once.
-    requests: how many were sent.
+    X-Scope-OrgID. labels: those that `selector` requires. warnings: those of the server, each once.
+    requests: number of requests sent.
     """
 
     def __init__(
@@ -69,12 +70,17 @@ class Prometheus:
         headers: Mapping[str, str] | None = None,
         labels: Mapping[str, t.Any] | None = None,
     ) -> None:
-        self.url = _checked(url)
-        self.labels = _narrowing(labels or {})
+        self.url = _checked_url(url)
+        self.labels = _label_matchers(labels or {})
         self.warnings: list[str] = []
         self.requests = 0
         self._timeout = timeout
-        self._headers = {"Accept": "application/json", "User-Agent": "meshops.canary", **(headers or {})}
+        if not 0 < timeout <= LONGEST_TIMEOUT:
+            raise InvalidInput(f"prometheus_timeout must be above 0 and at most {LONGEST_TIMEOUT:g}, not {timeout:g}.")
+        own = checked_headers("prometheus_headers", headers)
+        self._headers = {"Accept": "application/json", "User-Agent": "meshops.canary", **own}
+        if token and not can_be_value(token):
+            raise InvalidInput("prometheus_token has a line break, or another character that no header can have.")
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         elif username:
@@ -83,7 +89,7 @@ class Prometheus:
         self._pool = _pool(self.url, ca_cert, validate_certs)
 
     @classmethod
-    def of_task(cls, params: Mapping[str, t.Any]) -> Prometheus | None:
+    def from_params(cls, params: Mapping[str, t.Any]) -> Prometheus | None:
         """Return the server that the `prometheus_*` options describe, None if no URL is given."""
         if not params.get("prometheus_url"):
             return None
@@ -100,36 +106,43 @@ class Prometheus:
         )
 
     def selector(self, metric: str, *matchers: str) -> str:
-        """Return PromQL that chooses the metric's series by `matchers` (as `code="200"`) and by the server's labels."""
+        """Return PromQL that selects the metric's series by `matchers` (as `code="200"`) and by the server's labels."""
         own = (f"{name}={_quoted(value)}" for name, value in self.labels.items())
         return f"{metric}{{{','.join((*matchers, *own))}}}"
 
     def query(self, promql: str, at: float | None = None) -> list[Series]:
-        """Return the value of each series at one moment. at: Unix time, None for the server's now.
+        """Return the value of each series at one time. at: Unix time, None for the server's now.
 
         A scalar is one series without labels; nothing found is an empty list. Raises MetricsError.
         """
-        data = self._ask("query", {"query": promql, **({} if at is None else {"time": f"{at:.3f}"})})
+        data = self._call("query", {"query": promql, **({} if at is None else {"time": f"{at:.3f}"})})
         kind, result = data.get("resultType"), data.get("result")
-        if kind == "scalar":
-            return [Series({}, (_point(result),))]
-        if kind != "vector":
-            raise self._failed("query", "unexpected", f"a {kind} where a vector or a scalar was expected: {promql}")
-        return [Series(one.get("metric") or {}, (_point(one["value"]),)) for one in result or () if "value" in one]
+        if kind not in ("scalar", "vector"):
+            raise self._error("query", "unexpected", f"a {kind} where a vector or a scalar was expected: {promql}")
+        try:
+            if kind == "scalar":
+                return [Series({}, (_point(result),))]
+            return [Series(_labels(one), (_point(one["value"]),)) for one in _list(result) if "value" in one]
+        except _OTHER_SHAPE as error:
+            raise self._error("query", "not_prometheus", _unreadable(kind, result)) from error
 
     def query_range(self, promql: str, start: float, end: float, step: float) -> list[Series]:
         """Return the values of each series from `start` to `end` (Unix times), every `step` seconds.
 
-        Moments without a value are left out; nothing found is an empty list. Raises MetricsError.
+        Times without a value are left out; nothing found is an empty list. Raises MetricsError.
         """
         span = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
-        data = self._ask("query_range", {"query": promql, **span})
+        data = self._call("query_range", {"query": promql, **span})
         if data.get("resultType") != "matrix":
-            raise self._failed("query_range", "unexpected", f"a {data.get('resultType')} where a matrix was expected")
-        series = ((one.get("metric") or {}, one.get("values") or ()) for one in data["result"])
-        return [Series(labels, tuple(_point(value) for value in values)) for labels, values in series if values]
+            raise self._error("query_range", "unexpected", f"a {data.get('resultType')} where a matrix was expected")
+        result = data.get("result")
+        try:
+            series = [(_labels(one), _list(one.get("values"))) for one in _list(result)]
+            return [Series(labels, tuple(_point(value) for value in values)) for labels, values in series if values]
+        except _OTHER_SHAPE as error:
+            raise self._error("query_range", "not_prometheus", _unreadable("matrix", result)) from error
 
-    def _ask(self, endpoint: str, fields: Mapping[str, str]) -> dict[str, t.Any]:
+    def _call(self, endpoint: str, fields: Mapping[str, str]) -> dict[str, t.Any]:
         url = f"{self.url}/api/v1/{endpoint}"
         content = urlencode({**fields, "timeout": f"{self._timeout:g}"})
         self.requests += 1
@@ -139,7 +152,7 @@ class Prometheus:
             else:
                 answer = self._request("POST", url, content)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._failed(endpoint, "unreachable", _cause(error)) from error
+            raise self._error(endpoint, "unreachable", _cause(error)) from error
         return self._read(endpoint, answer.status, answer.data, answer.headers.get("Location"))
 
     def _request(self, method: str, url: str, body: str | None) -> t.Any:
@@ -151,45 +164,50 @@ class Prometheus:
 
     def _read(self, endpoint: str, status: int, body: bytes, location: str | None) -> dict[str, t.Any]:
         if location:
-            raise self._failed(
+            raise self._error(
                 endpoint, "refused", f"{status}, a redirection to {location}; is there a login page?", status
             )
         text = body[:SHOWN].decode(errors="replace").strip()
         try:
-            answer = json.loads(body)
+            answer = json_text.parse_mapping(body)
         except ValueError:
-            answer = None
-        if not isinstance(answer, dict) or answer.get("status") not in ("success", "error"):
+            answer = {}
+        if answer.get("status") not in ("success", "error"):
             reason = _KINDS.get(status, "unreachable" if _is_busy(status) else "not_prometheus")
-            raise self._failed(endpoint, reason, f"{status} and not Prometheus' JSON: {text!r}", status)
-        self.warnings += [str(one) for one in answer.get("warnings") or () if str(one) not in self.warnings]
+            raise self._error(endpoint, reason, f"{status} and not Prometheus' JSON: {text!r}", status)
+        warnings = answer.get("warnings")
+        listed = [str(one) for one in warnings] if isinstance(warnings, list) else []
+        self.warnings += [one for one in dict.fromkeys(listed) if one not in self.warnings]
         if answer["status"] != "success" or not isinstance(answer.get("data"), dict):
             kind = str(answer.get("errorType") or "error")
             reason = "unreachable" if _is_busy(status) else _KINDS.get(status, "query")
-            raise self._failed(endpoint, reason, f"{status}, {kind}: {answer.get('error') or text}", status)
+            raise self._error(endpoint, reason, f"{status}, {kind}: {answer.get('error') or text}", status)
         return t.cast("dict[str, t.Any]", answer["data"])
 
-    def _failed(self, endpoint: str, reason: str, said: str, status: int | None = None) -> MetricsError:
-        way_out = {
+    def _error(self, endpoint: str, reason: str, problem: str, status: int | None = None) -> MetricsError:
+        remedy = {
             "unreachable": "Check that it is up, prometheus_url and prometheus_ca_cert; "
-            "it is asked from where the task runs.",
+            "it must be reachable from where the task runs.",
             "refused": "Check prometheus_token, or prometheus_username and prometheus_password.",
             "not_prometheus": "prometheus_url must be the address below which api/v1/query is found.",
-            "query": "Check the query; ask it by hand with promtool query instant.",
+            "query": "Check the query, for example with promtool query instant.",
             "unexpected": "Check the query.",
         }[reason]
         return MetricsError(
-            f"Prometheus at {self.url} answered {endpoint} with {said}. {way_out}", reason=reason, status=status
+            f"Prometheus at {self.url} answered {endpoint} with {problem}. {remedy}", reason=reason, status=status
         )
 
 
 def _is_busy(status: int) -> bool:
-    """Return whether the trouble is the server's own and may pass, whatever was asked."""
+    """Return whether the server has a problem of its own that may pass."""
     return status == 429 or status >= 500
 
 
-def _checked(url: str) -> str:
-    parts = urlsplit(url)
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # http://[
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidInput(f"prometheus_url: {url!r} is not an address such as http://prometheus.example.com:9090.")
     if parts.username or parts.password:
@@ -199,13 +217,11 @@ def _checked(url: str) -> str:
     return url.rstrip("/").removesuffix("/api/v1")
 
 
-def _narrowing(labels: Mapping[str, t.Any]) -> dict[str, str]:
-    """Return label -> value, both fit for PromQL. Raises InvalidInput."""
+def _label_matchers(labels: Mapping[str, t.Any]) -> dict[str, str]:
+    """Return label -> value, both valid in PromQL. Raises InvalidInput."""
     for name, value in labels.items():
         if not _LABEL.fullmatch(str(name)):
-            raise InvalidInput(
-                f"prometheus_labels: {name!r} is no name of a label; they are made of letters, digits and _."
-            )
+            raise InvalidInput(f"prometheus_labels: {name!r} is not a label name; it has letters, digits and _.")
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise InvalidInput(f"prometheus_labels: {name} must have one value, as {{{name}: prod}}, not {value!r}.")
     return {str(name): str(value) for name, value in labels.items()}
@@ -217,7 +233,7 @@ def _quoted(value: str) -> str:
 
 
 def _pool(url: str, ca_cert: str | None, validate_certs: bool) -> t.Any:
-    """Questions change nothing, so they may be repeated; a proxy of the environment is used as by curl."""
+    """Return the connection pool. Queries change nothing, so they are retried; proxies of the environment apply."""
     retries = urllib3.Retry(
         total=3,
         connect=2,
@@ -252,5 +268,27 @@ def _cause(error: Exception) -> str:
     return f"no answer ({type(reason).__name__}: {reason})"
 
 
+_OTHER_SHAPE: t.Final = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
+"""What reading a value raises that is not of the type that Prometheus documents."""
+
+
 def _point(pair: t.Any) -> tuple[float, float]:
-    return float(pair[0]), float(pair[1])
+    """Return time and value; Prometheus writes the value as a text, because JSON has no NaN."""
+    moment, value = pair
+    if not isinstance(moment, (int, float)) or not isinstance(value, (int, float, str)):
+        raise TypeError("a time and a number were expected")
+    return float(moment), float(value)
+
+
+def _labels(one: t.Any) -> dict[str, str]:
+    return {str(name): str(value) for name, value in (one.get("metric") or {}).items()}
+
+
+def _list(value: t.Any) -> list[t.Any]:
+    if not isinstance(value, (list, type(None))):
+        raise TypeError(f"a list was expected, not {json_text.json_type(value)}")
+    return value or []
+
+
+def _unreadable(kind: str, result: t.Any) -> str:
+    return f"a {kind} that cannot be read: {str(result)[:SHOWN]}"

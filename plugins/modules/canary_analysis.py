@@ -7,54 +7,39 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: canary_analysis
-short_description: Judge a canary beside stable by their requests
+short_description: Compare a canary with stable by their requests
 version_added: 1.0.0
 author:
   - The meshops.canary authors (@meshops)
 description:
-  - Watches the requests of two versions of a service and returns V(pass), V(fail) or V(inconclusive), with reasons in
-    plain words and the numbers behind them.
-  - Needs no Prometheus. Without one it reads the callers' own proxies about every second through the API server, so a
-    canary that fails half of its requests is noticed within a few seconds.
-  - Looking often raises no false alarms. Failed requests are judged by a sequential test, response times at doubling
-    numbers of requests; RV(verdict=fail) is returned as soon as it is certain, V(pass) not before O(watch) seconds.
-  - No evidence is never success. Too few requests, an unreachable Prometheus, answers that are no numbers, all this is
+  - Observes the requests of two versions of a service and returns V(pass), V(fail) or V(inconclusive), with reasons and
+    the numbers behind them.
+  - Needs no Prometheus. Without one it reads the callers' proxies about every second through the API server, so a
+    canary that fails half of its requests is detected within a few seconds.
+  - Frequent measurements cause no false alarms. Failed requests are judged by a sequential test, response times at doubling
+    numbers of requests. RV(verdict=fail) is returned as soon as it is certain, V(pass) not before O(watch) seconds.
+  - No evidence is no success. Too few requests, an unreachable Prometheus or an answer that is not a number are
     V(inconclusive).
   - Changes nothing.
 options:
   stable:
     description:
-      - Version to compare with, as the routes name it (a subset, or a Service with the Gateway API). It may be any, such as
-        a baseline, stable's image in a Deployment as old and as large as the canary's.
+      - Version to compare with, as the routes name it (a subset, or a Service with the Gateway API). It may be a baseline,
+        that is stable's image in a Deployment as new and as large as the canary's.
     type: str
     required: true
   canary:
     description: Version to judge.
     type: str
     required: true
-  source:
-    description:
-      - V(proxies) counts at the callers' proxies through the API server (right C(get) on C(pods/proxy)), or, where none
-        can be read, at the proxies of the versions' own pods.
-      - V(prometheus) takes Istio's metrics C(istio_requests_total) and C(istio_request_duration_milliseconds), as
-        callers' proxies report them. For metrics of kind V(hanging) it reads the requests under way from the callers' proxies
-        too, where the right to is there and nothing of the past is judged.
-      - V(auto) is V(prometheus) if O(prometheus_url) is given, else V(proxies).
-    type: str
-    choices: [auto, proxies, prometheus]
-    default: auto
-  proxy_sample:
-    description: How many callers' proxies are read at most, those nearest to the service first, but always all gateways. V(0) reads all.
-    type: int
-    default: 50
   evidence:
     description:
-      - RV(evidence) of an earlier task with the same metrics. The sequential tests go on from there, and a canary that has
-        all requests by now is compared with what stable did before.
+      - RV(evidence) of an earlier task with the same metrics. The sequential tests continue from there, and a canary that has
+        all requests by now is compared with stable before.
     type: dict
     default: {}
   fail_on:
-    description: Verdicts that fail the task. By default none does, for deciding on a verdict is the playbook's business.
+    description: Verdicts that fail the task. By default none does, and the playbook decides what to do.
     type: list
     elements: str
     choices: [fail, inconclusive]
@@ -71,15 +56,17 @@ extends_documentation_fragment:
 notes:
   - With O(route_api=replicas) there are no proxies to count at. O(metrics) of kind V(value) with queries of your own judge the
     canary then, in which C($version) is the Deployment's name; Istio's metrics are there only if the pods have sidecars.
-  - Failed requests are compared by a test martingale while watching and by Fisher's exact test at the end, response
-    times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) goes to the alarms, half to the end,
-    also where a metric that stays undecided makes the end come more than once.
+  - Failed requests are compared by a test martingale during the analysis and by Fisher's exact test at the end, response
+    times by the Mann-Whitney test with an effect size. Half of O(metrics[].alpha) is for alarms, half for the end,
+    also if the end repeats because a metric is undecided.
   - Envoy's counters count each attempt of a retry, and mirrored copies count like requests.
-  - Requests that failed and belong to no version, for nobody answered, keep a canary from V(pass) that they would make fail.
-  - A canary that takes requests and answers none is seen by C(hanging), one of the default O(metrics). Where Istio hides Envoy's
-    counters of calls (its default) this takes a port-forward to each calling proxy at every other look (with Prometheus at every
-    look, which are two seconds apart), and without the right to it the notes say so.
-  - Envoy sums up its histograms every five seconds, so response times come that much later than counts.
+  - Response codes are compared too, by C(codes), one of the default O(metrics). A canary that answers 404, 401, 302 or 429 to
+    everything fails no request, but does not pass.
+  - Failed requests without a version turn V(pass) into V(inconclusive) if the canary would fail with them.
+  - A canary that accepts requests and answers none is detected by C(stalled), one of the default O(metrics). Where Istio hides
+    Envoy's counters of calls (its default) this takes a port-forward to each calling proxy at every other measurement (with
+    Prometheus at every measurement, which are two seconds apart). Without the right to it RV(notes) say so.
+  - Envoy sums up its histograms every five seconds, so response times are known that much later than counts.
 seealso:
   - module: meshops.canary.canary_rollout
   - module: meshops.canary.canary_verify
@@ -87,7 +74,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Watch the canary for a minute, without Prometheus
+- name: Analyze the canary for a minute, without Prometheus
   meshops.canary.canary_analysis:
     service: reviews
     namespace: bookinfo
@@ -96,14 +83,14 @@ EXAMPLES = r"""
     watch: 60
   register: judged
 
-- name: Take it back when it is bad
+- name: Roll it back if it fails
   meshops.canary.canary_weight:
     service: reviews
     namespace: bookinfo
     weights: {v1: 100, v2: 0}
   when: judged.verdict == 'fail'
 
-- name: Judge by limits, and by a number of one's own from Prometheus
+- name: Judge by limits, and by a custom query to Prometheus
   meshops.canary.canary_analysis:
     service: reviews
     namespace: bookinfo
@@ -128,7 +115,7 @@ EXAMPLES = r"""
         limit: 1000
     fail_on: [fail, inconclusive]
 
-- name: Ask whoever else knows a number of the canary
+- name: Get a number of the canary from another provider
   ansible.builtin.uri:
     url: https://metrics.example.com/orders-per-minute?version=v2
     return_content: true
@@ -151,7 +138,7 @@ EXAMPLES = r"""
         headers: {end-user: testuser}
         pattern: '"rating"'
 
-- name: Watch the canary for an hour at most, until somebody says what to do
+- name: Analyze the canary for an hour at most, until a person approves or rejects it
   meshops.canary.canary_analysis:
     service: reviews
     namespace: bookinfo
@@ -162,7 +149,7 @@ EXAMPLES = r"""
     deadline: 3600
   register: gate  # gate.verdict is fail, or gate.answer is approved, rejected or null
 
-- name: What would have been decided at that moment of the past?
+- name: Judge at a time in the past
   meshops.canary.canary_analysis:
     service: reviews
     namespace: bookinfo
@@ -179,7 +166,7 @@ msg:
   description: The verdict and why, in a sentence.
   returned: always
   type: str
-  sample: "reviews v2: fail: errors: 11 of 21 canary requests failed, more than stable's 0 of 187; no chance explains that"
+  sample: "reviews v2: fail: errors: 11 of 21 canary requests failed, more than stable's 0 of 187; statistically significant (p = 1.8e-10)"
 service: {description: "Name of the service.", returned: success, type: str, sample: reviews}
 namespace: {description: "Namespace of the service.", returned: success, type: str, sample: bookinfo}
 canary: {description: "The version that was judged.", returned: success, type: str, sample: v2}
@@ -187,12 +174,16 @@ stable: {description: "The version it was compared with.", returned: success, ty
 verdict: {description: "V(pass), V(fail) or V(inconclusive).", returned: success, type: str, sample: fail}
 passed: {description: "Whether the verdict is V(pass).", returned: success, type: bool}
 answer:
-  description: What a person has said to O(approval), V(approved) or V(rejected). V(null) where nobody did, or nobody was asked.
+  description: Answer of a person to O(approval), V(approved) or V(rejected). V(null) without an answer or without O(approval).
   returned: success
   type: str
   sample: approved
+answer_error:
+  description: Why the answer to O(approval) could not be read at the end. Empty if it could; then RV(answer) is all there is.
+  returned: success
+  type: str
 reasons:
-  description: Why the verdict is what it is, one sentence for each metric that decided.
+  description: Reasons of the verdict, one sentence for each metric that decided.
   returned: success
   type: list
   elements: str
@@ -202,7 +193,7 @@ score:
   type: float
   sample: 50.0
 metrics:
-  description: What each metric says.
+  description: Judgement of each metric.
   returned: success
   type: list
   elements: dict
@@ -211,11 +202,11 @@ metrics:
     verdict: {description: "V(pass), V(fail) or V(inconclusive).", type: str}
     reason: {description: "Why, with the numbers.", type: str}
     weight: {description: "Its share in the score.", type: float}
-    critical: {description: "Whether it decides alone.", type: bool}
-    strength: {description: "How far beyond doubt a failure is; 1 is just.", type: float}
-    numbers: {description: "The numbers the reason was made from.", type: dict}
+    critical: {description: "Whether its failure alone fails the verdict.", type: bool}
+    strength: {description: "How significant a failure is; 1 is just significant.", type: float}
+    numbers: {description: "The numbers in the reason.", type: dict}
 numbers:
-  description: What was seen of both versions while watching, warm-up included.
+  description: Requests of both versions during the analysis, warm-up included.
   returned: success
   type: dict
   contains:
@@ -225,21 +216,21 @@ numbers:
       sample: {requests: 21, errors: 11, error_percent: 52.381, p50: 3.1, p95: 8.4, p99: 9.6}
     stable: {description: "The same of stable.", type: dict}
     share: {description: "The canary's percent of the requests of all versions.", type: float, sample: 10.096}
-harmed:
-  description: Requests the canary failed while it was watched, and those that then wait too long for an answer (metrics of kind V(hanging)).
+failed_requests:
+  description: Requests the canary failed during the analysis, and those that have waited too long for an answer at its end (metrics of kind V(stalled)).
   returned: success
   type: int
   sample: 11
 reaction_seconds:
   description:
-    - Seconds from the last look before the first error to the verdict V(fail), so the true time is at most that.
+    - Seconds from the last measurement before the first error to the verdict V(fail), an upper bound of the true time.
       V(null) without error or with another verdict.
   returned: success
   type: float
   sample: 2.13
-looks: {description: "How often was looked.", returned: success, type: int, sample: 3}
-seconds: {description: "How long was watched.", returned: success, type: float, sample: 3.2}
-started: {description: "Unix time at which watching began.", returned: success, type: float}
+measurements: {description: "Number of measurements.", returned: success, type: int, sample: 3}
+seconds: {description: "Duration of the analysis.", returned: success, type: float, sample: 3.2}
+started_at: {description: "Unix time of its start.", returned: success, type: float}
 at: {description: "Unix time of the verdict.", returned: success, type: float}
 timeline:
   description:
@@ -275,7 +266,8 @@ error_code:
   sample: analysis_fail
 """
 
-from ansible_collections.meshops.canary.plugins.module_utils.commands import analysis, entry
+from ansible_collections.meshops.canary.plugins.module_utils.commands import analysis
+from ansible_collections.meshops.canary.plugins.module_utils.task import entry
 
 
 def main() -> None:

@@ -7,94 +7,93 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: canary_capacity
-short_description: Give a version the pods for its share before the share comes
+short_description: Scale a version for its share of requests before the shift
 version_added: 1.0.0
 author:
   - The meshops.canary authors (@meshops)
 description:
-  - Starts the pods a version needs for a share of a service's requests, and waits until they are ready. Moves no requests.
-  - Where a HorizontalPodAutoscaler owns the number of pods its floor (C(minReplicas)) is raised, never C(replicas), and what
-    the floor was is kept on it in the annotation C(canary.meshops.io/floor) until O(state=released), which leaves a floor
-    alone that somebody else has set since. Without one the Deployment is scaled, by its subresource C(scale).
-  - Pods are taken away by O(state=reduced) alone.
+  - Starts the pods that a version needs for a percentage of a service's requests, and waits until they are ready. It does not shift requests.
+  - If a HorizontalPodAutoscaler owns the number of pods, the module raises C(minReplicas) and never writes C(replicas). The original
+    value is stored in the annotation C(canary.meshops.io/min-replicas-before) until O(state=released) restores it. A value that was
+    changed by another tool since is not restored. Without an autoscaler, the module scales the Deployment through its C(scale) subresource.
+  - Only O(state=reduced) removes pods.
 options:
   version:
     description:
-      - Version to give pods to, as the routes name it. Exactly one Deployment must have the pods its subset selects.
+      - Version to scale, by the name that the routes use. Its subset must select the pods of exactly one Deployment.
       - Required if O(state=present) or O(state=reduced).
     type: str
   share:
     description:
-      - Percent of the service's requests that the version shall be able to carry. How many pods that takes follows from what
-        the pods of O(stable) do for their share, by the CPU its autoscaler measures, else by their number.
+      - Percent of the service's requests that the version must be able to serve. The module computes the number of pods from the
+        pods of O(stable) and their share, by the CPU utilization that the autoscaler measures, or otherwise by their number.
     type: float
   pods:
     description:
-      - Number of pods, where you know it, instead of O(share).
-      - With O(state=reduced) the number that is left, and required.
+      - Number of pods, as an alternative to O(share).
+      - With O(state=reduced), the number of pods to keep. Required in that case.
     type: int
   next_share:
     description:
-      - Percent that comes after O(share). The pods for it are started too, but not waited for, so that they are there when it
-        is their turn.
+      - Percent of the step after O(share). The module starts the pods for this step too, but does not wait for them.
     type: float
   last_share:
     description:
-      - Percent that comes last. No pods are started for it. But where an autoscaler measures the load of O(stable), and the
-        maximum of the autoscaler of O(version) is below what this percent needs, the task is refused with the finding
-        V(CAPACITY_BELOW_SHARE) and nothing is written. Else M(meshops.canary.canary_weight) would refuse the percent half way.
+      - Percent of the last step. The module starts no pods for it. If an autoscaler measures the load of O(stable), and C(maxReplicas)
+        of the autoscaler of O(version) is too low for this percent, the module writes nothing and fails with the finding
+        V(CAPACITY_BELOW_SHARE). Otherwise M(meshops.canary.canary_weight) would refuse that step in the middle of a rollout.
     type: float
   stable:
-    description: Version whose load is the measure. Required with O(share).
+    description: Version whose load is the basis of the computation. Required with O(share).
     type: str
-  others:
+  other_versions:
     description:
-      - Further versions that have a part of what was O(stable)'s, such as a baseline. Where no load is measured, the pods of
-        O(stable) count as just enough for what all of these have together.
+      - Other versions that receive requests that O(stable) received before, such as a baseline. If no load is measured, the module assumes that
+        the pods of O(stable) are just enough for the requests of all these versions together.
     type: list
     elements: str
     default: []
   keep_stable:
     description:
-      - Whether to raise the floor of O(stable)'s autoscaler, so that it could take everything back. It becomes the pods that
-        O(stable) has now, or those that its measured load asks for when O(version) and O(others) have no requests any more
-        where that is more, and at most its maximum. A load that may be from before the last change of its pods or of the
-        routes, those of the last 45 seconds, is not asked.
+      - Whether to raise C(minReplicas) of the autoscaler of O(stable), so that O(stable) can serve all requests after a rollback. The value is the
+        current number of pods of O(stable), or the number that its measured load requires once O(version) and O(other_versions) receive no
+        requests, whichever is greater, limited to C(maxReplicas). The module ignores the measured load for 45 seconds after the last
+        change of the pods or of the routes, because it may be outdated.
     type: bool
     default: false
-  least:
-    description: Pods not to go below, whatever O(share) asks for.
+  min_pods:
+    description: Minimum number of pods for O(share).
     type: int
     default: 1
   headroom:
-    description: Factor on the pods that a measured load asks for, V(1) or more.
+    description: Factor to multiply the computed number of pods by if the load is measured, V(1) or greater.
     type: float
     default: 1.2
   force:
     description:
-      - Codes of findings that shall not refuse the task. V(CAPACITY_BELOW_SHARE) makes what O(last_share) found a warning;
-        others are none of this module's.
+      - Codes of findings to ignore. With V(CAPACITY_BELOW_SHARE), the finding of O(last_share) is only a warning.
+        Other codes have no effect here.
     type: list
     elements: str
     default: []
   state:
     description:
-      - V(present) gives O(version) its pods.
-      - V(reduced) leaves O(version) O(pods) of them, as the number of its Deployments or the floor of their autoscalers. Nothing
-        is waited for, and whether requests still come is not looked at.
-      - V(released) gives every autoscaler of the service's versions the floor back that it had before, also after a run that
-        was killed. The pods stay until the autoscaler finds them idle.
+      - V(present) scales O(version) up.
+      - V(reduced) scales the Deployments of O(version) down to O(pods), or sets C(minReplicas) of their autoscalers to it. The module does not
+        wait, and does not check whether the version still receives requests.
+      - V(released) restores the original C(minReplicas) of every autoscaler of the service's versions, also after a run that was
+        killed. The pods are kept until the autoscaler scales them down.
     type: str
     choices: [present, reduced, released]
     default: present
   wait:
-    description: Whether to wait until the pods for O(share), or O(pods), are ready.
+    description: Whether to wait until the pods for O(share) or O(pods) are ready.
     type: bool
     default: true
   wait_timeout:
     description:
-      - Seconds to wait. Then, or as soon as a pod can only go on failing, the task fails with RV(error_code=not_ready) and
-        says why; what was asked for stays.
+      - Seconds to wait. After that, or as soon as a pod fails permanently, the task fails with RV(error_code=not_ready) and
+        the reason. The module does not undo the scaling.
     type: float
     default: 300.0
 extends_documentation_fragment:
@@ -109,7 +108,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Let v2 have the pods for a quarter of the requests, start those for half, and refuse if all could never be had
+- name: Scale v2 for 25 percent, start the pods for 50 percent, and verify that 100 percent is possible
   meshops.canary.canary_capacity:
     service: reviews
     namespace: bookinfo
@@ -119,20 +118,20 @@ EXAMPLES = r"""
     next_share: 50
     last_share: 100
 
-- name: Then move the requests
+- name: Shift the requests
   meshops.canary.canary_weight:
     service: reviews
     namespace: bookinfo
     weights: {v1: 75, v2: 25}
 
-- name: Three pods, whatever they are for
+- name: Scale v2 to three pods
   meshops.canary.canary_capacity:
     service: reviews
     namespace: bookinfo
     version: v2
     pods: 3
 
-- name: Leave one to the version that was replaced
+- name: Scale the replaced version down to one pod
   meshops.canary.canary_capacity:
     service: reviews
     namespace: bookinfo
@@ -140,7 +139,7 @@ EXAMPLES = r"""
     pods: 1
     state: reduced
 
-- name: Give the autoscalers their floors back
+- name: Restore minReplicas of the autoscalers
   meshops.canary.canary_capacity:
     service: reviews
     namespace: bookinfo
@@ -149,7 +148,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What happened, or why not, in a sentence.
+  description: Summary of the result in one sentence, or the reason for the failure.
   returned: always
   type: str
   sample: "reviews v2: 2 of 2 pods ready (HorizontalPodAutoscaler bookinfo/reviews-v2: minReplicas 1 -> 3)"
@@ -164,32 +163,32 @@ namespace:
   type: str
   sample: bookinfo
 version:
-  description: Version that was given pods.
+  description: Version that was scaled.
   returned: when O(state=present)
   type: str
   sample: v2
 deployment:
-  description: Its Deployment.
+  description: Deployment of the version.
   returned: when O(state=present)
   type: str
   sample: reviews-v2
 pods:
-  description: Pods that were to be ready, no more than its autoscaler's maximum.
+  description: Number of pods to wait for, limited to C(maxReplicas) of the autoscaler.
   returned: when O(state=present)
   type: int
   sample: 2
 needed:
-  description: Pods that O(share) needs, or O(pods). Where that is more than RV(pods), the autoscaler's maximum is too small.
+  description: Number of pods that O(share) requires, or O(pods). If it is greater than RV(pods), C(maxReplicas) of the autoscaler is too low.
   returned: when O(state=present)
   type: int
   sample: 2
 ready:
-  description: Pods that are ready; in check mode and with O(wait=false) those that were before.
+  description: Number of ready pods. In check mode and with O(wait=false), the number before the task.
   returned: when O(state=present)
   type: int
   sample: 2
 patch:
-  description: What was written, or would be in check mode, in this order.
+  description: The writes that were made, or that would be made in check mode, in order.
   returned: when there is a plan
   type: list
   elements: dict
@@ -199,42 +198,43 @@ patch:
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: reviews-v2}
     operation: {description: "Always V(patch).", type: str, sample: patch}
-    patch: {description: The JSON Patch (RFC 6902) with the tests that make it safe., type: list, elements: dict}
+    patch: {description: The JSON Patch (RFC 6902) with the test operations that guard it., type: list, elements: dict}
     object: {description: "Always V(none).", type: dict}
 api_requests:
-  description: How many requests were sent to the API server, by method.
+  description: Number of requests sent to the API server, by method.
   returned: always
   type: dict
   sample: {get: 8, patch: 1, post: 0, delete: 0}
 diff:
-  description: Floors and numbers of pods before and after, as text.
+  description: Values of C(minReplicas) and numbers of pods before and after the task, as text.
   returned: success
   type: dict
   contains:
     before: {description: Before., type: str, sample: "HorizontalPodAutoscaler bookinfo/reviews-v2: minReplicas 1"}
     after: {description: After., type: str, sample: "HorizontalPodAutoscaler bookinfo/reviews-v2: minReplicas 3"}
-    before_header: {description: The objects concerned., type: str}
-    after_header: {description: The objects concerned., type: str}
+    before_header: {description: The affected objects., type: str}
+    after_header: {description: The affected objects., type: str}
 findings:
-  description: What was found wrong.
+  description: The problems that were found.
   returned: when refused
   type: list
   elements: dict
   contains:
     code: {description: Stable code that O(force) takes., type: str, sample: CAPACITY_BELOW_SHARE}
     severity: {description: "Always V(error).", type: str, sample: error}
-    object: {description: The object concerned., type: str, sample: HorizontalPodAutoscaler bookinfo/reviews-v2}
-    reason: {description: What was seen there., type: str}
+    object: {description: The affected object., type: str, sample: HorizontalPodAutoscaler bookinfo/reviews-v2}
+    reason: {description: What is wrong with the object., type: str}
     remedy: {description: What to do., type: str}
 error_code:
   description: >-
-    Kind of the failure: V(invalid_input), V(refused), V(conflict), V(not_ready) or V(api_error).
+    Category of the failure: V(invalid_input), V(refused), V(conflict), V(not_ready) or V(api_error).
   returned: failure
   type: str
   sample: not_ready
 """
 
-from ansible_collections.meshops.canary.plugins.module_utils.commands import capacity, entry
+from ansible_collections.meshops.canary.plugins.module_utils.commands import capacity
+from ansible_collections.meshops.canary.plugins.module_utils.task import entry
 
 
 def main() -> None:

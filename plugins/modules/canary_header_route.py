@@ -7,90 +7,90 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: canary_header_route
-short_description: Route the requests of a cohort to other versions than everybody else
+short_description: Route requests that match a header, cookie or path to specific versions
 version_added: 1.0.0
 author:
   - The meshops.canary authors (@meshops)
 description:
-  - Sends requests that are recognised by header, cookie, path, method, query or the caller's labels to versions of their own,
-    in percent of these requests. Everybody else goes where O(service) is routed otherwise.
-  - The cohort's route stands before each route it must shadow and inherits its path, timeout, retries, rewrites, faults and
-    headers. It composes with M(meshops.canary.canary_weight) in any order.
+  - Defines a cohort, which is the set of requests that match by header, cookie, path, method, query or the labels of the caller, and
+    sets the percentage of these requests that each version receives. All other requests to O(service) keep their route.
+  - The module inserts the route of the cohort before each route that would otherwise match, and copies the path, timeout, retries,
+    rewrites, faults and headers of that route. It can be used before or after M(meshops.canary.canary_weight).
 options:
   name:
     description:
-      - Name of the cohort, by which it is found again. Lower-case letters, digits and hyphens.
-      - V(rollout) is that of M(meshops.canary.canary_rollout), which replaces and ends it.
+      - Name of the cohort, which identifies it in later tasks. It consists of lowercase letters, digits and hyphens.
+      - The name V(rollout) is reserved for M(meshops.canary.canary_rollout), which replaces and removes that cohort.
     type: str
     default: canary
     aliases: [cohort]
   headers:
     description:
-      - Header name to condition. All must hold.
+      - Mapping of header names to conditions. A request must meet all of them.
       - >-
-        A condition is a text (the exact value), or one of C({exact: TEXT}), C({prefix: TEXT}), C({regex: RE2}),
+        A condition is a string (the exact value), or one of C({exact: TEXT}), C({prefix: TEXT}), C({regex: RE2}),
         C({present: true}) and C({absent: true}).
     type: dict
   cookies:
     description:
-      - Cookie name to condition, in the form of O(headers). Istio can test one cookie for a value and one for absence.
+      - Mapping of cookie names to conditions, in the form of O(headers). Istio can test one cookie for a value and one cookie for absence.
     type: dict
   path:
     description: Condition on the path, in the form of O(headers).
     type: raw
   methods:
-    description: HTTP methods; one of them must be the request's.
+    description: HTTP methods. The method of the request must be one of them.
     type: list
     elements: str
   query:
-    description: Name of a query parameter to condition, in the form of O(headers).
+    description: Mapping of query parameter names to conditions, in the form of O(headers).
     type: dict
   source_labels:
-    description: Labels of the pods that call.
+    description: Labels of the calling pods.
     type: dict
   match:
     description:
-      - Alternatives, one of which must hold. Each takes O(headers), O(cookies), O(path), O(methods), O(query) and
-        O(source_labels), all of which must hold.
-      - Mutually exclusive with these as options of the task.
+      - Alternatives, of which a request must meet at least one. Each alternative takes O(headers), O(cookies), O(path), O(methods),
+        O(query) and O(source_labels), and a request must meet all conditions of the alternative.
+      - Mutually exclusive with these options at the top level.
     type: list
     elements: dict
     suboptions:
       headers:
-        description: As the option of the task.
+        description: See the option of the same name at the top level.
         type: dict
       cookies:
-        description: As the option of the task.
+        description: See the option of the same name at the top level.
         type: dict
       path:
-        description: As the option of the task.
+        description: See the option of the same name at the top level.
         type: raw
       methods:
-        description: As the option of the task.
+        description: See the option of the same name at the top level.
         type: list
         elements: str
       query:
-        description: As the option of the task.
+        description: See the option of the same name at the top level.
         type: dict
       source_labels:
-        description: As the option of the task.
+        description: See the option of the same name at the top level.
         type: dict
   weights:
     description:
-      - Percent of the cohort's requests by version, together V(100).
+      - Percent of the cohort's requests by version. The sum must be V(100).
       - Required if O(state=present).
     type: dict
   order:
-    description: Cohorts with a lower number come first. A request belongs to the first cohort that fits.
+    description: Position among the cohorts. Cohorts with lower numbers are tried first, and a request belongs to the first cohort that matches.
     type: int
     default: 100
   rollout:
     description:
-      - The ID (C(run.id)) of M(meshops.canary.canary_rollout) that this change belongs to. Right before the write its record is read; if somebody has ended
-        or superseded that rollout, nothing is written, and the task fails with RV(error_code=over) or RV(error_code=superseded).
+      - ID (C(run.id)) of the M(meshops.canary.canary_rollout) run that this change belongs to. The module reads the record of the run right before the
+        write. If the rollout was ended or superseded, the module writes nothing and fails with RV(error_code=over) or RV(error_code=superseded).
     type: str
   state:
-    description: V(absent) removes the cohort; everything else stays.
+    description: V(present) creates or updates the cohort. V(absent) removes it and preserves everything else.
     type: str
     choices: [present, absent]
     default: present
@@ -104,18 +104,18 @@ extends_documentation_fragment:
   - meshops.canary.write
   - meshops.canary.wait
 notes:
-  - Objects are edited in place by JSON Patch. Fields that are not asked for stay byte for byte, also those this collection
-    does not know; if somebody else wrote the object in between, it is read and planned again once.
+  - The module edits objects in place with a JSON Patch and preserves all other fields, including those this collection
+    does not know. If the object is modified concurrently, the module reads it and plans the change again once.
 seealso:
   - module: meshops.canary.canary_weight
   - module: meshops.canary.canary_sticky
   - name: Istio traffic management
-    description: What VirtualService and DestinationRule do.
+    description: Concepts of VirtualService and DestinationRule.
     link: https://istio.io/latest/docs/concepts/traffic-management/
 """
 
 EXAMPLES = r"""
-- name: Send testuser's requests to v2 and v3, everybody else stays on v1
+- name: Send the requests of testuser to v2 and v3
   meshops.canary.canary_header_route:
     service: reviews
     namespace: bookinfo
@@ -124,7 +124,7 @@ EXAMPLES = r"""
       end-user: {exact: testuser}
     weights: {v2: 10, v3: 90}
 
-- name: Employees with the canary cookie, but not the health checks
+- name: Send employees with the canary cookie to v2, but not health checks
   meshops.canary.canary_header_route:
     service: reviews
     namespace: bookinfo
@@ -136,7 +136,7 @@ EXAMPLES = r"""
     weights: {v2: 100}
     order: 10
 
-- name: Either of two ways to ask for the new version
+- name: Match requests by one of two alternatives
   meshops.canary.canary_header_route:
     service: reviews
     namespace: bookinfo
@@ -147,7 +147,7 @@ EXAMPLES = r"""
         methods: [GET]
     weights: {v2: 100}
 
-- name: End the test
+- name: Remove the cohort
   meshops.canary.canary_header_route:
     service: reviews
     namespace: bookinfo
@@ -157,7 +157,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What happened, or why not, in a sentence.
+  description: Summary of the result in one sentence, or the reason for the failure.
   returned: always
   type: str
   sample: "reviews: cohort testers: none -> header end-user is testuser gets v2 10%, v3 90%"
@@ -172,17 +172,17 @@ namespace:
   type: str
   sample: bookinfo
 host:
-  description: Full host name of the service.
+  description: Fully qualified host name of the service.
   returned: success
   type: str
   sample: reviews.bookinfo.svc.cluster.local
 route_api:
-  description: Which API routes the service, V(istio) or V(gateway).
+  description: API that routes the service, V(istio) or V(gateway).
   returned: success
   type: str
   sample: istio
 weights:
-  description: Percent of the service's requests by version after the task, cohorts apart.
+  description: Percent of the service's requests by version after the task, without those of cohorts.
   returned: success
   type: dict
   sample: {v1: 100}
@@ -192,7 +192,7 @@ weights_before:
   type: dict
   sample: {v1: 100}
 cohorts:
-  description: The service's cohorts after the task, by name; each with its match in words, weights and order.
+  description: The service's cohorts after the task, by name. Each has a description of its match, its weights and its order.
   returned: success
   type: dict
   sample:
@@ -201,7 +201,7 @@ cohorts:
       weights: {v2: 10, v3: 90}
       order: 100
 objects:
-  description: Every object concerned, changed or not.
+  description: Every affected object, including those that did not change.
   returned: success
   type: list
   elements: dict
@@ -210,9 +210,9 @@ objects:
     kind: {description: Kind., type: str, sample: VirtualService}
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: reviews}
-    changed: {description: "Whether it was, or would be, changed.", type: bool, sample: true}
+    changed: {description: "Whether the object was changed, or would be changed in check mode.", type: bool, sample: true}
 patch:
-  description: What was written, or would be in check mode, in this order.
+  description: The writes that were made, or that would be made in check mode, in order.
   returned: when there is a plan
   type: list
   elements: dict
@@ -222,65 +222,66 @@ patch:
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: reviews}
     operation: {description: "V(create), V(patch) or V(delete).", type: str, sample: patch}
-    patch: {description: The JSON Patch (RFC 6902) with the tests that make it safe., type: list, elements: dict}
-    object: {description: "The whole object where it is created, else V(none).", type: dict}
+    patch: {description: The JSON Patch (RFC 6902) with the test operations that guard it., type: list, elements: dict}
+    object: {description: "The whole object if it is created, otherwise V(none).", type: dict}
 findings:
-  description: What preflight found wrong, or would be wrong after the change.
+  description: Problems that preflight found before the change or expects after it.
   returned: when O(preflight=true) and something changes, or when refused
   type: list
   elements: dict
   contains:
     code: {description: Stable code that O(force) takes., type: str, sample: SUBSET_NOT_READY}
     severity: {description: "V(error), V(warning) or V(note).", type: str, sample: error}
-    object: {description: The object concerned., type: str, sample: DestinationRule bookinfo/reviews}
-    reason: {description: What was seen there., type: str}
+    object: {description: The affected object., type: str, sample: DestinationRule bookinfo/reviews}
+    reason: {description: What is wrong with the object., type: str}
     remedy: {description: What to do., type: str}
 convergence:
-  description: What is known about the proxies.
+  description: Whether the proxies use the new routes.
   returned: always
   type: dict
   contains:
     method:
       description: >-
-        V(proxies): they were read. V(settle): they could not be read, O(wait_settle) seconds were waited.
-        V(skipped): nothing changed and the objects were written long ago. V(none): O(wait=false) or check mode.
+        V(proxies): the module read the proxies. V(fixed_delay): the proxies could not be read, so the module waited O(settle_seconds) seconds.
+        V(skipped): nothing changed, and the objects were not written recently. V(none): O(wait=false) or check mode.
       type: str
       sample: proxies
-    converged: {description: "V(true) if all that were to be read hold the routes, V(none) if it is not known.", type: bool, sample: true}
-    proxies: {description: Number of proxies concerned., type: int, sample: 6}
-    checked: {description: Number of proxies that were read and hold the routes., type: int, sample: 6}
-    seconds: {description: How long it took after the last write., type: float, sample: 0.31}
-    pending: {description: "The proxies that lag, at most ten, each with what it lacks.", type: list, elements: str, sample: []}
-    note: {description: What could not be read and what was done instead., type: str, sample: ""}
+    converged: {description: "V(true) if all selected proxies have the routes, V(none) if that is not known.", type: bool, sample: true}
+    proxies: {description: Number of affected proxies., type: int, sample: 6}
+    checked: {description: Number of proxies that were read and have the routes., type: int, sample: 6}
+    seconds: {description: Seconds from the last write until the wait ended., type: float, sample: 0.31}
+    pending: {description: "The proxies that do not have the routes yet, at most ten, each with what is missing.", type: list, elements: str, sample: []}
+    note: {description: Explains what could not be read and what the module did instead., type: str, sample: ""}
 api_requests:
-  description: How many requests were sent to the API server, by method.
+  description: Number of requests sent to the API server, by method.
   returned: always
   type: dict
   sample: {get: 9, patch: 1, post: 0, delete: 0}
 resources:
-  description: The objects that were changed, as stored.
+  description: The changed objects, as stored by the API server.
   returned: when O(return_object=true)
   type: list
   elements: dict
 diff:
-  description: Who got which share before and after, as text.
+  description: Shares of the versions before and after the task, as text.
   returned: success
   type: dict
   contains:
     before: {description: Before., type: str}
     after: {description: After., type: str}
-    before_header: {description: The objects concerned., type: str, sample: VirtualService bookinfo/reviews}
-    after_header: {description: The objects concerned., type: str, sample: VirtualService bookinfo/reviews}
+    before_header: {description: The affected objects., type: str, sample: VirtualService bookinfo/reviews}
+    after_header: {description: The affected objects., type: str, sample: VirtualService bookinfo/reviews}
 error_code:
   description: >-
-    Kind of the failure: V(invalid_input), V(refused), V(unknown_subset), V(foreign_destination), V(conflict),
+    Category of the failure: V(invalid_input), V(refused), V(unknown_subset), V(foreign_destination), V(conflict),
     V(not_converged) or V(api_error).
   returned: failure
   type: str
   sample: refused
 """
 
-from ansible_collections.meshops.canary.plugins.module_utils.commands import entry, header_route
+from ansible_collections.meshops.canary.plugins.module_utils.commands import header_route
+from ansible_collections.meshops.canary.plugins.module_utils.task import entry
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ options:
   service:
     description:
       - Name of the Kubernetes Service that callers use.
-      - Without it, all services of O(namespace) that have routes, subsets, a canary by pods or the record of a rollout are told.
+      - Without it, all services of O(namespace) that have routes, subsets, a canary by pods or the record of a rollout are returned.
     type: str
   measure:
     description:
@@ -33,25 +33,25 @@ options:
     choices: [auto, prometheus, proxies, none]
     default: auto
   window:
-    description: Span in seconds that is asked of Prometheus.
+    description: Seconds of the past to query in Prometheus.
     type: float
     default: 300.0
   sample_seconds:
     description:
       - Seconds to count at the proxies. The task takes that long.
-      - V(0) tells what they counted since each of them started, which may be long ago and before the present weights.
+      - V(0) returns what they counted since each of them started, which may be long ago and before the present weights.
     type: float
     default: 0.0
   proxies:
-    description: Whether to look once whether the proxies hold the routes as they are, without waiting.
+    description: Whether to check once, without waiting, that the proxies have the routes as they are.
     type: bool
     default: true
   proxy_sample:
-    description: How many proxies are read at most, those nearest to the service first, but always all gateways. V(0) reads all.
+    description: Maximum number of proxies to read, those in the namespace of the service first, and always all gateways. V(0) reads all.
     type: int
     default: 50
   preflight:
-    description: Whether to look for what is wrong, the user's rights and Istio's webhook included.
+    description: Whether to run the preflight checks, including the user's rights and Istio's webhook.
     type: bool
     default: true
 extends_documentation_fragment:
@@ -69,13 +69,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at one service
+- name: Gather the status of one service
   meshops.canary.canary_info:
     service: reviews
     namespace: bookinfo
   register: status
 
-- name: Show it as a table
+- name: Display it as a table
   ansible.builtin.debug:
     msg: "{{ status.services | meshops.canary.status_table }}"
 
@@ -101,7 +101,7 @@ EXAMPLES = r"""
     preflight: false
   register: status
 
-- name: Stop if something would go wrong
+- name: Fail if there are errors
   ansible.builtin.assert:
     that: status.services[0].findings | selectattr('severity', 'eq', 'error') | length == 0
 """
@@ -113,7 +113,7 @@ msg:
   type: str
   sample: "reviews: v1 90%, v2 10%"
 namespace:
-  description: The namespace looked at.
+  description: The namespace.
   returned: success
   type: str
   sample: bookinfo
@@ -205,6 +205,15 @@ services:
           type: list
           elements: str
           sample: [reviews-v2]
+        images:
+          description: Images of the Deployments' containers, without the proxy's.
+          type: list
+          elements: str
+          sample: [registry.example.com/reviews:1.16.1]
+        since:
+          description: When the oldest of its pods was created, V(null) without pods.
+          type: str
+          sample: "2026-11-25T21:07:12Z"
         hpa:
           description: The version's HPA, with CPU in percent of the request as last measured. V(null) without HPA.
           type: dict
@@ -229,14 +238,14 @@ services:
       type: dict
       sample: {source: prometheus, seconds: 300, callers: 0, requests: 3000, errors: 0, by_version: {}}
     proxies:
-      description: Whether the proxies hold the routes, as RV(ignore:convergence) of M(meshops.canary.canary_weight).
+      description: Whether the proxies have the routes, as RV(ignore:convergence) of M(meshops.canary.canary_weight).
       type: dict
       sample: {method: proxies, converged: true, proxies: 6, checked: 6, seconds: 0.2, pending: [], note: ""}
     rollout:
       description:
         - Where the last rollout of the service stands, V(null) if none is recorded or it cannot be read. With its C(phase), C(step) of
           C(steps), C(weight), C(since), C(seconds_left), C(reason), the C(holder) of its lock (empty for nobody), the C(drift)
-          somebody made by hand, and in C(next) what to do.
+          by external changes, and in C(next) the next commands.
       type: dict
       sample:
         {id: 5f0c2a91, phase: observing, over: false, stable: v1, canary: v2, step: 2, steps: 4, weight: 10.0, since: "2026-11-25T21:07:12Z",
@@ -244,15 +253,15 @@ services:
          lease_until: "2026-11-25T21:22:12Z", drift: "", next: []}
     findings:
       description:
-        - What is wrong, errors first. C(severity) is V(error), V(warning), or V(note) for what was not checked.
+        - Findings, errors first. C(severity) is V(error), V(warning), or V(note) for what was not checked.
       type: list
       elements: dict
       sample:
         - code: SUBSET_NOT_READY
           severity: error
           object: DestinationRule bookinfo/reviews
-          reason: "Subset v2 (version=v2) is to get 10% of requests and has no pod: they would get 503."
-          remedy: "Look at them: kubectl -n bookinfo get pods -l version=v2; go on when one is ready."
+          reason: "Subset v2 (version=v2) would receive 10% of requests and has no pod, so these requests would fail with 503."
+          remedy: "Inspect the pods: kubectl -n bookinfo get pods -l version=v2. Continue when one is ready."
     notes:
       description: What could not be read or measured, and why.
       type: list
@@ -273,7 +282,8 @@ error_code:
   type: str
 """
 
-from ansible_collections.meshops.canary.plugins.module_utils.commands import entry, info
+from ansible_collections.meshops.canary.plugins.module_utils.commands import info
+from ansible_collections.meshops.canary.plugins.module_utils.task import entry
 
 
 def main() -> None:

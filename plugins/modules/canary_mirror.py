@@ -7,25 +7,26 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: canary_mirror
-short_description: Copy a share of the requests to a version and discard its answers
+short_description: Mirror a percentage of requests to a version
 version_added: 1.0.0
 author:
   - The meshops.canary authors (@meshops)
 description:
-  - Lets a version see real requests before it serves any. Callers get the answers of the versions with weights only.
-  - The copies reach the version's databases and other services, so use it where requests do not write, or where that does no harm.
+  - Sends copies of real requests to a version and discards its responses. Callers receive responses only from versions with a weight.
+  - The version processes the copies in full, including writes to its databases and calls to other services. Use mirroring only
+    where repeated requests do no harm.
 options:
   version:
     description:
-      - The version that gets the copies.
+      - Version that receives the copies.
       - Required if O(state=present).
     type: str
   percent:
-    description: Percent of the requests that are copied, above V(0) to V(100).
+    description: Percent of the requests to copy, greater than V(0) and at most V(100).
     type: float
     default: 100.0
   state:
-    description: V(absent) ends the mirror this module set. Mirrors of others stay.
+    description: V(present) sets the mirror. V(absent) removes the mirror that this module set and preserves all others.
     type: str
     choices: [present, absent]
     default: present
@@ -39,24 +40,24 @@ extends_documentation_fragment:
   - meshops.canary.write
   - meshops.canary.wait
 notes:
-  - Objects are edited in place by JSON Patch. Fields that are not asked for stay byte for byte, also those this collection
-    does not know; if somebody else wrote the object in between, it is read and planned again once.
+  - The module edits objects in place with a JSON Patch and preserves all other fields, including those this collection
+    does not know. If the object is modified concurrently, the module reads it and plans the change again once.
 seealso:
   - module: meshops.canary.canary_weight
   - name: Istio traffic management
-    description: What VirtualService and DestinationRule do.
+    description: Concepts of VirtualService and DestinationRule.
     link: https://istio.io/latest/docs/concepts/traffic-management/
 """
 
 EXAMPLES = r"""
-- name: Copy a fifth of the requests to v2
+- name: Mirror 20 percent of the requests to v2
   meshops.canary.canary_mirror:
     service: reviews
     namespace: bookinfo
     version: v2
     percent: 20
 
-- name: End the mirror
+- name: Remove the mirror
   meshops.canary.canary_mirror:
     service: reviews
     namespace: bookinfo
@@ -65,7 +66,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What happened, or why not, in a sentence.
+  description: Summary of the result in one sentence, or the reason for the failure.
   returned: always
   type: str
   sample: "reviews: mirror to v2: 0% -> 20%"
@@ -80,17 +81,17 @@ namespace:
   type: str
   sample: bookinfo
 host:
-  description: Full host name of the service.
+  description: Fully qualified host name of the service.
   returned: success
   type: str
   sample: reviews.bookinfo.svc.cluster.local
 route_api:
-  description: Which API routes the service, V(istio) or V(gateway).
+  description: API that routes the service, V(istio) or V(gateway).
   returned: success
   type: str
   sample: istio
 weights:
-  description: Percent of the service's requests by version after the task, cohorts apart.
+  description: Percent of the service's requests by version after the task, without those of cohorts.
   returned: success
   type: dict
   sample: {v1: 100}
@@ -100,7 +101,7 @@ weights_before:
   type: dict
   sample: {v1: 100}
 cohorts:
-  description: The service's cohorts after the task, by name; each with its match in words, weights and order.
+  description: The service's cohorts after the task, by name. Each has a description of its match, its weights and its order.
   returned: success
   type: dict
   sample:
@@ -109,7 +110,7 @@ cohorts:
       weights: {v2: 10, v3: 90}
       order: 100
 objects:
-  description: Every object concerned, changed or not.
+  description: Every affected object, including those that did not change.
   returned: success
   type: list
   elements: dict
@@ -118,9 +119,9 @@ objects:
     kind: {description: Kind., type: str, sample: VirtualService}
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: reviews}
-    changed: {description: "Whether it was, or would be, changed.", type: bool, sample: true}
+    changed: {description: "Whether the object was changed, or would be changed in check mode.", type: bool, sample: true}
 patch:
-  description: What was written, or would be in check mode, in this order.
+  description: The writes that were made, or that would be made in check mode, in order.
   returned: when there is a plan
   type: list
   elements: dict
@@ -130,65 +131,66 @@ patch:
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: reviews}
     operation: {description: "V(create), V(patch) or V(delete).", type: str, sample: patch}
-    patch: {description: The JSON Patch (RFC 6902) with the tests that make it safe., type: list, elements: dict}
-    object: {description: "The whole object where it is created, else V(none).", type: dict}
+    patch: {description: The JSON Patch (RFC 6902) with the test operations that guard it., type: list, elements: dict}
+    object: {description: "The whole object if it is created, otherwise V(none).", type: dict}
 findings:
-  description: What preflight found wrong, or would be wrong after the change.
+  description: Problems that preflight found before the change or expects after it.
   returned: when O(preflight=true) and something changes, or when refused
   type: list
   elements: dict
   contains:
     code: {description: Stable code that O(force) takes., type: str, sample: SUBSET_NOT_READY}
     severity: {description: "V(error), V(warning) or V(note).", type: str, sample: error}
-    object: {description: The object concerned., type: str, sample: DestinationRule bookinfo/reviews}
-    reason: {description: What was seen there., type: str}
+    object: {description: The affected object., type: str, sample: DestinationRule bookinfo/reviews}
+    reason: {description: What is wrong with the object., type: str}
     remedy: {description: What to do., type: str}
 convergence:
-  description: What is known about the proxies.
+  description: Whether the proxies use the new routes.
   returned: always
   type: dict
   contains:
     method:
       description: >-
-        V(proxies): they were read. V(settle): they could not be read, O(wait_settle) seconds were waited.
-        V(skipped): nothing changed and the objects were written long ago. V(none): O(wait=false) or check mode.
+        V(proxies): the module read the proxies. V(fixed_delay): the proxies could not be read, so the module waited O(settle_seconds) seconds.
+        V(skipped): nothing changed, and the objects were not written recently. V(none): O(wait=false) or check mode.
       type: str
       sample: proxies
-    converged: {description: "V(true) if all that were to be read hold the routes, V(none) if it is not known.", type: bool, sample: true}
-    proxies: {description: Number of proxies concerned., type: int, sample: 6}
-    checked: {description: Number of proxies that were read and hold the routes., type: int, sample: 6}
-    seconds: {description: How long it took after the last write., type: float, sample: 0.31}
-    pending: {description: "The proxies that lag, at most ten, each with what it lacks.", type: list, elements: str, sample: []}
-    note: {description: What could not be read and what was done instead., type: str, sample: ""}
+    converged: {description: "V(true) if all selected proxies have the routes, V(none) if that is not known.", type: bool, sample: true}
+    proxies: {description: Number of affected proxies., type: int, sample: 6}
+    checked: {description: Number of proxies that were read and have the routes., type: int, sample: 6}
+    seconds: {description: Seconds from the last write until the wait ended., type: float, sample: 0.31}
+    pending: {description: "The proxies that do not have the routes yet, at most ten, each with what is missing.", type: list, elements: str, sample: []}
+    note: {description: Explains what could not be read and what the module did instead., type: str, sample: ""}
 api_requests:
-  description: How many requests were sent to the API server, by method.
+  description: Number of requests sent to the API server, by method.
   returned: always
   type: dict
   sample: {get: 9, patch: 1, post: 0, delete: 0}
 resources:
-  description: The objects that were changed, as stored.
+  description: The changed objects, as stored by the API server.
   returned: when O(return_object=true)
   type: list
   elements: dict
 diff:
-  description: Who got which share before and after, as text.
+  description: Shares of the versions before and after the task, as text.
   returned: success
   type: dict
   contains:
     before: {description: Before., type: str}
     after: {description: After., type: str}
-    before_header: {description: The objects concerned., type: str, sample: VirtualService bookinfo/reviews}
-    after_header: {description: The objects concerned., type: str, sample: VirtualService bookinfo/reviews}
+    before_header: {description: The affected objects., type: str, sample: VirtualService bookinfo/reviews}
+    after_header: {description: The affected objects., type: str, sample: VirtualService bookinfo/reviews}
 error_code:
   description: >-
-    Kind of the failure: V(invalid_input), V(refused), V(unknown_subset), V(foreign_destination), V(conflict),
+    Category of the failure: V(invalid_input), V(refused), V(unknown_subset), V(foreign_destination), V(conflict),
     V(not_converged) or V(api_error).
   returned: failure
   type: str
   sample: refused
 """
 
-from ansible_collections.meshops.canary.plugins.module_utils.commands import entry, mirror
+from ansible_collections.meshops.canary.plugins.module_utils.commands import mirror
+from ansible_collections.meshops.canary.plugins.module_utils.task import entry
 
 
 def main() -> None:

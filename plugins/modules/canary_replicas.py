@@ -7,21 +7,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: canary_replicas
-short_description: Run a canary by the ratio of pods, or update a Deployment in place, without a mesh
+short_description: Run a canary by pod ratio or update a Deployment, without a mesh
 version_added: 1.0.0
 author:
   - The meshops.canary authors (@meshops)
 description:
-  - Runs a second Deployment with the label C(track=canary) behind the same Service. A Service spreads new connections evenly over its ready
-    pods, so the canary's share is its share of pods.
-  - A wanted share becomes the nearest number of pods beside those of stable. What is reached, how far off it is and what it costs is said
-    before anything is done. A small exact share takes many pods; M(meshops.canary.canary_weight) sets it with any number of them.
-  - Of stable only the image is ever changed, and without O(total) or O(max_error) never its number of pods, which may be an autoscaler's.
-  - The module waits as C(kubectl rollout status) does. Pods that do not become ready are named with their own reason, and what was written is
-    taken back. Where an earlier run had written it and was killed, the Deployment goes back to the revision before, unless its pods were all ready once.
+  - Runs a second Deployment with the label C(track=canary) behind the same Service. A Service distributes new connections evenly over its ready
+    pods, so the canary's share of connections equals its share of pods.
+  - The module selects the number of canary pods that comes closest to the requested share, and reports the share that it reaches, the deviation and
+    the number of pods before it changes anything. A small exact share needs many pods. M(meshops.canary.canary_weight) sets any share with any
+    number of pods.
+  - The module changes only the image of the stable Deployment. It changes the number of stable pods only with O(total) or O(max_error).
+  - The module waits like C(kubectl rollout status). If pods do not become ready, it reports the reason for each pod and rolls its changes
+    back. If an earlier run made the change and was killed, the module rolls the Deployment back to its previous revision, unless all pods of the
+    current revision have been ready once.
 options:
   service:
-    description: Name of the Service that callers use. Its selector says which Deployments share its connections.
+    description: Name of the Service that callers use. Its selector determines which Deployments share the connections.
     type: str
     required: true
   namespace:
@@ -29,79 +31,84 @@ options:
     type: str
     required: true
   deployment:
-    description: Name of the stable Deployment. Needed only where more than one could be meant.
+    description: Name of the stable Deployment. Required only if the Service selects several candidates.
     type: str
     default: ""
   canary:
-    description: Name of the canary's Deployment. By default that of stable with C(-canary) behind it.
+    description: Name of the canary Deployment. The default is the name of the stable Deployment with the suffix C(-canary).
     type: str
     default: ""
   container:
-    description: Name of the container that gets O(image). By default the first one.
+    description:
+      - Name of the container to set O(image) for. The default is the container that the annotation
+        C(kubectl.kubernetes.io/default-container) of the pod template names, or the only container.
+      - Required if the pod has several containers without that annotation.
     type: str
     default: ""
   image:
     description:
-      - Image of the canary, or of stable with O(state=updated).
-      - Required for a canary that is not there yet. With O(state=promoted) the canary's own image is taken by default.
+      - Image of the canary or, with O(state=updated), of the stable Deployment.
+      - Required if the canary does not exist yet. With O(state=promoted), the default is the image of the canary.
     type: str
     default: ""
   share:
     description:
-      - Percent of new connections that the canary shall get, from V(0) to below V(100).
-      - Counted are the pods of all Deployments behind the Service, as they are wanted now, by hand or by an autoscaler. Run again to follow them.
+      - Percent of new connections for the canary, from V(0) to below V(100).
+      - The computation includes the desired pods of all Deployments behind the Service. Run the task again after they were scaled.
     type: float
   replicas:
-    description: Number of the canary's pods, instead of O(share).
+    description: Number of canary pods, as an alternative to O(share).
     type: int
   total:
     description:
-      - Pods of all Deployments behind the Service together, of which the canary gets O(share). Stable is scaled up to its part, and gets its own number
-        back with O(state=absent) or O(state=promoted).
-      - Without it stable keeps its pods and the canary's come on top. A total that would take pods from stable is refused, and any where an
-        autoscaler owns stable's.
+      - Total number of pods of all Deployments behind the Service, of which the canary receives O(share). The stable Deployment is scaled up
+        accordingly. Its original number of pods is restored with O(state=absent) or O(state=promoted).
+      - Without this option, the stable Deployment keeps its pods and the canary's pods are added. The task is refused if the total would remove
+        stable pods, or if an autoscaler owns the number of stable pods.
     type: int
   max_error:
     description:
-      - Percentage points by which the reached share may be off. Without O(total) it chooses one, where the pods that are there do not suffice, the fewest
-        that keep it, and stable is scaled up as with O(total). Check mode says what that costs.
-      - With O(total) a share that is further off is refused, as it is where an autoscaler owns stable's pods.
+      - Maximum deviation of the reached share from O(share), in percentage points. If the existing pods do not suffice, the module selects the
+        smallest total that keeps the limit and scales the stable Deployment up as with O(total). Check mode reports the number of pods.
+      - With O(total), or if an autoscaler owns the number of stable pods, the task is refused if the deviation is greater.
     type: float
   labels:
     description: >-
-      Labels of the canary's pods beside C(track=canary), over those of stable's. Used when the canary is created.
-      Needed where stable's selector would match the canary's pods, as with V({version: v2}) beside stable pods selected by C(version=v1).
+      Labels of the canary's pods in addition to C(track=canary). They override the labels of the stable pods. Used when the canary is created.
+      Required if the selector of the stable Deployment would match the canary's pods. For example, use V({version: v2}) if the stable
+      Deployment selects C(version=v1).
     type: dict
     default: {}
   state:
     description:
-      - V(present) runs the canary with its share of pods. A Deployment of its name that others have made is adopted, its image and number of pods
-        are noted.
-      - V(promoted) lets stable take the canary's image by a rolling update while the canary carries on; then the canary goes.
-      - V(absent) removes the canary, or gives an adopted one its image and number of pods back.
-      - V(updated) lets stable take O(image) by a rolling update; no canary is concerned.
+      - V(present) runs the canary with its share of pods. An existing Deployment of that name is adopted, and its image and number of pods
+        are recorded.
+      - V(promoted) updates the stable Deployment to the image of the canary by a rolling update while the canary keeps running, and then
+        removes the canary.
+      - V(absent) removes the canary, or restores the image and the number of pods of an adopted Deployment.
+      - V(updated) updates the stable Deployment to O(image) by a rolling update. It does not change a canary.
     type: str
     choices: [present, updated, promoted, absent]
     default: present
   preflight:
     description: >-
-      Whether to look before writing for what would harm traffic or be undone, such as another tool that writes the Deployment, a strategy that ends
-      all pods at once, or a missing readiness probe. Errors refuse the change, warnings are shown. Going back is never refused.
+      Whether to check, before writing, for problems such as another tool that writes the Deployment, a strategy that terminates
+      all pods at once, or a missing readiness probe. Errors refuse the change, warnings are displayed. A rollback is never refused.
     type: bool
     default: true
   force:
-    description: Codes of findings that shall not refuse the change, as RV(findings[].code) gives them.
+    description: Codes of findings that do not refuse the change, as returned in RV(findings[].code).
     type: list
     elements: str
     default: []
   wait:
-    description: Whether to wait for the rollout, and for the canary's pods to end. Without it a failed rollout is not noticed, and not taken back.
+    description: Whether to wait for the rollout and for the termination of the canary's pods. With V(false), a failed rollout is not detected or rolled back.
     type: bool
     default: true
   wait_timeout:
     description: >-
-      Seconds after which a rollout counts as failed. It also does when Kubernetes gives it up (C(progressDeadlineSeconds)), and as soon as a container can
-      only go on failing, with an image that cannot be pulled or a third crash.
+      Seconds after which a rollout is considered failed. It is also considered failed when C(progressDeadlineSeconds) is exceeded, when an image
+      cannot be pulled, or when a container crashes for the third time.
     type: float
     default: 300.0
 extends_documentation_fragment:
@@ -109,25 +116,26 @@ extends_documentation_fragment:
   - meshops.canary.attributes
   - meshops.canary.attributes.writes
 notes:
-  - The share is one of connections. Callers that keep a connection open stay at one pod; a share of requests takes a mesh.
-  - Rights in the namespace are C(list) on Services, Deployments, HorizontalPodAutoscalers and Pods, C(get), C(create), C(patch) and
-    C(delete) on Deployments, to explain failures C(list) on Events and C(get) on C(pods/log), and C(list) on ReplicaSets to go back from what a
-    killed run left.
-  - No request is lost if pods drain before they end (C(preStop)), tell by a readiness probe when they serve, and the Deployment's
-    strategy has C(maxUnavailable=0), as the role P(meshops.canary.versions#role) makes them.
+  - The share is a percentage of new connections. Callers that keep a connection open stay on one pod. A percentage of requests requires a mesh.
+  - Required rights in the namespace are C(list) on Services, Deployments, HorizontalPodAutoscalers and Pods, C(get), C(create), C(patch) and
+    C(delete) on Deployments, C(list) on Events and C(get) on C(pods/log) to explain failures, and C(list) on ReplicaSets to roll back changes of
+    a run that was killed.
+  - No request is lost if pods keep serving for at least 5 seconds after their deletion (C(preStop)) and have a readiness probe, and if the
+    strategy of the Deployment has C(maxUnavailable=0). The role P(meshops.canary.versions#role) creates such Deployments.
+    Findings report what is missing.
 seealso:
   - module: meshops.canary.canary_weight
 """
 
 EXAMPLES = r"""
-- name: Run 1.16.1 as a canary with a quarter of the connections
+- name: Run 1.16.1 as a canary with 25 percent of the connections
   meshops.canary.canary_replicas:
     service: shop
     namespace: bookinfo
     image: registry.example.com/shop:1.16.1
     share: 25
 
-- name: Show what half of the connections would cost, and do nothing
+- name: Preview how many pods 50 percent of the connections would need
   meshops.canary.canary_replicas:
     service: shop
     namespace: bookinfo
@@ -135,7 +143,7 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
-- name: Ten percent exactly, of ten pods
+- name: Run a canary with exactly 10 percent of a total of ten pods
   meshops.canary.canary_replicas:
     service: shop
     namespace: bookinfo
@@ -143,19 +151,19 @@ EXAMPLES = r"""
     share: 10
     total: 10
 
-- name: Stable takes the canary's image, then the canary goes
+- name: Promote the canary
   meshops.canary.canary_replicas:
     service: shop
     namespace: bookinfo
     state: promoted
 
-- name: Or end it
+- name: Remove the canary
   meshops.canary.canary_replicas:
     service: shop
     namespace: bookinfo
     state: absent
 
-- name: Update in place, without a canary
+- name: Update the stable Deployment without a canary
   meshops.canary.canary_replicas:
     service: shop
     namespace: bookinfo
@@ -166,10 +174,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What happened, or why not.
+  description: Summary of the result, or the reason for the failure.
   returned: always
   type: str
-  sample: "shop-canary: 1 pod, registry.example.com/shop:1.16.1, new. 25% wanted, 25.0% reached: 1 pod beside 3 stable (+0.0 points)."
+  sample: "shop-canary: 1 pod, registry.example.com/shop:1.16.1, new. 25% requested, 25.0% reached: 1 pod and 3 stable (+0.0 points)."
 service:
   description: Name of the service.
   returned: always
@@ -191,32 +199,32 @@ deployment:
   type: str
   sample: shop
 canary:
-  description: Name of the canary's Deployment, whether it is there or not.
+  description: Name of the canary Deployment, even if it does not exist.
   returned: success
   type: str
   sample: shop-canary
 hpa:
-  description: Name of the autoscaler that owns stable's number of pods, empty if there is none.
+  description: Name of the autoscaler of the stable Deployment. Empty if there is none.
   returned: success
   type: str
   sample: ""
 share:
-  description: The share asked for and what became of it; empty if none was asked for.
+  description: The requested share and the share that is reached. Empty if no share was requested.
   returned: success
   type: dict
   contains:
-    wanted: {description: Percent asked for., type: float, sample: 25.0}
-    reached: {description: Percent that so many pods get., type: float, sample: 25.0}
-    error: {description: Percentage points between the two., type: float, sample: 0.0}
-    pods: {description: The canary's pods., type: int, sample: 1}
-    stable: {description: Stable's pods., type: int, sample: 3}
-    beside: {description: "Pods of all Deployments behind the Service but the canary, stable's among them.", type: int, sample: 3}
+    wanted: {description: Requested percent., type: float, sample: 25.0}
+    reached: {description: Percent that results from the number of pods., type: float, sample: 25.0}
+    error: {description: Difference of the two in percentage points., type: float, sample: 0.0}
+    pods: {description: Number of canary pods., type: int, sample: 1}
+    stable: {description: Number of stable pods., type: int, sample: 3}
+    other_pods: {description: "Number of pods of all Deployments behind the Service except the canary.", type: int, sample: 3}
 advice:
-  description: The share, its error and its cost in a sentence; where it is far off or dear, also the way that is not.
+  description: Describes the share, its deviation and the number of pods. If the deviation is large, it also suggests an alternative.
   returned: success
   type: str
 weights:
-  description: Percent of new connections by Deployment after the task, once all pods are ready.
+  description: Percent of new connections by Deployment after the task, when all pods are ready.
   returned: success
   type: dict
   sample: {shop: 75.0, shop-canary: 25.0}
@@ -226,7 +234,7 @@ weights_before:
   type: dict
   sample: {shop: 100.0}
 findings:
-  description: What preflight found on what was, or would be, changed. The codes are explained in C(docs/findings.md).
+  description: Problems that preflight found in the objects that were changed, or would be changed. C(docs/findings.md) explains the codes.
   returned: always
   type: list
   elements: dict
@@ -234,16 +242,16 @@ findings:
     code: {description: Stable code., type: str, sample: READINESS_PROBE_MISSING}
     severity: {description: "V(error) or V(warning).", type: str, sample: warning}
     object: {description: Kind and name., type: str, sample: Deployment bookinfo/shop}
-    reason: {description: What was seen there., type: str}
+    reason: {description: What is wrong with the object., type: str}
     remedy: {description: What to do., type: str}
 progress:
-  description: How far the rollouts were, one line each time it changed.
+  description: Progress of the rollouts, with one line for each change.
   returned: success
   type: list
   elements: str
   sample: ["shop: 1 of 3 pods updated, 3 available, 2 old ones to end"]
 objects:
-  description: The Deployments concerned, changed or not.
+  description: The affected Deployments, including those that did not change.
   returned: success
   type: list
   elements: dict
@@ -252,9 +260,9 @@ objects:
     kind: {description: Kind., type: str, sample: Deployment}
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: shop-canary}
-    changed: {description: "Whether it was, or would be, changed.", type: bool, sample: true}
+    changed: {description: "Whether the object was changed, or would be changed in check mode.", type: bool, sample: true}
 patch:
-  description: What was written, or would be in check mode, in this order.
+  description: The writes that were made, or that would be made in check mode, in order.
   returned: success
   type: list
   elements: dict
@@ -264,30 +272,31 @@ patch:
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: shop-canary}
     operation: {description: "V(create), V(patch) or V(delete).", type: str, sample: patch}
-    patch: {description: The JSON Patch (RFC 6902) with the tests that make it safe., type: list, elements: dict}
-    object: {description: "The whole object where it is created, else V(none).", type: dict}
+    patch: {description: The JSON Patch (RFC 6902) with the test operations that guard it., type: list, elements: dict}
+    object: {description: "The whole object if it is created, otherwise V(none).", type: dict}
 api_requests:
-  description: How many requests were sent to the API server, by method.
+  description: Number of requests sent to the API server, by method.
   returned: always
   type: dict
   sample: {get: 5, patch: 0, post: 1, delete: 0}
 diff:
-  description: Pods and images before and after, as text.
+  description: Numbers of pods and images before and after the task, as text.
   returned: success
   type: dict
   contains:
     before: {description: Before., type: str}
     after: {description: After., type: str}
-    before_header: {description: The objects concerned., type: str, sample: Deployment bookinfo/shop-canary}
-    after_header: {description: The objects concerned., type: str, sample: Deployment bookinfo/shop-canary}
+    before_header: {description: The affected objects., type: str, sample: Deployment bookinfo/shop-canary}
+    after_header: {description: The affected objects., type: str, sample: Deployment bookinfo/shop-canary}
 error_code:
-  description: Kind of the failure, V(invalid_input), V(refused), V(conflict), V(rollout_failed) or V(api_error).
+  description: Category of the failure. One of V(invalid_input), V(refused), V(conflict), V(rollout_failed) or V(api_error).
   returned: failure
   type: str
   sample: rollout_failed
 """
 
-from ansible_collections.meshops.canary.plugins.module_utils.commands import entry, replicas
+from ansible_collections.meshops.canary.plugins.module_utils.commands import replicas
+from ansible_collections.meshops.canary.plugins.module_utils.task import entry
 
 
 def main() -> None:

@@ -7,38 +7,39 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: canary_routing
-short_description: Put a service under routing rules with all requests on its stable version
+short_description: Create the subsets and the initial routes of a service
 version_added: 1.0.0
 author:
   - The meshops.canary authors (@meshops)
 description:
-  - Makes sure of the DestinationRule's subsets, one for each version, and of the VirtualService that splits the requests.
-  - What is there is edited in place; subsets, weights and cohorts of others stay. A service that has no routes yet gets all of
-    its requests pinned to O(stable), so that a new version's pods get none before a weight says so.
-  - Make before break. The subsets are written first, the proxies are waited for, then the routes follow; backwards the other way round.
+  - Ensures that the DestinationRule has one subset for each version, and that a VirtualService splits the requests.
+  - Existing objects are edited in place, and existing subsets, weights and cohorts are preserved. If the service has no routes yet,
+    all requests are routed to O(stable), so that pods of a new version receive no requests until a weight is set.
+  - The module makes before it breaks. It writes the subsets first, waits for the proxies, and then writes the routes. With
+    O(state=absent), the order is reversed.
 options:
   versions:
     description:
-      - The versions that get a subset. A list of names stands for the label O(version_label) of the same value; a mapping
-        gives each version its pod labels.
-      - The versions need no pods yet. Other subsets of the service stay.
-      - With O(state=absent) the subsets to remove; without it those that were added by this module.
+      - Versions that need a subset, either as a list of names or as a mapping of names to pod labels. For a list, each subset selects
+        pods whose label O(version_label) equals the name.
+      - The versions do not need to have pods yet. Other subsets of the service are preserved.
+      - With O(state=absent), the subsets to remove. The default is all subsets that this module added.
       - Required if O(state=present).
     type: raw
   version_label:
-    description: The pod label that names the version, for O(versions) without labels of their own.
+    description: Pod label that identifies the version, used for O(versions) without explicit labels.
     type: str
     default: version
   stable:
     description:
-      - The version that gets all requests of a service without routes. Ignored where there are routes.
+      - Version that receives all requests if the service has no routes yet. Ignored if routes exist.
       - Required if O(state=present).
     type: str
   port:
-    description: Port of the service the routes are for. Without it, all.
+    description: Port of the service that the routes apply to. By default, they apply to all ports.
     type: int
   ingress:
-    description: Gateways through which requests from outside reach the service, under the same weights as those from inside.
+    description: Gateways through which external requests reach the service. The same weights apply to them as to requests from inside the mesh.
     type: list
     elements: dict
     default: []
@@ -48,20 +49,21 @@ options:
         type: str
         required: true
       hosts:
-        description: Host names by which requests arrive there, or V(*).
+        description: Host names of the external requests, or V(*).
         type: list
         elements: str
         required: true
       paths:
-        description: Paths that belong to the service. V(/static/*) is a prefix, anything else the whole path. Without it all.
+        description: Paths that are routed to the service. V(/static/*) is a prefix, anything else is an exact path. By default, all paths are routed.
         type: list
         elements: str
         default: []
   state:
     description:
-      - V(absent) takes away what this module added. An object it created goes too, unless others have added to it, such as
-        a timeout or a subset; then that stays, and routes send to all pods of the service.
-      - It refuses while another route names a subset that would go, or one it created also routes to other services.
+      - V(present) creates or updates the subsets and the routes.
+      - V(absent) removes what this module added. It deletes an object that it created, unless the object has other changes, such as
+        a timeout or a subset. In that case the object is kept, and its routes send to all pods of the service.
+      - V(absent) is refused while another route uses a subset to be removed, or a route that this module created also sends to other services.
     type: str
     choices: [present, absent]
     default: present
@@ -73,24 +75,24 @@ extends_documentation_fragment:
   - meshops.canary.write
   - meshops.canary.wait
 notes:
-  - Objects are edited in place by JSON Patch. Fields that are not asked for stay byte for byte, also those this collection
-    does not know; if somebody else wrote the object in between, it is read and planned again once.
+  - The module edits objects in place with a JSON Patch and preserves all other fields, including those this collection
+    does not know. If the object is modified concurrently, the module reads it and plans the change again once.
 seealso:
   - module: meshops.canary.canary_weight
   - name: Istio traffic management
-    description: What VirtualService and DestinationRule do.
+    description: Concepts of VirtualService and DestinationRule.
     link: https://istio.io/latest/docs/concepts/traffic-management/
 """
 
 EXAMPLES = r"""
-- name: Three versions of reviews, all requests to v1
+- name: Create subsets for three versions of reviews and route all requests to v1
   meshops.canary.canary_routing:
     service: reviews
     namespace: bookinfo
     versions: [v1, v2, v3]
     stable: v1
 
-- name: A front end that is reached through the ingress gateway too
+- name: Route a frontend that is also reached through the ingress gateway
   meshops.canary.canary_routing:
     service: productpage
     namespace: bookinfo
@@ -104,7 +106,7 @@ EXAMPLES = r"""
         hosts: ["bookinfo.example.com"]
         paths: [/productpage, "/static/*", /login, /logout]
 
-- name: Take the routing away
+- name: Remove the routing
   meshops.canary.canary_routing:
     service: reviews
     namespace: bookinfo
@@ -113,7 +115,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What happened, or why not, in a sentence.
+  description: Summary of the result in one sentence, or the reason for the failure.
   returned: always
   type: str
   sample: "reviews: subsets v1, v2, v3; all requests to v1"
@@ -128,17 +130,17 @@ namespace:
   type: str
   sample: bookinfo
 host:
-  description: Full host name of the service.
+  description: Fully qualified host name of the service.
   returned: success
   type: str
   sample: reviews.bookinfo.svc.cluster.local
 route_api:
-  description: Which API routes the service, V(istio) or V(gateway).
+  description: API that routes the service, V(istio) or V(gateway).
   returned: success
   type: str
   sample: istio
 weights:
-  description: Percent of the service's requests by version after the task, cohorts apart.
+  description: Percent of the service's requests by version after the task, without those of cohorts.
   returned: success
   type: dict
   sample: {v1: 100}
@@ -148,7 +150,7 @@ weights_before:
   type: dict
   sample: {}
 cohorts:
-  description: The service's cohorts after the task, by name; each with its match in words, weights and order.
+  description: The service's cohorts after the task, by name. Each has a description of its match, its weights and its order.
   returned: success
   type: dict
   sample:
@@ -157,7 +159,7 @@ cohorts:
       weights: {v2: 10, v3: 90}
       order: 100
 objects:
-  description: Every object concerned, changed or not.
+  description: Every affected object, including those that did not change.
   returned: success
   type: list
   elements: dict
@@ -166,9 +168,9 @@ objects:
     kind: {description: Kind., type: str, sample: VirtualService}
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: reviews}
-    changed: {description: "Whether it was, or would be, changed.", type: bool, sample: true}
+    changed: {description: "Whether the object was changed, or would be changed in check mode.", type: bool, sample: true}
 patch:
-  description: What was written, or would be in check mode, in this order.
+  description: The writes that were made, or that would be made in check mode, in order.
   returned: when there is a plan
   type: list
   elements: dict
@@ -178,65 +180,66 @@ patch:
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: reviews}
     operation: {description: "V(create), V(patch) or V(delete).", type: str, sample: patch}
-    patch: {description: The JSON Patch (RFC 6902) with the tests that make it safe., type: list, elements: dict}
-    object: {description: "The whole object where it is created, else V(none).", type: dict}
+    patch: {description: The JSON Patch (RFC 6902) with the test operations that guard it., type: list, elements: dict}
+    object: {description: "The whole object if it is created, otherwise V(none).", type: dict}
 findings:
-  description: What preflight found wrong, or would be wrong after the change.
+  description: Problems that preflight found before the change or expects after it.
   returned: when O(preflight=true) and something changes, or when refused
   type: list
   elements: dict
   contains:
     code: {description: Stable code that O(force) takes., type: str, sample: SUBSET_NOT_READY}
     severity: {description: "V(error), V(warning) or V(note).", type: str, sample: error}
-    object: {description: The object concerned., type: str, sample: DestinationRule bookinfo/reviews}
-    reason: {description: What was seen there., type: str}
+    object: {description: The affected object., type: str, sample: DestinationRule bookinfo/reviews}
+    reason: {description: What is wrong with the object., type: str}
     remedy: {description: What to do., type: str}
 convergence:
-  description: What is known about the proxies.
+  description: Whether the proxies use the new routes.
   returned: always
   type: dict
   contains:
     method:
       description: >-
-        V(proxies): they were read. V(settle): they could not be read, O(wait_settle) seconds were waited.
-        V(skipped): nothing changed and the objects were written long ago. V(none): O(wait=false) or check mode.
+        V(proxies): the module read the proxies. V(fixed_delay): the proxies could not be read, so the module waited O(settle_seconds) seconds.
+        V(skipped): nothing changed, and the objects were not written recently. V(none): O(wait=false) or check mode.
       type: str
       sample: proxies
-    converged: {description: "V(true) if all that were to be read hold the routes, V(none) if it is not known.", type: bool, sample: true}
-    proxies: {description: Number of proxies concerned., type: int, sample: 6}
-    checked: {description: Number of proxies that were read and hold the routes., type: int, sample: 6}
-    seconds: {description: How long it took after the last write., type: float, sample: 0.31}
-    pending: {description: "The proxies that lag, at most ten, each with what it lacks.", type: list, elements: str, sample: []}
-    note: {description: What could not be read and what was done instead., type: str, sample: ""}
+    converged: {description: "V(true) if all selected proxies have the routes, V(none) if that is not known.", type: bool, sample: true}
+    proxies: {description: Number of affected proxies., type: int, sample: 6}
+    checked: {description: Number of proxies that were read and have the routes., type: int, sample: 6}
+    seconds: {description: Seconds from the last write until the wait ended., type: float, sample: 0.31}
+    pending: {description: "The proxies that do not have the routes yet, at most ten, each with what is missing.", type: list, elements: str, sample: []}
+    note: {description: Explains what could not be read and what the module did instead., type: str, sample: ""}
 api_requests:
-  description: How many requests were sent to the API server, by method.
+  description: Number of requests sent to the API server, by method.
   returned: always
   type: dict
   sample: {get: 9, patch: 1, post: 0, delete: 0}
 resources:
-  description: The objects that were changed, as stored.
+  description: The changed objects, as stored by the API server.
   returned: when O(return_object=true)
   type: list
   elements: dict
 diff:
-  description: Who got which share before and after, as text.
+  description: Shares of the versions before and after the task, as text.
   returned: success
   type: dict
   contains:
     before: {description: Before., type: str}
     after: {description: After., type: str}
-    before_header: {description: The objects concerned., type: str, sample: VirtualService bookinfo/reviews}
-    after_header: {description: The objects concerned., type: str, sample: VirtualService bookinfo/reviews}
+    before_header: {description: The affected objects., type: str, sample: VirtualService bookinfo/reviews}
+    after_header: {description: The affected objects., type: str, sample: VirtualService bookinfo/reviews}
 error_code:
   description: >-
-    Kind of the failure: V(invalid_input), V(refused), V(unknown_subset), V(foreign_destination), V(conflict),
+    Category of the failure: V(invalid_input), V(refused), V(unknown_subset), V(foreign_destination), V(conflict),
     V(not_converged) or V(api_error).
   returned: failure
   type: str
   sample: refused
 """
 
-from ansible_collections.meshops.canary.plugins.module_utils.commands import entry, routing
+from ansible_collections.meshops.canary.plugins.module_utils.commands import routing
+from ansible_collections.meshops.canary.plugins.module_utils.task import entry
 
 
 def main() -> None:

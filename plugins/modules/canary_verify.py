@@ -7,30 +7,30 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: canary_verify
-short_description: Prove from real requests that a split is the one intended
+short_description: Verify with real requests that a split is the intended one
 version_added: 1.0.0
 author:
   - The meshops.canary authors (@meshops)
 description:
   - Counts which version answered how many requests and tests the counts exactly against the intended shares, by the
     binomial test with two versions, else by the multinomial one.
-  - The verdict is V(fail) if the counts contradict the shares, V(pass) if they do not and were enough to have shown a
-    deviation that matters, else V(inconclusive). No evidence is never success.
-  - Changes nothing. When it fails it names the likely causes.
+  - The verdict is V(fail) if the counts contradict the shares, V(pass) if they do not and were enough to detect a
+    deviation that matters, else V(inconclusive). No evidence is no success.
+  - Changes nothing. If it fails it returns the likely causes.
 options:
   weights:
     description:
-      - Intended percent by version. Only the ratios matter. Default is what the routes say now, with O(route_api=replicas) the ready pods of each
+      - Intended percent by version. Only the ratios matter. Default is the weights of the routes, with O(route_api=replicas) the ready pods of each
         Deployment behind the Service.
     type: dict
   cohort:
     description:
-      - Name of a cohort whose split is meant instead. Needs O(probes) that send what the cohort matches.
+      - Name of a cohort whose split to verify. Needs O(probes) with the headers that the cohort matches.
     type: str
   source:
     description:
       - V(proxies) counts the next O(seconds) at the callers' proxies through the API server (right C(get) on
-        C(pods/proxy)). It counts only what callers send by themselves; it sends nothing.
+        C(pods/proxy)). It counts the callers' requests and sends none.
       - V(prometheus) takes the last O(seconds) from Prometheus, but nothing from before the routes were last written, and so no
         sample that is older. Where it has too few since, RV(verdict) is V(inconclusive) and RV(reasons) say how long to wait.
       - V(probes) sends requests of its own, see O(probes).
@@ -44,7 +44,7 @@ options:
     type: float
     default: 30.0
   proxy_sample:
-    description: How many callers' proxies are read at most, those nearest to the service first, but always all gateways. V(0) reads all.
+    description: Maximum number of callers' proxies to read, those in the namespace of the service first, and always all gateways. V(0) reads all.
     type: int
     default: 0
   alpha:
@@ -53,12 +53,12 @@ options:
     default: 0.001
   detect:
     description:
-      - Deviation that matters, in points of percent. V(pass) needs enough requests to have noticed it in any version. A share
-        smaller than this must have been distinguishable from none at all.
+      - Deviation that matters, in points of percent. V(pass) needs enough requests to detect it in any version. A share
+        smaller than this must be distinguishable from none.
     type: float
     default: 5.0
   power:
-    description: Probability with which O(detect) must have been noticed for V(pass).
+    description: Probability of detecting O(detect) that V(pass) needs.
     type: float
     default: 0.8
   fail_on:
@@ -96,7 +96,7 @@ EXAMPLES = r"""
     namespace: bookinfo
     seconds: 60
 
-- name: Prove it by Prometheus, and go on when there was too little traffic
+- name: Verify by Prometheus, and continue with too little traffic
   meshops.canary.canary_verify:
     service: reviews
     namespace: bookinfo
@@ -104,7 +104,7 @@ EXAMPLES = r"""
     seconds: 300
     fail_on: [fail]
 
-- name: Prove what a cohort gets, by requests from a pod
+- name: Verify the split of a cohort, by requests from a pod
   meshops.canary.canary_verify:
     service: reviews
     namespace: bookinfo
@@ -115,7 +115,7 @@ EXAMPLES = r"""
       command: [curl, -s, -m, "4", -H, "end-user: testuser", "http://reviews:9080/reviews/0"]
       pattern: '"podname": ?"reviews-(v[0-9]+)-'
 
-- name: Prove the share of a canary by the ratio of pods, each probe on a connection of its own
+- name: Verify the share of a canary by the ratio of pods, each probe on a connection of its own
   meshops.canary.canary_verify:
     service: shop
     namespace: bookinfo
@@ -125,7 +125,7 @@ EXAMPLES = r"""
       command: [curl, -s, -m, "4", "http://shop:8080/hostname"]
       pattern: '(shop[a-z0-9-]+)'
 
-- name: Prove the split as a browser sees it, through the ingress gateway
+- name: Verify the split through the ingress gateway
   meshops.canary.canary_verify:
     service: reviews
     namespace: bookinfo
@@ -135,7 +135,7 @@ EXAMPLES = r"""
       requests: 2000
   register: proof
 
-- name: Show the proof
+- name: Display the result
   ansible.builtin.debug:
     msg: "{{ proof.verdict }} with p = {{ proof.p_value }} from {{ proof.n }} requests"
 """
@@ -170,7 +170,7 @@ passed:
   returned: always
   type: bool
 p_value:
-  description: How likely counts at least as improbable are if the shares hold. V(null) without any request.
+  description: Probability of counts at most as likely as these if the shares hold. V(null) without any request.
   returned: always
   type: float
   sample: 0.301
@@ -180,12 +180,12 @@ n:
   type: int
   sample: 3000
 power:
-  description: How likely a deviation of O(detect) would have been noticed with this many requests.
+  description: Probability of detecting a deviation of O(detect) with this many requests.
   returned: always
   type: float
   sample: 0.9999
 needed:
-  description: About how many requests V(pass) needs.
+  description: Approximate number of requests that V(pass) needs.
   returned: always
   type: int
   sample: 704
@@ -196,12 +196,12 @@ test:
   type: str
   sample: exact
 reasons:
-  description: Why the verdict is what it is.
+  description: Reasons of the verdict.
   returned: always
   type: list
   elements: str
 causes:
-  description: Likely causes when the verdict is V(fail), the most telling first.
+  description: Likely causes if the verdict is V(fail), the most likely first.
   returned: always
   type: list
   elements: str
@@ -257,7 +257,8 @@ error_code:
   sample: split_fail
 """
 
-from ansible_collections.meshops.canary.plugins.module_utils.commands import entry, verify
+from ansible_collections.meshops.canary.plugins.module_utils.commands import verify
+from ansible_collections.meshops.canary.plugins.module_utils.task import entry
 
 
 def main() -> None:

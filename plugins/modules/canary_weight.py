@@ -7,49 +7,50 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: canary_weight
-short_description: Set the share of requests each version of a service gets
+short_description: Set the percentage of requests that each version of a service receives
 version_added: 1.0.0
 author:
   - The meshops.canary authors (@meshops)
 description:
-  - Sets the weights of a service's versions in the routing object that exists for it, found by its host.
-  - The weights are those of requests, exact for every caller in the mesh and through gateways, whatever the number of pods.
-  - By default it refuses a weight for a subset without ready pods, and waits until the proxies hold the new weights.
+  - Sets the weights of a service's versions in the existing routing object, which the module finds by the host of the service.
+  - Weights are percentages of requests. They apply to every caller in the mesh and to requests through gateways, independently of the number of pods.
+  - By default, the module refuses a weight for a subset without ready pods, and waits until the proxies use the new weights.
 options:
   weights:
     description:
-      - Percent of requests by version, V(0) to V(100) with at most three decimals, together V(100).
-      - A version is the name of a subset of the DestinationRule, or with the Gateway API a Service.
-      - Versions that are not named get none. Destinations of other hosts in the same route keep their share.
+      - Percent of requests by version, from V(0) to V(100) with at most three decimals. The sum must be V(100).
+      - A version is the name of a subset of the DestinationRule or, with the Gateway API, the name of a Service.
+      - Versions that are not listed receive no requests. Destinations of other hosts in the same route keep their share.
       - Required if O(state=present).
     type: dict
-  settle:
+  finalize:
     description:
-      - Whether these weights become the normal state, as after promoting a version. Versions at V(0) leave the route, and
-        O(state=absent) no longer goes back behind it.
+      - Whether these weights become the new normal state, for example after promoting a version. The module removes versions at V(0)
+        from the route, and O(state=absent) no longer restores the weights from before.
     type: bool
     default: false
   expected:
     description:
-      - Percent of requests by version that the service must have now, for a writer who has decided by them. If somebody
-        else has changed them meanwhile nothing is written, and the task fails with RV(error_code=drift).
-      - Weights that are already those of O(weights) are fine. Without the option any weights are.
+      - Percent of requests by version that the service must have before the change. If the current weights differ,
+        the module writes nothing and fails with RV(error_code=drift).
+      - Current weights that already equal O(weights) are accepted. Without this option, any current weights are accepted.
     type: dict
   end_cohorts:
     description:
-      - Names of cohorts of M(meshops.canary.canary_header_route) that end with this change, in the same write. One that is
-        not there is no failure. With O(state=absent) it is refused.
+      - Names of cohorts of M(meshops.canary.canary_header_route) to remove in the same write. Cohorts that do not exist are
+        ignored. This option cannot be combined with O(state=absent).
     type: list
     elements: str
     default: []
   rollout:
     description:
-      - The ID (C(run.id)) of M(meshops.canary.canary_rollout) that this change belongs to. Right before the write its record is read; if somebody has ended
-        or superseded that rollout, nothing is written, and the task fails with RV(error_code=over) or RV(error_code=superseded).
+      - ID (C(run.id)) of the M(meshops.canary.canary_rollout) run that this change belongs to. The module reads the record of the run right before the
+        write. If the rollout was ended or superseded, the module writes nothing and fails with RV(error_code=over) or RV(error_code=superseded).
     type: str
   state:
     description:
-      - V(absent) gives the routes back as they were before the first weights; what others changed since stays.
+      - V(present) sets O(weights).
+      - V(absent) restores the routes as they were before this module first changed the weights. Later changes by other tools are preserved.
     type: str
     choices: [present, absent]
     default: present
@@ -63,14 +64,14 @@ extends_documentation_fragment:
   - meshops.canary.write
   - meshops.canary.wait
 notes:
-  - Objects are edited in place by JSON Patch. Fields that are not asked for stay byte for byte, also those this collection
-    does not know; if somebody else wrote the object in between, it is read and planned again once.
+  - The module edits objects in place with a JSON Patch and preserves all other fields, including those this collection
+    does not know. If the object is modified concurrently, the module reads it and plans the change again once.
 seealso:
   - module: meshops.canary.canary_header_route
   - module: meshops.canary.canary_info
   - module: meshops.canary.canary_verify
   - name: Istio traffic management
-    description: What VirtualService and DestinationRule do.
+    description: Concepts of VirtualService and DestinationRule.
     link: https://istio.io/latest/docs/concepts/traffic-management/
 """
 
@@ -81,7 +82,7 @@ EXAMPLES = r"""
     namespace: bookinfo
     weights: {v1: 90, v2: 10}
 
-- name: Show a manager what would change, and change nothing
+- name: Preview a change without applying it
   meshops.canary.canary_weight:
     service: reviews
     namespace: bookinfo
@@ -89,34 +90,34 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
-- name: Promote v2 for good
+- name: Promote v2 and make it the normal state
   meshops.canary.canary_weight:
     service: reviews
     namespace: bookinfo
     weights: {v2: 100}
-    settle: true
+    finalize: true
 
-- name: Go on from 10 percent, but only if nobody has changed that meanwhile
+- name: Raise v2 from 10 to 25 percent, but only if the weights were not changed since
   meshops.canary.canary_weight:
     service: reviews
     namespace: bookinfo
     weights: {v1: 75, v2: 25}
     expected: {v1: 90, v2: 10}
 
-- name: Send everybody back to v1, the testers too
+- name: Send all requests to v1 and remove the cohort of testers
   meshops.canary.canary_weight:
     service: reviews
     namespace: bookinfo
     weights: {v1: 100}
     end_cohorts: [testers]
 
-- name: Give the route back as it was before the canary
+- name: Restore the original route
   meshops.canary.canary_weight:
     service: reviews
     namespace: bookinfo
     state: absent
 
-- name: Raise the share step by step, in one cluster of several
+- name: Raise the share step by step in the cluster of one kubeconfig context
   meshops.canary.canary_weight:
     service: reviews
     namespace: bookinfo
@@ -126,25 +127,25 @@ EXAMPLES = r"""
   loop_control:
     pause: 300
 
-- name: Only the route of the API, where a VirtualService has several
+- name: Change only one named route of the VirtualService
   meshops.canary.canary_weight:
     service: reviews
     namespace: bookinfo
     routes: [api]
     weights: {v1: 99.5, v2: 0.5}
 
-- name: Two steps over one connection's settings
+- name: Set connection options once for several tasks
   module_defaults:
     group/meshops.canary.canary:
       kubeconfig: ~/.kube/staging
       namespace: bookinfo
   block:
-    - name: Half of the requests for ratings
+    - name: Send half of the requests for ratings to v2
       meshops.canary.canary_weight:
         service: ratings
         weights: {v1: 50, v2: 50}
 
-    - name: Go on although v2 has too few pods for half of the requests
+    - name: Send half of the requests for reviews to v2, although v2 has too few pods
       meshops.canary.canary_weight:
         service: reviews
         weights: {v1: 50, v2: 50}
@@ -153,10 +154,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What happened, or why not, in a sentence.
+  description: Summary of the result in one sentence, or the reason for the failure.
   returned: always
   type: str
-  sample: "reviews: v1 90% -> 75%, v2 10% -> 25% (6 proxies hold it after 0.3 s)"
+  sample: "reviews: v1 90% -> 75%, v2 10% -> 25% (6 proxies have it after 0.3 s)"
 service:
   description: Name of the service.
   returned: always
@@ -168,17 +169,17 @@ namespace:
   type: str
   sample: bookinfo
 host:
-  description: Full host name of the service.
+  description: Fully qualified host name of the service.
   returned: success
   type: str
   sample: reviews.bookinfo.svc.cluster.local
 route_api:
-  description: Which API routes the service, V(istio) or V(gateway).
+  description: API that routes the service, V(istio) or V(gateway).
   returned: success
   type: str
   sample: istio
 weights:
-  description: Percent of the service's requests by version after the task, cohorts apart.
+  description: Percent of the service's requests by version after the task, without those of cohorts.
   returned: success
   type: dict
   sample: {v1: 75, v2: 25}
@@ -188,7 +189,7 @@ weights_before:
   type: dict
   sample: {v1: 90, v2: 10}
 cohorts:
-  description: The service's cohorts after the task, by name; each with its match in words, weights and order.
+  description: The service's cohorts after the task, by name. Each has a description of its match, its weights and its order.
   returned: success
   type: dict
   sample:
@@ -197,7 +198,7 @@ cohorts:
       weights: {v2: 10, v3: 90}
       order: 100
 objects:
-  description: Every object concerned, changed or not.
+  description: Every affected object, including those that did not change.
   returned: success
   type: list
   elements: dict
@@ -206,9 +207,9 @@ objects:
     kind: {description: Kind., type: str, sample: VirtualService}
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: reviews}
-    changed: {description: "Whether it was, or would be, changed.", type: bool, sample: true}
+    changed: {description: "Whether the object was changed, or would be changed in check mode.", type: bool, sample: true}
 patch:
-  description: What was written, or would be in check mode, in this order.
+  description: The writes that were made, or that would be made in check mode, in order.
   returned: when there is a plan
   type: list
   elements: dict
@@ -218,65 +219,66 @@ patch:
     namespace: {description: Namespace., type: str, sample: bookinfo}
     name: {description: Name., type: str, sample: reviews}
     operation: {description: "V(create), V(patch) or V(delete).", type: str, sample: patch}
-    patch: {description: The JSON Patch (RFC 6902) with the tests that make it safe., type: list, elements: dict}
-    object: {description: "The whole object where it is created, else V(none).", type: dict}
+    patch: {description: The JSON Patch (RFC 6902) with the test operations that guard it., type: list, elements: dict}
+    object: {description: "The whole object if it is created, otherwise V(none).", type: dict}
 findings:
-  description: What preflight found wrong, or would be wrong after the change.
+  description: Problems that preflight found before the change or expects after it.
   returned: when O(preflight=true) and something changes, or when refused
   type: list
   elements: dict
   contains:
     code: {description: Stable code that O(force) takes., type: str, sample: SUBSET_NOT_READY}
     severity: {description: "V(error), V(warning) or V(note).", type: str, sample: error}
-    object: {description: The object concerned., type: str, sample: DestinationRule bookinfo/reviews}
-    reason: {description: What was seen there., type: str}
+    object: {description: The affected object., type: str, sample: DestinationRule bookinfo/reviews}
+    reason: {description: What is wrong with the object., type: str}
     remedy: {description: What to do., type: str}
 convergence:
-  description: What is known about the proxies.
+  description: Whether the proxies use the new routes.
   returned: always
   type: dict
   contains:
     method:
       description: >-
-        V(proxies): they were read. V(settle): they could not be read, O(wait_settle) seconds were waited.
-        V(skipped): nothing changed and the objects were written long ago. V(none): O(wait=false) or check mode.
+        V(proxies): the module read the proxies. V(fixed_delay): the proxies could not be read, so the module waited O(settle_seconds) seconds.
+        V(skipped): nothing changed, and the objects were not written recently. V(none): O(wait=false) or check mode.
       type: str
       sample: proxies
-    converged: {description: "V(true) if all that were to be read hold the routes, V(none) if it is not known.", type: bool, sample: true}
-    proxies: {description: Number of proxies concerned., type: int, sample: 6}
-    checked: {description: Number of proxies that were read and hold the routes., type: int, sample: 6}
-    seconds: {description: How long it took after the last write., type: float, sample: 0.31}
-    pending: {description: "The proxies that lag, at most ten, each with what it lacks.", type: list, elements: str, sample: []}
-    note: {description: What could not be read and what was done instead., type: str, sample: ""}
+    converged: {description: "V(true) if all selected proxies have the routes, V(none) if that is not known.", type: bool, sample: true}
+    proxies: {description: Number of affected proxies., type: int, sample: 6}
+    checked: {description: Number of proxies that were read and have the routes., type: int, sample: 6}
+    seconds: {description: Seconds from the last write until the wait ended., type: float, sample: 0.31}
+    pending: {description: "The proxies that do not have the routes yet, at most ten, each with what is missing.", type: list, elements: str, sample: []}
+    note: {description: Explains what could not be read and what the module did instead., type: str, sample: ""}
 api_requests:
-  description: How many requests were sent to the API server, by method.
+  description: Number of requests sent to the API server, by method.
   returned: always
   type: dict
   sample: {get: 9, patch: 1, post: 0, delete: 0}
 resources:
-  description: The objects that were changed, as stored.
+  description: The changed objects, as stored by the API server.
   returned: when O(return_object=true)
   type: list
   elements: dict
 diff:
-  description: Who got which share before and after, as text.
+  description: Shares of the versions before and after the task, as text.
   returned: success
   type: dict
   contains:
     before: {description: Before., type: str}
     after: {description: After., type: str}
-    before_header: {description: The objects concerned., type: str, sample: VirtualService bookinfo/reviews}
-    after_header: {description: The objects concerned., type: str, sample: VirtualService bookinfo/reviews}
+    before_header: {description: The affected objects., type: str, sample: VirtualService bookinfo/reviews}
+    after_header: {description: The affected objects., type: str, sample: VirtualService bookinfo/reviews}
 error_code:
   description: >-
-    Kind of the failure: V(invalid_input), V(refused), V(unknown_subset), V(foreign_destination), V(drift),
+    Category of the failure: V(invalid_input), V(refused), V(unknown_subset), V(foreign_destination), V(drift),
     V(over), V(superseded), V(conflict), V(not_converged) or V(api_error).
   returned: failure
   type: str
   sample: refused
 """
 
-from ansible_collections.meshops.canary.plugins.module_utils.commands import entry, weight
+from ansible_collections.meshops.canary.plugins.module_utils.commands import weight
+from ansible_collections.meshops.canary.plugins.module_utils.task import entry
 
 
 def main() -> None:

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The base of the action plugins: the module's work inside the controller's process.
+"""The base of the action plugins: runs the command of a module inside the controller's process.
 
 Ansible loads an action plugin before it forks the worker, so the kubernetes library is imported once for a playbook
-instead of once for a task. Where that is not the same as running the module (remote host, become, async, no library
-here, or switched off) the module runs instead.
+instead of once for a task. The module runs instead where the results would differ: on a remote host, with become or
+async, without the library on the controller, or if the switch is off.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.cluster_http import IMPORT_ERROR
-from ..module_utils.commands import lease, stopping
-from ..module_utils.commands.argspec import secrets
-from ..module_utils.commands.entry import Command, execute
-from . import rollout_interrupt, rollout_live
+from ..module_utils.kube.http import IMPORT_ERROR
+from ..module_utils.runs import lock
+from ..module_utils.task.argument_spec import secrets
+from ..module_utils.task.context import Context, Terminal
+from ..module_utils.task.entry import Command, execute
+from . import interrupt_prompt, live_line
+from .rollout_display import RolloutDisplay
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,96 +41,109 @@ SWITCH_VARIABLE: t.Final = "canary_in_process"
 SWITCH_ENVIRONMENT: t.Final = "CANARY_IN_PROCESS"
 
 display = Display()
-stopping.asked = rollout_interrupt.asked_back
-stopping.keyboard = rollout_interrupt.keyboard()
+TERMINAL: t.Final = Terminal(
+    interrupt_prompt.has_keyboard(), interrupt_prompt.rollback_requested, interrupt_prompt.announce
+)
 
 
 class InProcessAction(ActionBase):
-    """Subclasses name their command, a file of `module_utils/commands`."""
+    """Subclasses set `command`, a file of `module_utils/commands`."""
 
     command: Command
     _supports_check_mode = True
     _supports_async = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Return the task's result, the same whichever way it was obtained."""
+        """Return the task's result, the same as that of the module."""
         task_vars = task_vars or {}
-        _leave_the_parents_memory_alone()
+        _freeze_inherited_objects()
         result: dict[str, t.Any] = super().run(tmp, task_vars)
+        self._name_the_run(str(task_vars.get("inventory_hostname") or ""))
         env = self._environment()
-        lease.played_host = str(task_vars.get("inventory_hostname") or "")
-        if not self._may_run_here(task_vars, env):
+        if not self._can_run_in_process(task_vars, env):
             return {**result, **self._run_module(task_vars)}
-        return {**result, **self._run_here(task_vars, env)}
+        return {**result, **self._run_in_process(task_vars, env)}
 
     def _environment(self) -> dict[str, str]:
-        """Return this process's environment with the task's `environment:` over it."""
-        own: dict[str, t.Any] = {}
-        self._compute_environment_string(own)
-        return {**os.environ, **{str(name): str(value) for name, value in own.items()}}
+        """Return the environment of this process, overridden by the task's `environment:`."""
+        task_env: dict[str, t.Any] = {}
+        self._compute_environment_string(task_env)
+        return {**os.environ, **{str(name): str(value) for name, value in task_env.items()}}
 
-    def _may_run_here(self, task_vars: dict[str, t.Any], env: dict[str, str]) -> bool:
-        wanted = task_vars.get(SWITCH_VARIABLE, env.get(SWITCH_ENVIRONMENT, True))
-        if not boolean(str(self._templar.template(wanted)), strict=False):
+    def _can_run_in_process(self, task_vars: dict[str, t.Any], env: dict[str, str]) -> bool:
+        switch = task_vars.get(SWITCH_VARIABLE, env.get(SWITCH_ENVIRONMENT, True))
+        if not boolean(str(self._templar.template(switch)), strict=False):
             return False
         local = self._connection.transport == "local"
         return local and not self._play_context.become and not self._task.async_val and IMPORT_ERROR is None
 
     def _run_module(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         wrap_async = bool(self._task.async_val) and not self._connection.has_native_async
-        args = {**self._task.args, **self._holder()}
         try:
-            return dict(self._execute_module(module_args=args, task_vars=task_vars, wrap_async=wrap_async))
+            return dict(self._execute_module(module_args=self._arguments(), task_vars=task_vars, wrap_async=wrap_async))
         finally:
             if not wrap_async:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
 
-    def _holder(self) -> dict[str, str]:
-        """Return who holds a lock, for a module that cannot find it out: each task would be somebody else."""
-        takes_it = "holder" in self.command.SPEC.options and not self._task.args.get("holder")
-        known = self._connection.transport == "local" and lease.sees_processes()
-        return {"holder": lease.whoever()[0]} if takes_it and not known else {}
+    def _arguments(self) -> dict[str, t.Any]:
+        """Return the options of the task."""
+        return dict(self._task.args)
 
-    def _run_here(self, task_vars: dict[str, t.Any], env: dict[str, str]) -> dict[str, t.Any]:
-        checked = ArgumentSpecValidator(self.command.SPEC.options, **self.command.SPEC.rules()).validate(
-            _plain(self._task.args)
+    def _name_the_run(self, play_host: str) -> None:
+        """Add the identity of the playbook's run to the task's environment: a module cannot know which playbook it is.
+
+        The same way for both, so that a task inside the controller and a module are one holder of the lock.
+        """
+        if "holder" in self.command.SPEC.options:
+            given = self._task.environment or []
+            listed = given if isinstance(given, list) else [given]
+            self._task.environment = [*listed, {lock.RUN: lock.this_run(play_host)}]
+
+    def _run_in_process(self, task_vars: dict[str, t.Any], env: dict[str, str]) -> dict[str, t.Any]:
+        validated = ArgumentSpecValidator(self.command.SPEC.options, **self.command.SPEC.rules()).validate(
+            _plain(self._arguments())
         )
-        params = dict(checked.validated_parameters)
-        hidden = checked._no_log_values | secrets(params, env)
+        params = dict(validated.validated_parameters)
+        hidden = validated._no_log_values | secrets(params, env)
         warnings: list[str] = []
-        if checked.error_messages:
-            out: dict[str, t.Any] = {"failed": True, "msg": self._refusal(checked)}
+        if validated.error_messages:
+            out: dict[str, t.Any] = {"failed": True, "msg": self._validation_error(validated)}
         else:
             with _process_environment(env), _log(self.command) as log:
-                out, warnings = execute(self.command, params, check_mode=bool(self._task.check_mode), env=env, log=log)
-        warnings = [*(one["warning"] for one in checked._warnings), *warnings]
+                shown = RolloutDisplay(live_line.current, display.display)
+                context = Context(bool(self._task.check_mode), log, env, TERMINAL, shown.show)
+                out, warnings = execute(self.command, params, context)
+                shown.finish()
+            if "lines" in out:
+                out["lines_shown"] = True
+        warnings = [*(one["warning"] for one in validated._warnings), *warnings]
         if warnings:
             out["warnings"] = warnings
-        if _tells_invocation(task_vars):
+        if _returns_invocation(task_vars):
             out["invocation"] = {"module_args": params}
         return dict(remove_values(out, hidden))
 
-    def _refusal(self, checked: t.Any) -> str:
-        """Return the sentence AnsibleModule would have said."""
-        message = str(checked.errors.msg)
-        if isinstance(checked.errors[0], UnsupportedError):
+    def _validation_error(self, validated: t.Any) -> str:
+        """Return the message that AnsibleModule would return."""
+        message = str(validated.errors.msg)
+        if isinstance(validated.errors[0], UnsupportedError):
             return f"Unsupported parameters for ({self._task.action}) module: {message}"
         return message
 
 
-def _tells_invocation(task_vars: dict[str, t.Any]) -> bool:
-    """Return whether results have `invocation`: ansible-core 2.21 asks its configuration, which before did not know."""
+def _returns_invocation(task_vars: dict[str, t.Any]) -> bool:
+    """Return whether results have `invocation`; the setting exists since ansible-core 2.21."""
     try:
         return bool(constants.config.get_config_value("INJECT_INVOCATION", variables=task_vars))
     except AnsibleError:
         return True
 
 
-def _leave_the_parents_memory_alone() -> None:
-    """Let a worker's garbage collector pass over what it has inherited from the playbook's process.
+def _freeze_inherited_objects() -> None:
+    """Exclude the objects inherited from the playbook's process from a worker's garbage collection.
 
-    A full collection would write to each inherited object and so copy all of the parent's memory, in the midst of a
-    task and with every thread waiting. It takes longer than the task; see gc.freeze in Python's documentation.
+    A full collection would write to each inherited object and so copy all memory of the parent during the task, while
+    all threads wait. It takes longer than the task; see gc.freeze in Python's documentation.
     """
     if multiprocessing.parent_process() is not None:
         gc.freeze()
@@ -136,26 +151,26 @@ def _leave_the_parents_memory_alone() -> None:
 
 @contextlib.contextmanager
 def _log(command: Command) -> Iterator[Callable[[str], None]]:
-    """Yield what shows a sentence of a command at work: in the live line where there is one, else with -v.
+    """Yield the function that shows the progress of a command: in the live line if there is one, otherwise with -v.
 
-    A command that waits for minutes (TELLS_AT_ONCE) is heard without either.
+    The progress of a command that waits for minutes (SHOWS_PROGRESS) is always shown.
     """
-    live = rollout_live.live
-    if live is None and getattr(command, "TELLS_AT_ONCE", False):
-        yield lambda sentence: display.display(rollout_live.stamped(sentence))
+    line = live_line.current
+    if line is None and getattr(command, "SHOWS_PROGRESS", False):
+        yield lambda text: display.display(live_line.with_time(text))
         return
-    if live is None:
+    if line is None:
         yield t.cast("Callable[[str], None]", display.v)
         return
     try:
-        yield live.draw
+        yield line.draw
     finally:
-        live.clear()
+        line.clear()
 
 
 @contextlib.contextmanager
 def _process_environment(env: dict[str, str]) -> Iterator[None]:
-    """Let credential plugins and libraries see the task's environment; the worker process has one task at a time."""
+    """Set the task's environment for credential plugins and libraries; a worker process runs one task at a time."""
     before = dict(os.environ)
     os.environ.update(env)
     try:
@@ -166,7 +181,7 @@ def _process_environment(env: dict[str, str]) -> Iterator[None]:
 
 
 def _plain(value: t.Any) -> t.Any:
-    """Return task arguments as a module would get them over JSON: no tags, no lazy containers, vault decrypted."""
+    """Return task arguments as a module would get them by JSON: without tags or lazy containers, vault decrypted."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, dict):

@@ -10,8 +10,9 @@ import typing as t
 
 import pytest
 from support.direct import ISTIO, Direct, destination_rule, service, virtual_service
-from support.scene import Scene
-from support.unplaced import deployment
+from support.namespaces import Namespaces
+from support.pending_deployments import deployment
+from support.simulated_service import SimulatedService
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,16 +21,26 @@ if t.TYPE_CHECKING:
     from support.lab import Lab
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Rounds of the race with another writer; fewer while developing: `pytest tests/api --race-rounds 20`."""
-    parser.addoption("--race-rounds", type=int, default=500, help="rounds of the race with another writer")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here needs the API server."""
     for item in items:
         if "tests/api/" in item.path.as_posix():
             item.add_marker(pytest.mark.api)
+
+
+@pytest.fixture(scope="session")
+def namespaces(kube: Kube) -> Iterator[Namespaces]:
+    pool = Namespaces(kube)
+    yield pool
+    pool.delete()
+
+
+@pytest.fixture
+def namespace(namespaces: Namespaces) -> Iterator[str]:
+    """An empty namespace with sidecar injection, which no other test uses meanwhile."""
+    name = namespaces.take()
+    yield name
+    namespaces.give_back(name)
 
 
 @pytest.fixture
@@ -76,13 +87,11 @@ def writes(kube: Kube, routed: str) -> Writes:
 
 
 @pytest.fixture
-def scene(kube: Kube, routed: str, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    """`reviews` with three pods of v1 and one of v2, all ready, v1 at 100, and another namespace for callers."""
-    elsewhere = f"{routed}-x"[:63]
-    kube.create_namespace(elsewhere, labels={})
-    made = Scene(kube, routed, elsewhere)
+def simulated(kube: Kube, routed: str, namespaces: Namespaces) -> Iterator[SimulatedService]:
+    """`reviews` with three pods of v1 and one of v2, all ready, v1 at 100."""
+    made = SimulatedService(kube, routed, namespaces)
     for number in range(3):
         made.pod(f"reviews-v1-{number}", "reviews", "v1")
     made.pod("reviews-v2-0", "reviews", "v2")
     yield made
-    kube.delete_namespace(elsewhere)
+    made.close()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Pods for a share on a real API server, where no pod ever starts: numbers, floors, refusals, and what waiting says."""
+"""Pods for a share on a real API server, where no pod starts: numbers, minReplicas, refusals, and waiting."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import re
 import typing as t
 
 import pytest
-from support.blind import Role
-from support.unplaced import APPS, autoscaler, versioned
+from support.pending_deployments import APPS, autoscaler, versioned
+from support.rollout_role import ADVANCED, Role
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
@@ -36,48 +36,46 @@ def replicas(kube: Kube, namespace: str, version: str) -> int:
     return int(found["spec"]["replicas"])
 
 
-def floor(kube: Kube, namespace: str, version: str) -> int:
+def min_replicas(kube: Kube, namespace: str, version: str) -> int:
     found = kube.get(AUTOSCALING, "HorizontalPodAutoscaler", f"reviews-{version}", namespace)
     assert found
     return int(found["spec"]["minReplicas"])
 
 
-def test_a_share_gets_the_pods_it_takes_and_the_next_one_a_start(direct: Direct, kube: Kube, shop: str) -> None:
-    asked: dict[str, t.Any] = {"version": "v2", "stable": "v1", "share": 25, **QUICK}
-    assert not direct("capacity", **asked)["changed"], "a quarter of what four pods do is one pod's work"
-    planned = direct("capacity", **{**asked, "share": 50}, check_mode=True)
+def test_a_share_gets_its_pods_and_those_of_the_next_share_are_started(direct: Direct, kube: Kube, shop: str) -> None:
+    options: dict[str, t.Any] = {"version": "v2", "stable": "v1", "share": 25, **QUICK}
+    assert not direct("capacity", **options)["changed"], "a quarter of what four pods do is one pod's work"
+    planned = direct("capacity", **{**options, "share": 50}, check_mode=True)
     assert planned["diff"]["before"] == f"Deployment {shop}/reviews-v2: replicas 1\n"
     assert planned["diff"]["after"] == f"Deployment {shop}/reviews-v2: replicas 2\n"
     assert (planned["changed"], planned["pods"], replicas(kube, shop, "v2")) == (True, 2, 1)
-    ahead = direct("capacity", **asked, next_share=75)
+    ahead = direct("capacity", **options, next_share=75)
     assert (ahead["changed"], ahead["pods"], replicas(kube, shop, "v2")) == (True, 1, 3)
-    assert not direct("capacity", **asked, next_share=75)["changed"]
-    assert not direct("capacity", **asked)["changed"], "pods are not taken away"
+    assert not direct("capacity", **options, next_share=75)["changed"]
+    assert not direct("capacity", **options)["changed"], "pods are not taken away"
     assert direct("capacity", version="v2", pods=0, state="reduced")["changed"]
     assert replicas(kube, shop, "v2") == 0
 
 
-def test_where_an_autoscaler_owns_the_pods_its_floor_is_raised_and_given_back(
-    direct: Direct, kube: Kube, shop: str
-) -> None:
+def test_min_replicas_of_an_autoscaler_is_raised_and_restored(direct: Direct, kube: Kube, shop: str) -> None:
     kube.apply(autoscaler("reviews-v1", 2, 8), autoscaler("reviews-v2", 1, 3), namespace=shop)
     done = direct("capacity", version="v2", stable="v1", share=100, keep_stable=True, **QUICK)
-    assert (floor(kube, shop, "v1"), floor(kube, shop, "v2")) == (4, 3)
+    assert (min_replicas(kube, shop, "v1"), min_replicas(kube, shop, "v2")) == (4, 3)
     assert (done["pods"], done["needed"]) == (3, 4), "its autoscaler's maximum"
-    assert "4 are needed and its autoscaler's maximum is 3: raise it" in done["msg"]
+    assert "4 are needed, but maxReplicas of its autoscaler is 3: raise it" in done["msg"]
     assert (replicas(kube, shop, "v1"), replicas(kube, shop, "v2")) == (4, 1), "replicas are the autoscaler's"
     back = direct("capacity", state="released")
     assert back["msg"].count("minReplicas") == 2
-    assert (floor(kube, shop, "v1"), floor(kube, shop, "v2")) == (2, 1)
+    assert (min_replicas(kube, shop, "v1"), min_replicas(kube, shop, "v2")) == (2, 1)
     assert not direct("capacity", state="released")["changed"]
     assert direct("capacity", version="v1", pods=3, state="reduced")["changed"]
     refused = direct("capacity", version="v1", pods=0, state="reduced", fails=True)
-    assert "remove the autoscaler first" in refused["msg"]
-    assert floor(kube, shop, "v1") == 3
+    assert "first remove the autoscaler" in refused["msg"]
+    assert min_replicas(kube, shop, "v1") == 3
 
 
 def measured(kube: Kube, namespace: str, version: str, cpu: int, *, maximum: int) -> None:
-    """Let a version's autoscaler say how busy it is of a target of 50 %, and nobody say anything else."""
+    """Create an autoscaler that reports this CPU utilization for ever, with a target of 50 %."""
     scaling = autoscaler(f"reviews-{version}", 1, maximum)
     scaling["spec"]["scaleTargetRef"]["apiVersion"] = "none.invalid/v1"  # the controller finds nothing to measure
     target = {"type": "Utilization", "averageUtilization": 50}
@@ -90,33 +88,49 @@ def measured(kube: Kube, namespace: str, version: str, cpu: int, *, maximum: int
     kube.request("PATCH", path, status, content_type="application/merge-patch+json")
 
 
-def test_a_maximum_that_is_too_small_for_the_last_step_ends_a_rollout_before_its_first(
+def test_a_max_replicas_too_small_for_the_last_step_is_refused_before_the_lock(
     play: Player, direct: Direct, kube: Kube, shop: str
 ) -> None:
     for version in ("v1", "v2"):
         measured(kube, shop, version, 80, maximum=4)
     role = Role(play, kube, direct)
-    asked: dict[str, t.Any] = {"rollout_capacity": True, "rollout_force": ["SUBSET_NOT_READY"], "steps": [10, 50, 100]}
-    planned = role("--check", **asked).task("meshops.canary.rollout : Show what would be changed, by the load of now")
-    lines = [line for line in planned["msg"] if "raise it before" in line]
-    assert [line.rpartition("; ")[2] for line in lines] == [
-        "HorizontalPodAutoscaler reviews-v2: minReplicas stays 4, needs 8, its maximum is 4: raise it before"
-    ]
-    role(fails=True, **asked)
-    told = role.told()
-    assert (told["phase"], role.weights()) == ("rolled_back", {"v1": 100})
-    assert [one["event"] for one in told["events"]][:2] == ["opened", "error"], "no request was moved"
-    assert "Its maximum is 4, and 100% of requests need 7 pods by what v1 measures now." in told["reason"]
-    assert '"maxReplicas": 8' in told["reason"]
+    given: dict[str, t.Any] = {"rollout_capacity": True, "rollout_force": ["SUBSET_NOT_READY"], "steps": [10, 50, 100]}
+    for options in (("--check",), ()):
+        refused = role(*options, fails=True, **given).task(ADVANCED)["msg"]
+        assert "Its maxReplicas is 4, but 100% of the requests need 7 pods at the current load of v1." in refused
+        assert '"maxReplicas": 8' in refused
+        assert (direct("rollout")["run"], role.weights()) == (None, {"v1": 100})
 
 
-def test_pods_that_do_not_come_are_told_with_the_reason_and_stay_asked_for(
-    direct: Direct, kube: Kube, shop: str
-) -> None:
+def test_what_keda_scales_is_not_written_and_who_set_it_back_is_named(direct: Direct, kube: Kube, shop: str) -> None:
+    """Its operator sets minReplicas back within seconds. Here the test does, as the field manager keda-operator."""
+    scaler = autoscaler("reviews-v2", 1, 8)
+    scaler["metadata"]["labels"] = {"scaledobject.keda.sh/name": "reviews-v2"}
+    kube.apply(scaler, namespace=shop)
+    refused = direct("capacity", version="v2", pods=3, fails=True, **QUICK)
+    assert refused["error_code"] == "refused"
+    assert "[OWNED_BY_CONTROLLER] HorizontalPodAutoscaler" in refused["msg"]
+    assert f"kubectl -n {shop} patch scaledobject reviews-v2" in refused["msg"]
+    assert min_replicas(kube, shop, "v2") == 1
+    assert direct("capacity", version="v2", pods=3, force=["OWNED_BY_CONTROLLER"], **QUICK)["changed"]
+    path = f"/apis/{AUTOSCALING}/namespaces/{shop}/horizontalpodautoscalers/reviews-v2?fieldManager=keda-operator"
+    kube.request("PATCH", path, {"spec": {"minReplicas": 1}}, content_type="application/merge-patch+json")
+    annotations = {"canary.meshops.io/min-replicas-raised-to": "3", "canary.meshops.io/min-replicas-before": "1"}
+    kube.request("PATCH", path, {"metadata": {"annotations": annotations}}, content_type="application/merge-patch+json")
+    failed = direct(
+        "capacity", version="v2", pods=2, wait_timeout=2, force=["OWNED_BY_CONTROLLER"], check_mode=False, fails=True
+    )
+    assert failed["error_code"] == "not_ready"
+    assert "HorizontalPodAutoscaler" in failed["msg"]
+    assert "it is written by KEDA (ScaledObject reviews-v2)" in failed["msg"]
+    assert direct("capacity", state="released")["changed"], "what was raised is restored whoever owns it"
+
+
+def test_missing_pods_are_reported_and_stay_requested(direct: Direct, kube: Kube, shop: str) -> None:
     failed = direct("capacity", version="v2", pods=2, wait_timeout=2, fails=True)
     assert (failed["error_code"], failed["changed"]) == ("not_ready", True)
     assert (failed["pods"], failed["ready"]) == (2, 0)
-    assert f"Version v2 of {shop}/reviews is to have 2 ready pods, and has 0" in failed["msg"]
+    assert f"Version v2 of {shop}/reviews needs 2 ready pods, and has 0" in failed["msg"]
     assert f"kubectl -n {shop} describe deployment reviews-v2" in failed["msg"]
     assert replicas(kube, shop, "v2") == 2
 
@@ -124,14 +138,14 @@ def test_pods_that_do_not_come_are_told_with_the_reason_and_stay_asked_for(
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ({"version": "v9", "pods": 1}, "invalid_input", "has no version 'v9'; there are: v1, v2, v3"),
+        ({"version": "v9", "pods": 1}, "invalid_input", "has no version 'v9'. Existing versions: v1, v2, v3"),
         ({"version": "v3", "pods": 1}, "refused", "Version v3 of .* has 0 Deployments"),
         ({"version": "v2", "stable": "v1", "share": 101}, "invalid_input", "share is 101"),
         ({"version": "v2", "pods": -1}, "invalid_input", "pods must be 0 or more"),
-        ({"version": "v2", "pods": 1, "keep_stable": True}, "invalid_input", "keep_stable: say with `stable`"),
+        ({"version": "v2", "pods": 1, "keep_stable": True}, "invalid_input", "keep_stable requires stable"),
     ],
 )
-def test_what_cannot_be_is_told_by_name(
+def test_invalid_options_are_named(
     direct: Direct, kube: Kube, shop: str, options: dict[str, t.Any], code: str, words: str
 ) -> None:
     failed = direct("capacity", fails=True, **options)

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import json
 import socket
 import threading
@@ -15,14 +14,15 @@ import typing as t
 
 import pytest
 import yaml
+from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError
+from ansible_collections.meshops.canary.plugins.module_utils.kube.client import Cluster
+from ansible_collections.meshops.canary.plugins.module_utils.kube.resources import NAMESPACE, POD
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from support.lab import Lab
-
-UTILS = "ansible_collections.meshops.canary.plugins.module_utils"
 
 
 class Access(t.NamedTuple):
@@ -56,12 +56,11 @@ def access(lab: Lab, tmp_path: Path) -> Access:
 
 def namespaces(params: dict[str, t.Any], env: dict[str, str] | None = None) -> set[str]:
     """Connect and return the names of all namespaces."""
-    cluster = importlib.import_module(f"{UTILS}.cluster").Cluster.connect(params, {"HOME": "/nowhere", **(env or {})})
-    kinds = importlib.import_module(f"{UTILS}.cluster_resources")
-    return {one["metadata"]["name"] for one in cluster.list(kinds.NAMESPACE)}
+    cluster = Cluster.connect(params, {"HOME": "/nowhere", **(env or {})})
+    return {one["metadata"]["name"] for one in cluster.list(NAMESPACE)}
 
 
-def test_by_path_dictionary_list_and_environment(access: Access) -> None:
+def test_kubeconfig_as_path_dictionary_list_and_environment_variable(access: Access) -> None:
     expected = namespaces({"kubeconfig": access.path})
     assert "kube-system" in expected
     assert namespaces({"kubeconfig": access.config}) == expected
@@ -71,24 +70,23 @@ def test_by_path_dictionary_list_and_environment(access: Access) -> None:
     assert namespaces({}, {"K8S_AUTH_KUBECONFIG": access.path}) == expected
 
 
-def test_by_host_and_certificates_without_any_file(access: Access) -> None:
+def test_host_and_certificates_work_without_a_kubeconfig(access: Access) -> None:
     params = {"host": access.host, "ca_cert": access.ca, "client_cert": access.cert, "client_key": access.key}
     assert "kube-system" in namespaces(params)
     env = {"HOST": access.host, "SSL_CA_CERT": access.ca, "CERT_FILE": access.cert, "KEY_FILE": access.key}
     assert "kube-system" in namespaces({}, {f"K8S_AUTH_{name}": value for name, value in env.items()})
 
 
-def test_a_certificate_that_is_not_trusted_is_told(access: Access) -> None:
-    errors = importlib.import_module(f"{UTILS}.errors")
+def test_an_untrusted_certificate_is_reported(access: Access) -> None:
     params = {"host": access.host, "client_cert": access.cert, "client_key": access.key}
-    with pytest.raises(errors.ApiError) as caught:
+    with pytest.raises(ApiError) as caught:
         namespaces(params)
     assert caught.value.details["reason"] == "tls"
     assert "ca_cert" in caught.value.msg
     assert "kube-system" in namespaces({**params, "validate_certs": False})
 
 
-def test_a_credential_plugin_may_give_certificates(access: Access, tmp_path: Path) -> None:
+def test_a_credential_plugin_may_return_certificates(access: Access, tmp_path: Path) -> None:
     answer = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "kind": "ExecCredential",
@@ -100,14 +98,13 @@ def test_a_credential_plugin_may_give_certificates(access: Access, tmp_path: Pat
     assert "kube-system" in namespaces({"kubeconfig": config})
 
 
-def test_impersonation_holds_for_requests_and_for_forwarded_ports(access: Access) -> None:
-    errors = importlib.import_module(f"{UTILS}.errors")
+def test_impersonation_applies_to_requests_and_forwarded_ports(access: Access) -> None:
     params = {"kubeconfig": access.path, "impersonate_user": "nobody-special"}
-    with pytest.raises(errors.ApiError, match='User "nobody-special" cannot list') as caught:
+    with pytest.raises(ApiError, match='User "nobody-special" cannot list') as caught:
         namespaces(params)
     assert caught.value.status == 403
-    cluster = importlib.import_module(f"{UTILS}.cluster").Cluster.connect(params, {})
-    with pytest.raises(errors.ApiError, match='User "nobody-special" cannot get resource "pods/portforward"'):
+    cluster = Cluster.connect(params, {})
+    with pytest.raises(ApiError, match='User "nobody-special" cannot get resource "pods/portforward"'):
         cluster.port_forward("kube-system", "any", 80, "/")
     masters = {**params, "impersonate_groups": ["some", "system:masters"]}
     assert "kube-system" in namespaces(masters)
@@ -115,8 +112,8 @@ def test_impersonation_holds_for_requests_and_for_forwarded_ports(access: Access
 
 @pytest.fixture
 def proxy() -> Iterator[tuple[str, list[str]]]:
-    """A proxy that understands CONNECT; yields its URL and the list of what it was asked to connect to."""
-    asked: list[str] = []
+    """A proxy that understands CONNECT; yields its URL and the list of the targets of its requests."""
+    targets: list[str] = []
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -127,7 +124,7 @@ def proxy() -> Iterator[tuple[str, list[str]]]:
                 return
             head = client.recv(4096).decode()
             target = head.split(" ")[1]
-            asked.append(target)
+            targets.append(target)
             host, _colon, port = target.rpartition(":")
             upstream = socket.create_connection((host, int(port)))
             client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -136,7 +133,7 @@ def proxy() -> Iterator[tuple[str, list[str]]]:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
+    yield f"http://127.0.0.1:{server.getsockname()[1]}", targets
     server.close()
 
 
@@ -150,45 +147,40 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 def test_a_proxy_carries_requests_and_forwarded_ports(access: Access, proxy: tuple[str, list[str]]) -> None:
-    url, asked = proxy
+    url, targets = proxy
     target = access.host.removeprefix("https://")
     assert "kube-system" in namespaces({"kubeconfig": access.path, "proxy": url, "no_proxy": "elsewhere"})
-    assert asked == [target]
+    assert targets == [target]
     cluster = {**access.config["clusters"][0]["cluster"], "proxy-url": url}
     config = {**access.config, "clusters": [{**access.config["clusters"][0], "cluster": cluster}]}
     assert "kube-system" in namespaces({"kubeconfig": config, "no_proxy": "elsewhere"})
-    assert asked == [target] * 2
-    kinds = importlib.import_module(f"{UTILS}.cluster_resources")
-    connected = importlib.import_module(f"{UTILS}.cluster").Cluster.connect(
-        {"kubeconfig": config, "no_proxy": "elsewhere"}, {}
-    )
-    dns = connected.list(kinds.POD, "kube-system", label_selector="k8s-app=kube-dns")[0]["metadata"]["name"]
-    before = len(asked)
+    assert targets == [target] * 2
+    connected = Cluster.connect({"kubeconfig": config, "no_proxy": "elsewhere"}, {})
+    dns = connected.list(POD, "kube-system", label_selector="k8s-app=kube-dns")[0]["metadata"]["name"]
+    before = len(targets)
     for _again in range(3):
         assert b"coredns_build_info" in connected.port_forward("kube-system", dns, 9153, "/metrics")
-    assert len(asked) == before + 1, "a tunnel stays open for the next question"
+    assert len(targets) == before + 1, "a tunnel stays open for the next request"
     for tunnel in connected._transport._tunnels._idle.values():
         tunnel._connection.sock.shutdown(socket.SHUT_RDWR)
     assert b"coredns_build_info" in connected.port_forward("kube-system", dns, 9153, "/metrics")
-    assert len(asked) == before + 2, "one whose other end has gone is opened anew"
+    assert len(targets) == before + 2, "a tunnel whose other end has gone is opened again"
 
 
-def test_no_proxy_names_hosts_that_are_reached_directly(access: Access, proxy: tuple[str, list[str]]) -> None:
-    url, asked = proxy
+def test_hosts_of_no_proxy_are_reached_directly(access: Access, proxy: tuple[str, list[str]]) -> None:
+    url, targets = proxy
     assert "kube-system" in namespaces({"kubeconfig": access.path, "proxy": url, "no_proxy": "127.0.0.0/8"})
-    assert asked == []
+    assert targets == []
 
 
-def test_a_forwarded_port_gives_the_whole_answer_and_says_what_fails(access: Access) -> None:
-    errors = importlib.import_module(f"{UTILS}.errors")
-    kinds = importlib.import_module(f"{UTILS}.cluster_resources")
-    cluster = importlib.import_module(f"{UTILS}.cluster").Cluster.connect({"kubeconfig": access.path}, {})
-    dns = cluster.list(kinds.POD, "kube-system", label_selector="k8s-app=kube-dns")[0]["metadata"]["name"]
+def test_a_forwarded_port_returns_the_whole_answer_or_the_error(access: Access) -> None:
+    cluster = Cluster.connect({"kubeconfig": access.path}, {})
+    dns = cluster.list(POD, "kube-system", label_selector="k8s-app=kube-dns")[0]["metadata"]["name"]
     text = cluster.port_forward("kube-system", dns, 9153, "/metrics").decode()
     assert text.endswith("\n")
     assert len(text) > 10_000
     for port, path, words in ((9153, "/nothing", "404"), (9154, "/", "connection refused")):
-        with pytest.raises(errors.ApiError, match=words):
+        with pytest.raises(ApiError, match=words):
             cluster.port_forward("kube-system", dns, port, path)
-    with pytest.raises(errors.ApiError, match='pods "gone" not found'):
+    with pytest.raises(ApiError, match='pods "gone" not found'):
         cluster.port_forward("kube-system", "gone", 80, "/")

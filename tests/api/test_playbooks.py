@@ -7,29 +7,27 @@
 from __future__ import annotations
 
 import typing as t
-from pathlib import Path
 
 import pytest
-from support.unplaced import versioned
+from support.pending_deployments import versioned
 
 from .conftest import Writes
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
     from support.play import Played, Player
-    from support.scene import Scene
+    from support.simulated_service import SimulatedService
 
-ROOT = Path(__file__).parents[2]
 QUIET = {"preflight": False, "wait": False}
 
 
 class Verbs:
     """The playbooks on `reviews` of one namespace; v1 and v2 have half each, and their new pods never start."""
 
-    def __init__(self, scene: Scene, direct: Direct, play: Player) -> None:
-        self.namespace, self._kube = scene.namespace, scene.kube
+    def __init__(self, simulated: SimulatedService, direct: Direct, play: Player) -> None:
+        self.namespace, self._kube = simulated.namespace, simulated.kube
         self._direct, self._play = direct, play
-        scene.apply(versioned("v1", 1), versioned("v2", 5))
+        simulated.apply(versioned("v1", 1), versioned("v2", 5))
         self.weigh({"v1": 50, "v2": 50})
 
     def __call__(self, verb: str, *options: str, fails: bool = False, **variables: t.Any) -> Played:
@@ -42,8 +40,8 @@ class Verbs:
 
     @property
     def weights(self) -> dict[str, float]:
-        told = self._direct("info", measure="none", proxies=False, preflight=False)["services"][0]["weights"]
-        return {version: percent for version, percent in told.items() if percent}
+        found = self._direct("info", measure="none", proxies=False, preflight=False)["services"][0]["weights"]
+        return {version: percent for version, percent in found.items() if percent}
 
     def record(self, stable: str, canary: str) -> None:
         self._direct("rollout", state="opened", stable=stable, canary=canary, steps=[50], holder="ada")
@@ -55,25 +53,25 @@ class Verbs:
 
 
 @pytest.fixture
-def verbs(scene: Scene, direct: Direct, play: Player) -> Verbs:
-    return Verbs(scene, direct, play)
+def verbs(simulated: SimulatedService, direct: Direct, play: Player) -> Verbs:
+    return Verbs(simulated, direct, play)
 
 
 def test_a_rollback_does_not_guess_among_three_versions(verbs: Verbs) -> None:
     refused = verbs("rollback", fails=True, capacity=False).last["msg"]
-    assert "does not say which version is stable" in refused
-    assert "There are: v1, v2, v3. Name one of them: -e stable=v1" in refused
+    assert "the stable version is unknown" in refused
+    assert "Set one of the versions v1, v2, v3, for example -e stable=v1" in refused
     assert verbs.weights == {"v1": 50, "v2": 50}
 
 
-def test_a_rollback_goes_where_the_last_rollout_came_from(verbs: Verbs) -> None:
+def test_a_rollback_returns_to_the_stable_version_of_the_last_rollout(verbs: Verbs) -> None:
     verbs.record("v2", "v1")
     said = verbs("rollback", capacity=False).last["msg"]
     assert verbs.weights == {"v2": 100}
-    assert said[0] == "The last rollout names v2 as stable."
+    assert said[0] == "The stable version of the last rollout is v2."
 
 
-def test_a_rollback_ends_the_rollout_of_somebody_else(verbs: Verbs, direct: Direct) -> None:
+def test_a_rollback_ends_a_rollout_that_another_run_holds(verbs: Verbs, direct: Direct) -> None:
     verbs.weigh({"v1": 100})
     verbs.record("v1", "v2")
     verbs("rollback", stable="v1", capacity=False)
@@ -81,18 +79,18 @@ def test_a_rollback_ends_the_rollout_of_somebody_else(verbs: Verbs, direct: Dire
     found = direct("rollout")
     assert (found["run"]["phase"], found["run"]["holder"]) == ("rolled_back", "")
     lost = direct("rollout", state="recorded", event="ready", holder="ada", fails=True)
-    assert "possible now: none, it is over" in lost["msg"]
+    assert "possible now: none, the rollout has ended" in lost["msg"]
 
 
-def test_a_run_that_was_taken_back_writes_no_more(verbs: Verbs, direct: Direct) -> None:
+def test_a_run_that_was_rolled_back_writes_no_more(verbs: Verbs, direct: Direct) -> None:
     verbs.weigh({"v1": 100})
     verbs.record("v1", "v2")
     run = direct("rollout", state="recorded", event="ready", holder="ada")["run"]
-    planned = {"weights": run["weights_wanted"], "expected": {"v1": 100}, "rollout": run["id"]}
+    planned = {"weights": run["desired_weights"], "expected": {"v1": 100}, "rollout": run["id"]}
     verbs("rollback", stable="v1", capacity=False)
     late = direct("weight", fails=True, **planned, **QUIET)
     assert late["error_code"] == "over"
-    assert "is rolled back, so nothing was written: somebody has ended it meanwhile" in late["msg"]
+    assert "was ended by another run: it is rolled back. Nothing was written." in late["msg"]
     testers = {"headers": {"end-user": "testuser"}, "weights": {"v2": 100}}
     assert direct("header_route", fails=True, rollout=run["id"], **testers, **QUIET)["error_code"] == "over"
     verbs.record("v1", "v3")
@@ -100,56 +98,61 @@ def test_a_run_that_was_taken_back_writes_no_more(verbs: Verbs, direct: Direct) 
     assert verbs.weights == {"v1": 100}
     now = direct("rollout")["run"]["id"]
     direct("weight", **{**planned, "rollout": now}, **QUIET)
-    assert verbs.weights == run["weights_wanted"]
+    assert verbs.weights == run["desired_weights"]
 
 
-def test_a_rollback_that_somebody_wrote_over_is_written_again(verbs: Verbs, direct: Direct, play: Player) -> None:
+def test_a_rollback_that_was_overwritten_is_written_again(verbs: Verbs, direct: Direct) -> None:
+    """The run that was aborted was just about to write, and wrote after the rollback had."""
     verbs.record("v1", "v2")
-    direct("rollout", state="aborted", holder="ada")
-    direct("rollout", state="closed", holder="ada")
-    names = {"service": "reviews", "canary_namespace": verbs.namespace, "__target_name": "v1"}
-    forced = {"canary_force": ["SUBSET_NOT_READY"], "__pods_to_come": []}
-    tasks = str(ROOT / "playbooks" / "tasks" / "record_rollback.yml")
-    play([{"ansible.builtin.include_tasks": tasks, "vars": {**names, **forced}}])
+    late: list[str] = []
+
+    def write_late(module: str, result: t.Mapping[str, t.Any]) -> None:
+        if module == "canary_weight" and result["changed"] and not late:
+            late.append("written")
+            verbs.weigh({"v1": 50, "v2": 50})
+
+    direct.show = write_late
+    rolled_back = direct("rollout", state="rolled_back", stable="v1", capacity=False, force=["SUBSET_NOT_READY"])
+    assert late == ["written"]
     assert verbs.weights == {"v1": 100}
-    assert direct("rollout")["run"]["phase"] == "rolled_back"
+    assert rolled_back["run"]["phase"] == "rolled_back"
 
 
-def test_a_rollback_goes_back_also_beside_a_record_that_nobody_can_read(verbs: Verbs, scene: Scene) -> None:
+def test_a_rollback_works_beside_an_unreadable_record(verbs: Verbs, simulated: SimulatedService) -> None:
     verbs.record("v1", "v2")
-    scene.kube.patch("v1", "ConfigMap", "canary-rollout-reviews", scene.namespace, {"data": {"run": "no JSON"}})
+    simulated.kube.patch("v1", "ConfigMap", "canary-rollout-reviews", simulated.namespace, {"data": {"run": "no JSON"}})
     said = verbs("rollback", stable="v1", capacity=False).last["msg"]
-    assert said[0].startswith("A rollout that may be under way could not be ended, so see to it")
+    assert said[0].startswith("A rollout that may be under way could not be aborted. Make sure")
     assert verbs.weights == {"v1": 100}
 
 
-def test_a_rollback_for_a_canary_leaves_everything_else_as_it_is(verbs: Verbs) -> None:
-    said = verbs("rollback", canary="v2").last["msg"]
+def test_a_rollback_for_a_canary_changes_nothing_else(verbs: Verbs) -> None:
+    said = verbs("rollback", canary="v2").last["msg"][-1]
     assert said.startswith("No rollout of v2 is under way, so nothing was changed. No rollout of reviews is recorded.")
     verbs.record("v1", "v2")
-    assert verbs("rollback", canary="v3").last["msg"].startswith("No rollout of v3 is under way")
+    assert verbs("rollback", canary="v3").last["msg"][-1].startswith("No rollout of v3 is under way")
     assert verbs.weights == {"v1": 50, "v2": 50}
     verbs("rollback", canary="v2", capacity=False)
     assert verbs.weights == {"v1": 100}
     verbs.weigh({"v1": 50, "v2": 50})
     verbs("rollback", canary="v2", capacity=False)
-    assert verbs.weights == {"v1": 50, "v2": 50}, "it was taken back already, so this is somebody's own doing"
+    assert verbs.weights == {"v1": 50, "v2": 50}, "it was rolled back already, so this is an external change"
 
 
-def test_without_the_right_to_know_a_rollback_for_a_canary_fails(verbs: Verbs, scene: Scene) -> None:
+def test_a_rollback_for_a_canary_fails_if_the_record_is_unreadable(verbs: Verbs, simulated: SimulatedService) -> None:
     verbs.record("v1", "v2")
-    scene.kube.patch("v1", "ConfigMap", "canary-rollout-reviews", scene.namespace, {"data": {"run": "no JSON"}})
-    assert "cannot be read" in verbs("rollback", fails=True, canary="v2").last["msg"]
+    simulated.kube.patch("v1", "ConfigMap", "canary-rollout-reviews", simulated.namespace, {"data": {"run": "no JSON"}})
+    assert "is not readable" in verbs("rollback", fails=True, canary="v2").last["msg"]
 
 
-def test_a_promotion_is_refused_while_a_rollout_is_under_way_and_says_how(verbs: Verbs, direct: Direct) -> None:
+def test_a_promotion_is_refused_during_a_rollout_and_names_the_command(verbs: Verbs, direct: Direct) -> None:
     verbs.record("v1", "v2")
     refused = verbs("promote", fails=True, version="v2", capacity=False).last["msg"]
-    assert "v2 takes over from v1, preparing at 50.0 %, held by ada" in refused
+    assert "v2 takes over from v1, preparing at 50 %, held by ada" in refused
     command = refused.partition("without further steps: ")[2]
     assert command == (
         f"ansible-playbook meshops.canary.rollout -e service=reviews -e ns={verbs.namespace} -e stable=v1 -e canary=v2 "
-        """-e '{"steps": [100], "pause": 0, "analysis": false}' -e supersede=true"""
+        """-e '{"steps": [100], "rollout_pause": 0, "rollout_analysis": false}' -e rollout_supersede=true"""
     )
     assert verbs.weights == {"v1": 50, "v2": 50}
     verbs("rollback", canary="v2", capacity=False)
@@ -157,38 +160,40 @@ def test_a_promotion_is_refused_while_a_rollout_is_under_way_and_says_how(verbs:
     assert verbs.weights == {"v2": 100}
 
 
-def test_a_record_of_other_versions_says_nothing(verbs: Verbs) -> None:
+def test_a_record_of_other_versions_does_not_name_the_stable_version(verbs: Verbs) -> None:
     verbs.record("v1", "v2")
     verbs.weigh({"v3": 100})
-    assert "does not say" in verbs("rollback", fails=True, capacity=False).last["msg"]
+    assert "the stable version is unknown" in verbs("rollback", fails=True, capacity=False).last["msg"]
 
 
-def test_a_rollback_says_how_the_version_is_called(verbs: Verbs) -> None:
-    assert "called stable here, not version" in verbs("rollback", fails=True, version="v1").last["msg"]
+def test_a_rollback_names_the_option_for_the_version(verbs: Verbs) -> None:
+    assert "the variable is stable, not version" in verbs("rollback", fails=True, version="v1").last["msg"]
     assert verbs.weights == {"v1": 50, "v2": 50}
 
 
-def test_a_rollback_goes_back_without_the_pods_that_do_not_come(verbs: Verbs) -> None:
+def test_a_rollback_does_not_depend_on_missing_pods(verbs: Verbs) -> None:
     played = verbs("rollback", stable="v1", capacity_timeout=3, force="CAPACITY_NOT_YET,CAPACITY_BELOW_SHARE")
-    warned = played.task("Go back all the same")["msg"]
-    assert "is to have 5 ready pods, and has 0 after 3 of 3 s" in warned
+    warned = " ".join(played.last["msg"])
+    assert "needs 5 ready pods, and has 0 after 3 of 3 s" in warned
     assert "describe deployment reviews-v1" in warned
-    assert verbs.desired("v1") == 5, "its pods were asked for"
+    assert verbs.desired("v1") == 5, "its pods were requested"
     assert verbs.weights == {"v1": 100}
 
 
-def test_a_promotion_moves_nothing_without_the_pods(verbs: Verbs) -> None:
+def test_a_promotion_without_its_pods_moves_no_request(verbs: Verbs) -> None:
     refused = verbs("promote", fails=True, version="v2", capacity_timeout=3).last["msg"]
-    assert "is to have 5 ready pods, and has 0 after 3 of 3 s" in refused
+    assert "needs 5 ready pods, and has 0 after 3 of 3 s" in refused
     assert "-e capacity_timeout=SECONDS" in refused
     assert verbs.weights == {"v1": 50, "v2": 50}
 
 
 @pytest.mark.parametrize(("verb", "name"), [("promote", "version"), ("rollback", "stable")])
-def test_check_mode_foresees_the_pods(verbs: Verbs, scene: Scene, verb: str, name: str) -> None:
+def test_check_mode_expects_the_pods_that_a_run_starts(
+    verbs: Verbs, simulated: SimulatedService, verb: str, name: str
+) -> None:
     """v3 has no pods yet: what check mode cannot start must not refuse what would go well."""
-    scene.apply(versioned("v3", 0))
-    writes = Writes(scene.kube, verbs.namespace)
+    simulated.apply(versioned("v3", 0))
+    writes = Writes(simulated.kube, verbs.namespace)
     shown = verbs(verb, "--check", "--diff", **{name: "v3"}).last["msg"]
     assert "v3 0% -> 100%" in " ".join(shown)
     assert writes.seen() == set()

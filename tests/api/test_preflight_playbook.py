@@ -8,69 +8,73 @@ from __future__ import annotations
 
 import typing as t
 
-from support import stages
+from support import finding_causes as causes
 
 if t.TYPE_CHECKING:
     from support.play import Player
-    from support.scene import Scene
+    from support.simulated_service import SimulatedService
 
 PLAYBOOK = "meshops.canary.preflight"
 REVIEWS = "reviews.{0}.svc.cluster.local"
 
 
-def printed(scene: Scene, played: t.Any) -> dict[str, tuple[str, str]]:
+def printed(simulated: SimulatedService, played: t.Any) -> dict[str, tuple[str, str]]:
     """Return `SEVERITY CODE: object` -> what was seen and what to do, from the lines that were printed."""
     found: dict[str, list[str]] = {}
-    for line in played.task("Say what was found")["msg"]:
+    for line in played.task("Display the findings")["msg"]:
         if line.startswith(("ERROR ", "WARNING ", "NOTE ")):
-            title = found.setdefault(line.replace(scene.namespace, "NS"), [])
+            title = found.setdefault(line.replace(simulated.namespace, "NS"), [])
         else:
             title.append(line)
     texts = {key: " ".join(" ".join(lines).split()) for key, lines in found.items()}
-    return {key: tuple(text.partition("seen: ")[2].split(" do: ", 1)) for key, text in texts.items()}  # type: ignore[misc]
+    return {key: tuple(text.partition("reason: ")[2].split(" fix: ", 1)) for key, text in texts.items()}  # type: ignore[misc]
 
 
-def test_everything_that_is_broken_is_told_with_object_reason_and_remedy(scene: Scene, play: Player) -> None:
-    stages.second_claim(scene)
-    stages.tcp_port(scene)
-    stages.forgotten_sidecar(scene)
-    stages.of_helm(scene)
-    stages.equal_rule_elsewhere(scene)
-    stages.gateway_without_versions(scene)
-    scene.pod("reviews-v1-1", "reviews", "v1", ready=False)
-    played = play(PLAYBOOK, ns=scene.namespace, service="reviews", fails=True)
-    told = printed(scene, played)
-    space, host = scene.namespace, REVIEWS.format(scene.namespace)
+def test_every_finding_is_printed_with_object_reason_and_remedy(simulated: SimulatedService, play: Player) -> None:
+    causes.second_claim(simulated)
+    causes.tcp_port(simulated)
+    causes.forgotten_sidecar(simulated)
+    causes.of_helm(simulated)
+    causes.equal_rule_elsewhere(simulated)
+    causes.gateway_without_versions(simulated)
+    simulated.pod("reviews-v1-1", "reviews", "v1", ready=False)
+    played = play(PLAYBOOK, ns=simulated.namespace, service="reviews", fails=True)
+    findings = printed(simulated, played)
+    space, host = simulated.namespace, REVIEWS.format(simulated.namespace)
     wanted = {
         "ERROR HOST_CLAIMED_TWICE: VirtualService NS/reviews": (
             f"Both claim {host} for the mesh",
             f"kubectl -n {space} delete virtualservice",
         ),
         "ERROR PORT_NOT_HTTP: Service NS/reviews": ("is declared as tcp", f"kubectl -n {space} edit service reviews"),
-        "ERROR CALLER_WITHOUT_SIDECAR: Namespace NS": ("Callers elsewhere were not looked at", "rollout restart"),
+        "ERROR CALLER_WITHOUT_SIDECAR: Namespace NS": (
+            "Callers in other namespaces were not checked",
+            "rollout restart",
+        ),
         "WARNING APPLIED_BY_TOOL: VirtualService NS/reviews": (
             "Helm applies it (release shop)",
-            "up to date afterwards",
+            "Update the manifest afterwards",
         ),
-        "WARNING GATEWAY_NOT_COVERED: VirtualService NS/page": ("without a version", "name the versions too"),
+        "WARNING GATEWAY_NOT_COVERED: VirtualService NS/page": ("without a version", "Add the versions to the route"),
         "WARNING SUBSET_SELECTS_NO_POD: DestinationRule NS/reviews": (
             "Subset v3 (version=v3) selects no pod",
             "normal",
         ),
     }
     for title, (reason, remedy) in wanted.items():
-        assert title in told, f"{title} is not among {sorted(told)}"
-        assert reason in told[title][0]
-        assert remedy in told[title][1]
-    assert all(len(words) == 2 and all(words) for words in told.values()), "one has no reason or no remedy"
-    assert any(title.startswith("WARNING DESTINATION_RULE_ELSEWHERE: DestinationRule NS-x/") for title in told)
-    failed = played.task("Fail if there is an error")["msg"]
+        assert title in findings, f"{title} is not among {sorted(findings)}"
+        assert reason in findings[title][0]
+        assert remedy in findings[title][1]
+    assert all(len(words) == 2 and all(words) for words in findings.values()), "one has no reason or no remedy"
+    rule = f"DestinationRule {simulated.elsewhere}/reviews.NS.svc.cluster.local"
+    assert f"WARNING DESTINATION_RULE_ELSEWHERE: {rule}" in findings
+    failed = played.task("Fail on errors")["msg"]
     assert "HOST_CLAIMED_TWICE" in failed
     assert "PORT_NOT_HTTP" in failed
 
 
-def test_what_is_forced_lets_the_play_go_on_and_is_still_told(scene: Scene, play: Player) -> None:
-    stages.tcp_port(scene)
-    played = play(PLAYBOOK, ns=scene.namespace, service="reviews", force=["PORT_NOT_HTTP"])
-    assert any(title.startswith("ERROR PORT_NOT_HTTP") for title in printed(scene, played))
+def test_a_forced_finding_is_printed_and_does_not_fail_the_play(simulated: SimulatedService, play: Player) -> None:
+    causes.tcp_port(simulated)
+    played = play(PLAYBOOK, ns=simulated.namespace, service="reviews", force=["PORT_NOT_HTTP"])
+    assert any(title.startswith("ERROR PORT_NOT_HTTP") for title in printed(simulated, played))
     assert played.changed == 0

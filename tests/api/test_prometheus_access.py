@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A Prometheus that asks for a token and a tenant: every playbook that asks it gives both, and shows no secret."""
+"""A Prometheus that requires a token and a tenant: every playbook sends both, and shows no secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 from support.answering import Answers, served
-from support.blind import BLIND
+from support.rollout_role import OPTIONS, role_variables
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,18 +27,18 @@ PAST = {"stable": "v1", "canary": "v2", "begin": "2026-11-22T12:00:00Z", "end": 
 
 
 class Guarded(http.server.ThreadingHTTPServer):
-    """A Prometheus that knows nobody's requests. asked: the headers of each question."""
+    """A Prometheus without series. requests: the headers of each request."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Empty)
-        self.asked: list[dict[str, str]] = []
+        self.requests: list[dict[str, str]] = []
 
 
 class Empty(Answers):
     server: Guarded
 
     def do_GET(self) -> None:
-        self.server.asked.append({name.lower(): value for name, value in self.headers.items()})
+        self.server.requests.append({name.lower(): value for name, value in self.headers.items()})
         kind = "matrix" if "query_range" in self.path else "vector"
         self.answer(json.dumps({"status": "success", "data": {"resultType": kind, "result": []}}).encode())
 
@@ -50,12 +50,18 @@ def server() -> Iterator[Guarded]:
         yield made
 
 
-@pytest.mark.parametrize("in_process", ["true", "false"])
+# The module canary_analysis is that of a backtest too, so the rollout is run in one way.
 @pytest.mark.parametrize(
-    ("playbook", "fails", "given"),
-    [("rollout", True, {**BLIND, **JUDGED}), ("status", False, {}), ("backtest", False, PAST)],
+    ("playbook", "fails", "given", "in_process"),
+    [
+        ("rollout", True, {**OPTIONS, **JUDGED}, "true"),
+        ("status", False, {}, "true"),
+        ("status", False, {}, "false"),
+        ("backtest", False, PAST, "true"),
+        ("backtest", False, PAST, "false"),
+    ],
 )
-def test_what_prometheus_asks_for_is_given_and_not_shown(
+def test_prometheus_credentials_are_sent_and_not_shown(
     play: Player,
     server: Guarded,
     routed: str,
@@ -67,11 +73,13 @@ def test_what_prometheus_asks_for_is_given_and_not_shown(
 ) -> None:
     log = tmp_path / "ansible.log"
     environment = {"ANSIBLE_LOG_PATH": str(log), "ANSIBLE_VERBOSITY": "3", "CANARY_IN_PROCESS": in_process}
-    asks = {"prometheus_url": f"http://127.0.0.1:{server.server_address[1]}", "prometheus_token": TOKEN}
-    names = {"service": "reviews", "ns": routed, **asks, "prometheus_headers": HEADERS}
-    played = play(f"meshops.canary.{playbook}", fails=fails, environment=environment, **{**given, **names})
-    assert server.asked
-    for headers in server.asked:
+    options = {"prometheus_url": f"http://127.0.0.1:{server.server_address[1]}", "prometheus_token": TOKEN}
+    names = {"service": "reviews", "ns": routed, **options, "prometheus_headers": HEADERS}
+    options = {**given, **names}
+    options = role_variables(options) if playbook == "rollout" else options
+    played = play(f"meshops.canary.{playbook}", fails=fails, environment=environment, **options)
+    assert server.requests
+    for headers in server.requests:
         assert headers["authorization"] == f"Bearer {TOKEN}"
         assert (headers["x-scope-orgid"], headers["x-api-key"]) == ("tenant-a", KEY)
     shown = log.read_text(encoding="utf-8") + played.output + json.dumps(played.tasks)

@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which steps the playbook replica_canary climbs, seen in check mode on a real API server. No pod starts."""
+"""The steps that the playbook replica_canary takes, seen in check mode on a real API server. No pod starts."""
 
 from __future__ import annotations
 
 import typing as t
 
 import pytest
-from support.unplaced import NEW, QUICK
+from support.pending_deployments import NEW, QUICK
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
@@ -19,7 +19,7 @@ STEPS = [25, 40, 50]
 
 
 @pytest.mark.parametrize(
-    ("standing", "given", "climbed"),
+    ("share", "given", "taken"),
     [
         (None, {}, [25, 40, 50]),
         (25, {}, [40, 50]),
@@ -29,20 +29,20 @@ STEPS = [25, 40, 50]
         (50, {"image": "shop.invalid/reviews:1.17.0"}, [25, 40, 50]),
     ],
 )
-def test_steps_the_canary_has_behind_it_are_left_out(
-    direct: Direct, play: Player, shop: str, standing: float | None, given: dict[str, t.Any], climbed: list[float]
+def test_steps_that_the_canary_has_passed_are_left_out(
+    direct: Direct, play: Player, shop: str, share: float | None, given: dict[str, t.Any], taken: list[float]
 ) -> None:
-    if standing is not None:
-        direct("replicas", image=NEW, share=standing, **QUICK)
+    if share is not None:
+        direct("replicas", image=NEW, share=share, **QUICK)
     options = {"service": "reviews", "ns": shop, "image": NEW, "share": STEPS, **given}
     played = play("meshops.canary.replica_canary", "--check", **options)
-    steps = [result["results"] for name, _host, result in played.tasks if name.endswith("Give the canary its share")]
-    assert [float(one[-1]["__replica_canary_asked"]) for one in steps] == climbed
-    assert [len(one) for one in steps] == [1] + [2] * (len(climbed) - 1), "the step before is looked at first"
+    steps = [result["results"] for name, _host, result in played.tasks if name.endswith("Scale the canary")]
+    assert [float(one[-1]["__replica_canary_target"]) for one in steps] == taken
+    assert [len(one) for one in steps] == [1] + [2] * (len(taken) - 1), "the step before is checked first"
 
 
-def test_an_end_climbs_nothing(direct: Direct, play: Player, shop: str) -> None:
+def test_state_absent_takes_no_step(direct: Direct, play: Player, shop: str) -> None:
     direct("replicas", image=NEW, share=25, **QUICK)
     played = play("meshops.canary.replica_canary", "--check", service="reviews", ns=shop, state="absent")
-    assert not [name for name, _host, _result in played.tasks if name.endswith("Give the canary its share")]
+    assert not [name for name, _host, _result in played.tasks if name.endswith("Scale the canary")]
     assert played.changed == 1

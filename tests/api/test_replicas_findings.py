@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from support.unplaced import APPS, NEW, QUICK, stored
+import pytest
+from support.pending_deployments import APPS, NEW, OLD, QUICK, stored
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
@@ -29,7 +30,7 @@ def test_an_update_that_would_end_all_pods_is_refused_unless_forced(direct: Dire
     assert "UPDATE_ENDS_ALL_PODS" in {one["code"] for one in done["findings"]}
 
 
-def test_what_loses_requests_is_warned_of_and_preflight_can_be_left_out(direct: Direct, shop: str) -> None:
+def test_settings_that_lose_requests_are_warned_of_unless_preflight_is_off(direct: Direct, shop: str) -> None:
     planned = direct("replicas", image=NEW, share=25, check_mode=True, **QUICK)
     assert [one["code"] for one in planned["findings"]] == ["READINESS_PROBE_MISSING", "PRESTOP_MISSING"]
     assert any(
@@ -39,7 +40,30 @@ def test_what_loses_requests_is_warned_of_and_preflight_can_be_left_out(direct: 
     assert direct("replicas", image=NEW, share=25, preflight=False, **QUICK)["findings"] == []
 
 
-def test_what_makes_shares_and_capacity_other_than_asked_is_warned_of(direct: Direct, kube: Kube, shop: str) -> None:
+@pytest.mark.parametrize(
+    ("hook", "code", "seen"),
+    [
+        ({"sleep": {"seconds": 2}}, "PRESTOP_TOO_SHORT", "Container reviews sleeps only 2 s in its preStop."),
+        (
+            {"exec": {"command": ["sleep", "30"]}},
+            "GRACE_PERIOD_TOO_SHORT",
+            "Container reviews sleeps 30 s in its preStop,",
+        ),
+    ],
+)
+@pytest.mark.parametrize("change", [{"share": 25}, {"state": "updated"}], ids=["canary", "update"])
+def test_pods_that_end_too_soon_are_warned_of(
+    direct: Direct, kube: Kube, shop: str, change: dict[str, t.Any], hook: dict[str, t.Any], code: str, seen: str
+) -> None:
+    container = {"name": "reviews", "image": OLD, "lifecycle": {"preStop": hook}}
+    kube.patch(APPS, "Deployment", "reviews", shop, {"spec": {"template": {"spec": {"containers": [container]}}}})
+    planned = direct("replicas", image=NEW, check_mode=True, **change, **QUICK)
+    name = "reviews-canary" if "share" in change else "reviews"
+    assert [one["code"] for one in planned["findings"]] == ["READINESS_PROBE_MISSING", code]
+    assert any(one.startswith(f"{code}: Deployment {shop}/{name}: {seen}") for one in planned["warnings"])
+
+
+def test_settings_that_change_shares_or_capacity_are_warned_of(direct: Direct, kube: Kube, shop: str) -> None:
     kube.patch("v1", "Service", "reviews", shop, {"spec": {"sessionAffinity": "ClientIP"}})
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
     kube.patch(APPS, "Deployment", "reviews", shop, {"spec": {"strategy": rolling}})
@@ -49,7 +73,7 @@ def test_what_makes_shares_and_capacity_other_than_asked_is_warned_of(direct: Di
     assert "UPDATE_SINKS_CAPACITY" in {one["code"] for one in updated["findings"]}
 
 
-def test_a_canary_with_another_template_is_not_promoted_silently(direct: Direct, kube: Kube, shop: str) -> None:
+def test_a_canary_with_another_template_is_not_promoted_without_force(direct: Direct, kube: Kube, shop: str) -> None:
     direct("replicas", image=NEW, share=25, **QUICK)
     container = {"name": "reviews", "image": NEW, "env": [{"name": "COLOUR", "value": "black"}]}
     body = {"spec": {"template": {"spec": {"containers": [container]}}}}

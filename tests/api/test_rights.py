@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Each Role of docs/rights.md suffices, nothing in it is idle, and without any of its verbs preflight names it."""
+"""Each Role of docs/rights.md is sufficient and has no unused verb, and preflight names every missing verb."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.cluster_http import Transport
-from ansible_collections.meshops.canary.plugins.module_utils.commands.needs import NEEDS, ROLES, of_role
+from ansible_collections.meshops.canary.plugins.module_utils.kube.http import Answer, Transport
+from ansible_collections.meshops.canary.plugins.module_utils.writing.required_rights import NEEDS, ROLES, of_role
 from support.direct import Direct, destination_rule, service, virtual_service
-from support.scene import Scene
-from support.stages import autoscaled_without_request
+from support.finding_causes import autoscaled_without_request
+from support.simulated_service import SimulatedService
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ansible_collections.meshops.canary.plugins.module_utils.cluster_errors import Attempt
-    from ansible_collections.meshops.canary.plugins.module_utils.commands.needs import Need
+    from ansible_collections.meshops.canary.plugins.module_utils.kube.api_errors import Attempt
+    from ansible_collections.meshops.canary.plugins.module_utils.writing.required_rights import Need
     from support.kube import Kube
     from support.lab import Lab
+    from support.namespaces import Namespaces
 
 RBAC = "rbac.authorization.k8s.io"
 SHIFT = {"v1": 75, "v2": 25}
 QUICK = {"wait": False}
 HERE = [need for need in NEEDS if need.where == "service"]
-# What a role's story does not ask: only a container that has run has a log.
-NOT_TOLD = {"replicas": {"get pods/log"}}
+# Verbs that a scenario does not use: only a container that has run has a log, no pod here has a proxy whose requests
+# could be counted, and a VirtualService routes the service.
+UNUSED = {"replicas": {"get pods/log"}, "rollout": {"get pods/proxy", "get httproutes"}}
 
 
 def name_of(need: Need) -> str:
@@ -48,19 +50,19 @@ def role(needs: Iterable[Need]) -> dict[str, t.Any]:
 
 
 class Limited:
-    """A user who has nothing but the Role `canary`, and what was asked in his name."""
+    """A user with only the Role `canary`. used, refused: the requests sent as this user."""
 
-    def __init__(self, direct: Direct, scene: Scene) -> None:
-        self.user = f"canary-{scene.namespace}"
-        self.asked: set[str] = set()
+    def __init__(self, direct: Direct, simulated: SimulatedService) -> None:
+        self.user = f"canary-{secrets.token_hex(3)}"
+        self.used: set[str] = set()
         self.refused: set[tuple[str, str | None]] = set()
-        self._direct, self._scene = direct, scene
+        self._direct, self._simulated = direct, simulated
 
     def may(self, needs: Iterable[Need]) -> None:
         subjects = [{"apiGroup": RBAC, "kind": "User", "name": self.user}]
         reference = {"apiGroup": RBAC, "kind": "Role", "name": "canary"}
         binding = {"apiVersion": f"{RBAC}/v1", "kind": "RoleBinding", "metadata": {"name": "canary"}}
-        self._scene.apply(role(needs), {**binding, "roleRef": reference, "subjects": subjects})
+        self._simulated.apply(role(needs), {**binding, "roleRef": reference, "subjects": subjects})
 
     def __call__(self, command: str, **options: t.Any) -> dict[str, t.Any]:
         return self._direct(command, impersonate_user=self.user, **options)
@@ -70,36 +72,36 @@ class Limited:
 
     def note(self, attempt: Attempt, status: int) -> None:
         extra = f"/{attempt.subresource}" if attempt.subresource else ""
-        asked = f"{attempt.verb} {attempt.resource.plural}{extra}"
+        request = f"{attempt.verb} {attempt.resource.plural}{extra}"
         if status == 403:
-            self.refused.add((asked, attempt.namespace))
+            self.refused.add((request, attempt.namespace))
         elif attempt.resource.plural != "selfsubjectaccessreviews":
-            self.asked.add(asked)
+            self.used.add(request)
 
 
 @pytest.fixture
-def limited(direct: Direct, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Limited:
-    user = Limited(direct, scene)
+def limited(direct: Direct, simulated: SimulatedService, monkeypatch: pytest.MonkeyPatch) -> Limited:
+    user = Limited(direct, simulated)
     send = Transport.send
 
-    def noted(self: Transport, method: str, url: str, attempt: Attempt, *rest: t.Any) -> tuple[int, bytes]:
-        status, body = send(self, method, url, attempt, *rest)
-        user.note(attempt, status)
-        return status, body
+    def noted(self: Transport, method: str, url: str, attempt: Attempt, *rest: t.Any) -> Answer:
+        answer = send(self, method, url, attempt, *rest)
+        user.note(attempt, answer.status)
+        return answer
 
     monkeypatch.setattr(Transport, "send", noted)
     return user
 
 
-def look(user: Limited, _scene: Scene) -> None:
-    (told,) = user("info", measure="none")["services"]
-    assert [one for one in told["findings"] if one["code"] == "RIGHT_MISSING"] != []
-    assert told["weights"] == {"v1": 100, "v2": 0}
+def look(user: Limited, _simulated: SimulatedService) -> None:
+    (found,) = user("info", measure="none")["services"]
+    assert [one for one in found["findings"] if one["code"] == "RIGHT_MISSING"] != []
+    assert found["weights"] == {"v1": 100, "v2": 0}
 
 
-def shift(user: Limited, _scene: Scene) -> None:
-    (told,) = user("info", measure="none", proxies=False)["services"]
-    assert [one for one in told["findings"] if one["code"] == "RIGHT_MISSING"] == []
+def shift(user: Limited, _simulated: SimulatedService) -> None:
+    (found,) = user("info", measure="none", proxies=False)["services"]
+    assert [one for one in found["findings"] if one["code"] == "RIGHT_MISSING"] == []
     assert user("weight", weights=SHIFT, **QUICK)["changed"]
     assert user("header_route", name="testers", headers={"end-user": "ada"}, weights={"v2": 100}, **QUICK)["changed"]
     assert user("mirror", version="v2", percent=5, **QUICK)["changed"]
@@ -108,8 +110,8 @@ def shift(user: Limited, _scene: Scene) -> None:
         assert user(command, state="absent", **QUICK)["changed"]
 
 
-def route(user: Limited, scene: Scene) -> None:
-    scene.apply(service("ratings"))
+def route(user: Limited, simulated: SimulatedService) -> None:
+    simulated.apply(service("ratings"))
     ratings = {"service": "ratings", "stable": "v1", **QUICK, "force": ["SUBSET_NOT_READY"]}
     assert user("routing", versions=["v1"], **ratings)["changed"]
     assert user("routing", versions=["v1", "v2"], **ratings)["changed"]
@@ -117,54 +119,55 @@ def route(user: Limited, scene: Scene) -> None:
     assert user("routing", state="absent", service="ratings", **QUICK)["changed"]
 
 
-def roll_out(user: Limited, scene: Scene) -> None:
-    autoscaled_without_request(scene)
+def roll_out(user: Limited, simulated: SimulatedService) -> None:
+    autoscaled_without_request(simulated)
     none = user.attempt("capacity", version="v1", pods=2, wait_timeout=1)
     assert (none["error_code"], none["changed"]) == ("not_ready", True), "the Deployment's pods have no node"
     assert [one["kind"] for one in none["patch"]] == ["HorizontalPodAutoscaler", "Deployment"]
     assert user("capacity", state="released")["changed"]
-    plan = {"stable": "v1", "canary": "v2", "steps": [25, 100], "holder": "ada@ops/1"}
-    assert user("rollout", state="opened", **plan)["changed"]
-    user("rollout", state="recorded", event="ready", holder=plan["holder"])
-    user("weight", weights=SHIFT, **QUICK)
-    user("rollout", state="recorded", event="shifted", holder=plan["holder"])
+    plan = {"stable": "v1", "canary": "v2", "steps": [25], "pause": 0, "analysis": False, "retire_after": 0}
+    forced = {"capacity": False, "force": ["SUBSET_NOT_READY", "CAPACITY_BELOW_SHARE"]}
+    done = user("rollout", state="promoted", **plan, **forced)
+    assert done["run"]["phase"] == "promoted"
+    assert not [one for one in done["warnings"] if "could not" in one], "what a rollout does is permitted"
+    back = user("rollout", state="rolled_back", stable="v1", **forced)
+    assert back["changed"]
     user("info", measure="none", proxies=False)
-    assert user("rollout", state="closed", holder=plan["holder"])["changed"]
 
 
-def stable_pods(scene: Scene) -> dict[str, t.Any]:
-    """Let the Deployment reviews serve, whose pods fit no node, and return how its canary is asked for."""
+def stable_pods(simulated: SimulatedService) -> dict[str, t.Any]:
+    """Create the Deployment reviews, whose pods fit no node; return the options of its canary."""
     labels = {"app": "reviews", "track": "stable"}
     pod = {"nodeSelector": {"meshops.io/none": "such"}, "containers": [{"name": "reviews", "image": "none:1"}]}
     spec = {"replicas": 3, "selector": {"matchLabels": labels}}
     template = {"metadata": {"labels": labels}, "spec": pod}
     stable = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "reviews"}}
     for one in ("reviews-v1-0", "reviews-v1-1", "reviews-v1-2", "reviews-v2-0"):
-        scene.kube.delete("v1", "Pod", one, scene.namespace)
-    scene.apply({**stable, "spec": {**spec, "template": template}})
+        simulated.kube.delete("v1", "Pod", one, simulated.namespace)
+    simulated.apply({**stable, "spec": {**spec, "template": template}})
     return {"deployment": "reviews", "canary": "reviews-canary", "image": "none:2"}
 
 
-def by_pods(user: Limited, scene: Scene) -> None:
-    asked = stable_pods(scene)
-    assert user("replicas", share=25, **asked, **QUICK)["changed"]
-    assert user("replicas", share=50, fails=True, wait_timeout=1, **asked)["error_code"] == "rollout_failed"
-    assert user("replicas", state="promoted", **asked, **QUICK)["changed"]
-    told = update_again(user, scene, asked)
-    assert "An earlier run had changed reviews; it was put back to the revision before" in told
+def by_pods(user: Limited, simulated: SimulatedService) -> None:
+    options = stable_pods(simulated)
+    assert user("replicas", share=25, **options, **QUICK)["changed"]
+    assert user("replicas", share=50, fails=True, wait_timeout=1, **options)["error_code"] == "rollout_failed"
+    assert user("replicas", state="promoted", **options, **QUICK)["changed"]
+    message = update_again(user, simulated, options)
+    assert "reviews, which an earlier run had changed, was rolled back to its previous revision" in message
 
 
-def update_again(user: Limited, scene: Scene, asked: dict[str, t.Any]) -> str:
-    """Return what a run says that finds an update as one leaves it that is killed before it waits."""
+def update_again(user: Limited, simulated: SimulatedService, options: dict[str, t.Any]) -> str:
+    """Return the message of a run that finds an update whose run was killed before it waited."""
 
     def both() -> bool:
-        return len(scene.kube.list("apps/v1", "ReplicaSet", scene.namespace, selector="track=stable")) == 2
+        return len(simulated.kube.list("apps/v1", "ReplicaSet", simulated.namespace, selector="track=stable")) == 2
 
-    scene.kube.wait_until(both, 30, "the second revision")
-    return str(user("replicas", state="updated", fails=True, wait_timeout=1, **asked)["msg"])
+    simulated.kube.wait_until(both, 30, "the second revision")
+    return str(user("replicas", state="updated", fails=True, wait_timeout=1, **options)["msg"])
 
 
-STORIES: dict[str, Callable[[Limited, Scene], None]] = {
+SCENARIOS: dict[str, Callable[[Limited, SimulatedService], None]] = {
     "read": look,
     "shift": shift,
     "routing": route,
@@ -173,34 +176,35 @@ STORIES: dict[str, Callable[[Limited, Scene], None]] = {
 }
 
 
-def test_there_is_a_story_for_every_role() -> None:
-    assert set(STORIES) == set(ROLES)
+def test_every_role_has_a_scenario() -> None:
+    assert set(SCENARIOS) == set(ROLES)
 
 
-@pytest.mark.parametrize("name", STORIES)
-def test_the_documented_role_suffices_and_nothing_in_it_is_idle(scene: Scene, limited: Limited, name: str) -> None:
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_documented_role_is_sufficient_and_has_no_unused_verb(
+    simulated: SimulatedService, limited: Limited, name: str
+) -> None:
     limited.may(of_role(name))
-    STORIES[name](limited, scene)
-    assert limited.asked == {name_of(need) for need in of_role(name)} - NOT_TOLD.get(name, set())
+    SCENARIOS[name](limited, simulated)
+    assert limited.used == {name_of(need) for need in of_role(name)} - UNUSED.get(name, set())
     rest = [need for need in NEEDS if name not in need.roles]
-    more = {(name_of(need), scene.namespace if need.where == "service" else None) for need in rest}
-    assert {one for one in limited.refused if one[1] in (scene.namespace, None)} <= more
+    more = {(name_of(need), simulated.namespace if need.where == "service" else None) for need in rest}
+    assert {one for one in limited.refused if one[1] in (simulated.namespace, None)} <= more
 
 
 @pytest.fixture(scope="module")
-def named(lab: Lab, kube: Kube) -> Iterator[tuple[Limited, Scene]]:
-    """A namespace and a user for all verbs; each test gives him all of them but one."""
-    namespace = f"rights-{secrets.token_hex(3)}"
-    kube.create_namespace(namespace, labels={"istio-injection": "enabled"})
-    scene = Scene(kube, namespace, namespace)
-    scene.apply(service(), destination_rule(), virtual_service())
-    yield Limited(Direct(lab.kubeconfig, namespace), scene), scene
-    kube.delete_namespace(namespace)
+def named(lab: Lab, kube: Kube, namespaces: Namespaces) -> Iterator[tuple[Limited, SimulatedService]]:
+    """A namespace and a user; each test grants the user all verbs but one."""
+    namespace = namespaces.take()
+    simulated = SimulatedService(kube, namespace, namespaces)
+    simulated.apply(service(), destination_rule(), virtual_service())
+    yield Limited(Direct(lab.kubeconfig, namespace), simulated), simulated
+    namespaces.give_back(namespace)
 
 
 @pytest.mark.parametrize("missing", HERE, ids=name_of)
-def test_a_missing_verb_is_named(named: tuple[Limited, Scene], missing: Need) -> None:
-    user, scene = named
+def test_a_missing_verb_is_named(named: tuple[Limited, SimulatedService], missing: Need) -> None:
+    user, simulated = named
     user.may(need for need in HERE if need is not missing)
     result = user.attempt("info", measure="none", proxies=False)
     if result.get("failed"):  # the service cannot be found at all
@@ -209,27 +213,29 @@ def test_a_missing_verb_is_named(named: tuple[Limited, Scene], missing: Need) ->
         return
     code = "RIGHT_MISSING_OPTIONAL" if missing.optional else "RIGHT_MISSING"
     findings = [one for one in result["services"][0]["findings"] if one["code"] == code]
-    gone = {one["object"]: one for one in findings if f"namespace {scene.namespace}" in one["reason"]}
+    gone = {one["object"]: one for one in findings if f"namespace {simulated.namespace}" in one["reason"]}
     target = missing.resource.qualified + (f"/{missing.subresource}" if missing.subresource else "")
-    told = gone[f"{missing.verb} {target}"]
-    assert missing.what in told["reason"]
+    finding = gone[f"{missing.verb} {target}"]
+    assert missing.what in finding["reason"]
     extra = f" --subresource={missing.subresource}" if missing.subresource else ""
-    check = f"kubectl auth can-i {missing.verb} {missing.resource.qualified}{extra} -n {scene.namespace}"
-    assert check in told["remedy"]
+    check = f"kubectl auth can-i {missing.verb} {missing.resource.qualified}{extra} -n {simulated.namespace}"
+    assert check in finding["remedy"]
     assert set(gone) == {f"{missing.verb} {target}"}
 
 
 @pytest.mark.parametrize("kind", ["Pod", "Deployment", "HorizontalPodAutoscaler"])
-def test_what_may_not_be_read_is_said_to_be_unchecked(named: tuple[Limited, Scene], kind: str) -> None:
-    user, _scene = named
+def test_kinds_that_may_not_be_read_are_reported_as_not_checked(
+    named: tuple[Limited, SimulatedService], kind: str
+) -> None:
+    user, _simulated = named
     user.may(need for need in HERE if (need.verb, need.resource.kind) != ("list", kind))
-    (told,) = user("info", measure="none", proxies=False)["services"]
-    assert kind in {one["object"] for one in told["findings"] if one["code"] == "NOT_CHECKED"}
+    (found,) = user("info", measure="none", proxies=False)["services"]
+    assert kind in {one["object"] for one in found["findings"] if one["code"] == "NOT_CHECKED"}
 
 
-def test_who_is_refused_hears_of_every_verb_at_once(scene: Scene, limited: Limited) -> None:
+def test_all_missing_verbs_are_named_at_once(simulated: SimulatedService, limited: Limited) -> None:
     limited.may(of_role("read"))
-    scene.apply(service("ratings"))
+    simulated.apply(service("ratings"))
     force = ["SUBSET_NOT_READY"]
     result = limited("routing", service="ratings", versions=["v1"], stable="v1", force=force, fails=True, **QUICK)
     missing = ["create destinationrules.networking.istio.io", "create virtualservices.networking.istio.io"]
@@ -240,23 +246,25 @@ def test_who_is_refused_hears_of_every_verb_at_once(scene: Scene, limited: Limit
     assert result["changed"] is False
 
 
-def test_without_the_right_to_read_revisions_nothing_is_said_of_them_but_what_to_do(
-    scene: Scene, limited: Limited
+def test_without_the_right_to_read_revisions_only_the_remedy_is_reported(
+    simulated: SimulatedService, limited: Limited
 ) -> None:
     limited.may(need for need in of_role("replicas") if need.resource.plural != "replicasets")
-    asked = stable_pods(scene)
-    assert limited("replicas", state="updated", **asked, **QUICK)["changed"]
-    told = update_again(limited, scene, asked)
-    assert "its pods were all ready once" not in told
-    assert "Going back to the revision before failed, reviews stays as it is: Listing" in told
-    assert 'Grant the verb "list" on "replicasets" (API group "apps")' in told
-    assert f"kubectl -n {scene.namespace} rollout undo deployment/reviews" in told
+    options = stable_pods(simulated)
+    assert limited("replicas", state="updated", **options, **QUICK)["changed"]
+    message = update_again(limited, simulated, options)
+    assert "its pods have all been ready before" not in message
+    assert "The rollback to the previous revision failed, reviews is unchanged: Listing" in message
+    assert 'Grant the verb "list" on "replicasets" (API group "apps")' in message
+    assert f"kubectl -n {simulated.namespace} rollout undo deployment/reviews" in message
 
 
-def test_without_the_right_to_forward_ports_the_settle_time_is_waited_and_said(scene: Scene, limited: Limited) -> None:
+def test_without_the_right_to_forward_ports_a_fixed_delay_is_waited_and_reported(
+    simulated: SimulatedService, limited: Limited
+) -> None:
     limited.may(of_role("shift"))
     began = time.monotonic()
-    told = limited("weight", weights=SHIFT, wait_settle=2)["convergence"]
+    convergence = limited("weight", weights=SHIFT, settle_seconds=2)["convergence"]
     assert time.monotonic() - began >= 2
-    assert (told["method"], told["converged"]) == ("settle", None)
-    assert "portforward" in told["note"]
+    assert (convergence["method"], convergence["converged"]) == ("fixed_delay", None)
+    assert "portforward" in convergence["note"]

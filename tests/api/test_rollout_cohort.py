@@ -10,9 +10,9 @@ import typing as t
 
 import pytest
 from support import http_routes as hr
-from support.dead_men import AFTER, Watched
 from support.direct import ISTIO, Direct, destination_rule, service, virtual_service
-from support.recorded import BOB, PLAN, QUIET, Rollout, phase
+from support.rollout_tasks import BOB, PLAN, QUIET, Rollout, phase
+from support.watchdogs import SILENCE, WatchedRollout
 
 if t.TYPE_CHECKING:
     from support.kube import Kube
@@ -27,16 +27,16 @@ STEPS = [FIRST, 50, {"weight": 60, "cohort": {}}]
 class WithCohort(Rollout):
     """A rollout that writes what a step asks for, as the role does."""
 
-    def route(self, told: dict[str, t.Any]) -> None:
+    def route(self, result: dict[str, t.Any]) -> None:
         """Route the cohort that is due."""
-        if told["run"]["cohort_due"]:
-            self.direct("header_route", **told["run"]["cohort_wanted"], **QUIET)
+        if result["run"]["cohort_due"]:
+            self.direct("header_route", **result["run"]["desired_cohort"], **QUIET)
 
-    def write(self, told: dict[str, t.Any]) -> dict[str, t.Any]:
+    def write(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
         """Write the cohort, then the weights; return the last write's result."""
-        self.route(told)
-        run = told["run"]
-        return self.direct("weight", weights=run["weights_wanted"], end_cohorts=run["end_cohorts"], **QUIET)
+        self.route(result)
+        run = result["run"]
+        return self.direct("weight", weights=run["desired_weights"], end_cohorts=run["end_cohorts"], **QUIET)
 
     def take(self) -> dict[str, t.Any]:
         """Take the step the rollout is at."""
@@ -46,9 +46,9 @@ class WithCohort(Rollout):
 
     def routes(self) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
         """Return the weights above 0 and the cohorts: name -> weights."""
-        (told,) = self.direct("info", measure="none", proxies=False, preflight=False)["services"]
-        cohorts = {name: one["weights"] for name, one in told["cohorts"].items()}
-        return {version: percent for version, percent in told["weights"].items() if percent}, cohorts
+        (result,) = self.direct("info", measure="none", proxies=False, preflight=False)["services"]
+        cohorts = {name: one["weights"] for name, one in result["cohorts"].items()}
+        return {version: percent for version, percent in result["weights"].items() if percent}, cohorts
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def rollout(direct: Direct, routed: str) -> WithCohort:
     return WithCohort(direct)
 
 
-def test_testers_first_then_the_ramp_then_nobody_apart(rollout: WithCohort) -> None:
+def test_the_cohort_starts_before_the_weights_and_ends_with_its_step(rollout: WithCohort) -> None:
     rollout.direct("header_route", name="staff", weights={"v3": 100}, **STAFF, **QUIET)
     begun = rollout.opened(steps=STEPS)
     assert begun["plan_text"][1].startswith(f"1. v1 100%, v2 0%; cohort of {WORDS}")
@@ -79,11 +79,11 @@ def test_testers_first_then_the_ramp_then_nobody_apart(rollout: WithCohort) -> N
     rollout.write(promoting)
     rollout.recorded("done")
     assert rollout.routes() == ({"v2": 100}, {"staff": {"v3": 100}})
-    assert rollout.closed()["report"]["intact"]
+    assert rollout.closed()["report"]["verified"]
 
 
 @pytest.mark.parametrize("end", ["promoted", "rolled_back"])
-def test_both_ends_take_it_away_in_the_write_of_the_weights(rollout: WithCohort, end: str) -> None:
+def test_both_ends_remove_the_cohort_in_the_write_of_the_weights(rollout: WithCohort, end: str) -> None:
     rollout.opened(steps=[10], cohort=TESTERS)
     rollout.take()
     last = rollout.take() if end == "promoted" else rollout.recorded("abort")
@@ -95,7 +95,7 @@ def test_both_ends_take_it_away_in_the_write_of_the_weights(rollout: WithCohort,
     assert rollout.routes() == ({"v2": 100} if end == "promoted" else {"v1": 100}, {})
 
 
-def test_an_end_with_a_cohort_that_is_still_routed_is_refused(rollout: WithCohort) -> None:
+def test_a_rollout_with_a_routed_cohort_cannot_end(rollout: WithCohort) -> None:
     """Whoever has lost the lock may write last."""
     rollout.opened(steps=[FIRST])
     rollout.write(rollout.recorded("ready"))
@@ -104,12 +104,12 @@ def test_an_end_with_a_cohort_that_is_still_routed_is_refused(rollout: WithCohor
     assert f"The cohort rollout of reviews is still routed: {WORDS}" in refused["msg"]
 
 
-def test_killed_between_the_cohort_and_its_record_it_goes_on(rollout: WithCohort) -> None:
+def test_a_run_killed_between_the_cohort_and_its_record_resumes(rollout: WithCohort) -> None:
     rollout.opened(steps=STEPS)
     rollout.route(rollout.recorded("ready"))
     again = rollout.opened(steps=STEPS)
     assert (again["resumed"], again["drift"], again["run"]["cohort_due"]) == (True, "", True)
-    written = rollout.direct("header_route", **again["run"]["cohort_wanted"], **QUIET)
+    written = rollout.direct("header_route", **again["run"]["desired_cohort"], **QUIET)
     assert not written["changed"]
     rollout.write(again)
     assert rollout.recorded("shifted")["run"]["cohort"] == WORDS
@@ -123,7 +123,7 @@ def test_killed_between_the_cohort_and_its_record_it_goes_on(rollout: WithCohort
 
 
 @pytest.mark.parametrize("edit", ["deleted", "changed"])
-def test_an_edit_of_the_cohort_is_seen_and_put_back(rollout: WithCohort, direct: Direct, edit: str) -> None:
+def test_drift_of_the_cohort_is_reported_and_restored(rollout: WithCohort, direct: Direct, edit: str) -> None:
     rollout.opened(steps=STEPS)
     rollout.take()
     rollout.closed()
@@ -142,7 +142,7 @@ def test_an_edit_of_the_cohort_is_seen_and_put_back(rollout: WithCohort, direct:
     assert rollout.routes()[1] == {"rollout": {"v2": 100}}
 
 
-def test_an_edit_beside_an_event_stops_it(rollout: WithCohort, direct: Direct) -> None:
+def test_drift_of_the_cohort_stops_the_rollout_at_the_next_event(rollout: WithCohort, direct: Direct) -> None:
     rollout.opened(steps=STEPS)
     rollout.take()
     direct("header_route", name="rollout", state="absent", **QUIET)
@@ -152,7 +152,7 @@ def test_an_edit_beside_an_event_stops_it(rollout: WithCohort, direct: Direct) -
 
 
 @pytest.mark.parametrize("cohort", [{}, STAFF])
-def test_whoever_takes_its_place_ends_its_cohort_or_replaces_it(
+def test_a_superseding_rollout_ends_or_replaces_the_cohort(
     rollout: WithCohort, direct: Direct, cohort: dict[str, t.Any]
 ) -> None:
     rollout.opened(steps=STEPS)
@@ -165,7 +165,7 @@ def test_whoever_takes_its_place_ends_its_cohort_or_replaces_it(
     assert third.routes() == ({"v1": 90, "v3": 10}, {"rollout": {"v3": 100}} if cohort else {})
 
 
-def test_whoever_takes_its_place_and_goes_back_at_once_ends_it_too(rollout: WithCohort, direct: Direct) -> None:
+def test_a_superseding_rollout_that_rolls_back_at_once_ends_the_cohort(rollout: WithCohort, direct: Direct) -> None:
     rollout.opened(steps=STEPS)
     rollout.take()
     rollout.closed()
@@ -176,17 +176,17 @@ def test_whoever_takes_its_place_and_goes_back_at_once_ends_it_too(rollout: With
     assert third.routes() == ({"v1": 100}, {})
 
 
-def test_a_cohort_costs_nothing_where_there_is_none(rollout: WithCohort) -> None:
+def test_a_cohort_costs_no_additional_requests(rollout: WithCohort) -> None:
     def cost(**plan: t.Any) -> list[dict[str, int]]:
-        asked = [rollout.opened(**plan)]
-        asked += [rollout.recorded("ready"), rollout.recorded("shifted"), rollout.recorded("abort")]
+        results = [rollout.opened(**plan)]
+        results += [rollout.recorded("ready"), rollout.recorded("shifted"), rollout.recorded("abort")]
         rollout.recorded("done")
-        return [one["api_requests"] for one in asked]
+        return [one["api_requests"] for one in results]
 
     rollout.opened(steps=[10])
     rollout.recorded("abort")
     rollout.recorded("done")
-    assert cost(steps=[10]) == cost(steps=[10], cohort=TESTERS), "it is told from routes that are read anyway"
+    assert cost(steps=[10]) == cost(steps=[10], cohort=TESTERS), "the routes are read anyway"
 
 
 REFUSED = [
@@ -196,7 +196,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("plan", "message"), REFUSED)
-def test_what_cannot_be_routed_is_refused_before_the_first_step(
+def test_a_cohort_that_cannot_be_routed_is_refused_before_the_first_step(
     kube: Kube, direct: Direct, namespace: str, plan: dict[str, t.Any], message: str
 ) -> None:
     one = virtual_service()
@@ -207,14 +207,14 @@ def test_what_cannot_be_routed_is_refused_before_the_first_step(
     assert direct("rollout")["run"] is None
 
 
-def test_by_pods_it_is_refused(direct: Direct, shop: str) -> None:
-    asked = {"route_api": "replicas", "stable": "reviews", "canary": "reviews-canary", "image": "x:2"}
-    refused = direct("rollout", state="opened", fails=True, **{**PLAN, **asked}, cohort=TESTERS)
+def test_a_cohort_is_refused_by_pods(direct: Direct, shop: str) -> None:
+    options = {"route_api": "replicas", "stable": "reviews", "canary": "reviews-canary", "image": "x:2"}
+    refused = direct("rollout", state="opened", fails=True, **{**PLAN, **options}, cohort=TESTERS)
     assert refused["error_code"] == "invalid_input"
-    assert "cannot tell requests apart" in refused["msg"]
+    assert "cannot select requests by their headers" in refused["msg"]
 
 
-def test_the_same_on_http_routes(kube: Kube, namespace: str, direct: Direct) -> None:
+def test_a_cohort_of_an_http_route(kube: Kube, namespace: str, direct: Direct) -> None:
     route = hr.http_route(hr.rule(hr.ref("reviews-v1")))
     route["metadata"] = {"name": "reviews"}
     services = [{**one, "metadata": {"name": one["metadata"]["name"]}} for one in hr.SERVICES]
@@ -234,19 +234,19 @@ def test_the_same_on_http_routes(kube: Kube, namespace: str, direct: Direct) -> 
 
 
 @pytest.mark.parametrize("died", ["between cohort and weights", "between weights and record", "observing"])
-def test_a_dead_man_takes_the_cohort_back_too(direct: Direct, kube: Kube, routed: str, died: str) -> None:
+def test_the_watchdog_removes_the_cohort(direct: Direct, kube: Kube, routed: str, died: str) -> None:
     steps = [{"weight": 10, "cohort": TESTERS}]
-    watched = Watched(direct, kube, steps=steps)
+    watched = WatchedRollout(direct, kube, steps=steps)
     rollout = WithCohort(direct)
-    told = watched.recorded("ready")
-    rollout.route(told)
+    result = watched.recorded("ready")
+    rollout.route(result)
     if died != "between cohort and weights":
-        rollout.write(told)
+        rollout.write(result)
     if died == "observing":
         watched.recorded("shifted")
     done, seconds = watched.watch()
-    assert done.endswith("the requests are back, the next run cleans up")
-    assert seconds >= AFTER
+    assert done.endswith("the routes are rolled back, the next run cleans up")
+    assert seconds >= SILENCE
     assert rollout.routes() == ({"v1": 100}, {})
     found = kube.get(ISTIO, "VirtualService", "reviews", routed)
     assert found
@@ -257,13 +257,13 @@ def test_a_dead_man_takes_the_cohort_back_too(direct: Direct, kube: Kube, routed
     assert watched.recorded("done")["run"]["phase"] == "rolled_back"
 
 
-def test_a_dead_man_takes_back_testers_that_came_first(direct: Direct, kube: Kube, routed: str) -> None:
-    watched = Watched(direct, kube, steps=STEPS)
+def test_the_watchdog_removes_a_cohort_that_started_before_the_weights(direct: Direct, kube: Kube, routed: str) -> None:
+    watched = WatchedRollout(direct, kube, steps=STEPS)
     rollout = WithCohort(direct)
     for event in ("ready", "shifted", "pass"):
-        told = watched.recorded(event)
+        result = watched.recorded(event)
         if event == "ready":
-            rollout.write(told)
-    assert phase(told) == ("preparing", 1)
-    assert watched.watch()[0].endswith("the requests are back, the next run cleans up")
+            rollout.write(result)
+    assert phase(result) == ("preparing", 1)
+    assert watched.watch()[0].endswith("the routes are rolled back, the next run cleans up")
     assert rollout.routes() == ({"v1": 100}, {})

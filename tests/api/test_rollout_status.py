@@ -10,7 +10,7 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.rollout import seal
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import checksum
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
@@ -34,12 +34,12 @@ def seen(direct: Direct) -> dict[str, t.Any] | None:
 
 def record(direct: Direct, *events: str) -> None:
     for event in events:
-        told = direct("rollout", state="recorded", event=event, holder=ADA)
+        result = direct("rollout", state="recorded", event=event, holder=ADA)
         if event == "ready":
-            direct("weight", weights=told["run"]["weights_wanted"], preflight=False, wait=False)
+            direct("weight", weights=result["run"]["desired_weights"], preflight=False, wait=False)
 
 
-def test_from_nothing_to_a_gate_and_to_the_end(direct: Direct, routed: str) -> None:
+def test_the_status_follows_a_rollout_to_its_gate_and_its_end(direct: Direct, routed: str) -> None:
     assert seen(direct) is None
     direct("rollout", state="opened", **PLAN)
     begun = seen(direct)
@@ -63,7 +63,7 @@ def test_from_nothing_to_a_gate_and_to_the_end(direct: Direct, routed: str) -> N
     assert (over["phase"], over["over"], over["next"]) == ("promoted", True, [])
 
 
-def test_a_run_that_was_left_says_how_to_go_on_and_what_was_edited(direct: Direct, routed: str, play: Player) -> None:
+def test_the_status_of_an_abandoned_run_shows_drift_and_commands(direct: Direct, routed: str, play: Player) -> None:
     direct("rollout", state="opened", **PLAN)
     record(direct, "ready", "shifted")
     direct("rollout", state="closed", holder=ADA)
@@ -74,11 +74,11 @@ def test_a_run_that_was_left_says_how_to_go_on_and_what_was_edited(direct: Direc
     assert "v1 90% -> 70%, v2 10% -> 30%" in left["drift"]
     _nobody, restore, adopt, back = left["next"]
     assert f"meshops.canary.rollout -e service=reviews -e ns={routed} -e stable=v1 -e canary=v2 -e " in restore
-    assert restore.endswith(" -e on_drift=restore")
-    assert adopt.endswith(" -e on_drift=adopt")
+    assert restore.endswith(" -e rollout_on_drift=restore")
+    assert adopt.endswith(" -e rollout_on_drift=adopt")
     assert back.endswith(f"meshops.canary.rollback -e service=reviews -e ns={routed} -e stable=v1")
-    shown = play("meshops.canary.status", ns=routed, service="reviews").task("Show")["msg"]
-    assert [f"    do:   {command}" for command in left["next"]] == [line for line in shown if "    do:   " in line]
+    shown = play("meshops.canary.status", ns=routed, service="reviews").task("Display the status")["msg"]
+    assert [f"    next:   {command}" for command in left["next"]] == [line for line in shown if "    next:   " in line]
     assert any(line.startswith("rollout v1 -> v2: observing, step 1 of 2 (10%)") for line in shown)
 
 
@@ -86,21 +86,21 @@ def test_a_run_that_was_left_says_how_to_go_on_and_what_was_edited(direct: Direc
     ("part", "edit", "said"),
     [
         ("events", lambda events: events[:-1], "entries are missing at the end"),
-        ("plan", lambda plan: {**plan, "adapt": True}, "plan: it is not the one that its hash was made of"),
+        ("plan", lambda plan: {**plan, "adapt": True}, "plan: it does not match plan_hash"),
         ("run", lambda run: {**run, "reason": "all was well"}, "phase, reason or events"),
     ],
 )
-def test_a_record_that_was_edited_is_named_and_an_untouched_one_is_intact(
+def test_a_tampered_record_is_named_and_an_untouched_one_verified(
     direct: Direct, routed: str, kube: Kube, part: str, edit: t.Callable[[t.Any], t.Any], said: str
 ) -> None:
     direct("rollout", state="opened", **PLAN)
     record(direct, "ready", "shifted")
     before = direct("rollout", state="present")["report"]
-    assert (before["intact"], before["altered"], seal.altered(before)) == (True, [], [])
+    assert (before["verified"], before["tampered"], checksum.tampered(before)) == (True, [], [])
     stored = kube.get("v1", "ConfigMap", "canary-rollout-reviews", routed)
     assert stored
     edited = json.dumps(edit(json.loads(stored["data"][part])))
     kube.patch("v1", "ConfigMap", "canary-rollout-reviews", routed, {"data": {part: edited}})
     after = direct("rollout", state="present")["report"]
-    assert after["intact"] is False
-    assert said in " ".join(after["altered"])
+    assert after["verified"] is False
+    assert said in " ".join(after["tampered"])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The rulebook that takes a canary back when an alert fires, run by ansible-rulebook; the test is Alertmanager."""
+"""The rulebook that rolls a canary back when an alert fires, run by ansible-rulebook; the test is Alertmanager."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if t.TYPE_CHECKING:
     from support.direct import Direct
     from support.lab import Lab
     from support.play import Player
-    from support.scene import Scene
+    from support.simulated_service import SimulatedService
 
 TOKEN = "said-by-Alertmanager-alone"
 RULEBOOK = "meshops.canary.rollback_on_alert"
@@ -58,8 +58,8 @@ class Rulebook:
 
 
 @pytest.fixture
-def verbs(scene: Scene, direct: Direct, play: Player) -> Verbs:
-    return Verbs(scene, direct, play)
+def verbs(simulated: SimulatedService, direct: Direct, play: Player) -> Verbs:
+    return Verbs(simulated, direct, play)
 
 
 @pytest.fixture
@@ -101,9 +101,7 @@ def alert(namespace: str, version: str, status: str = "firing", **labels: str) -
     return {"status": status, "labels": named}
 
 
-def test_an_alert_about_the_canary_takes_it_back_and_no_other_does(
-    verbs: Verbs, direct: Direct, rulebook: Rulebook
-) -> None:
+def test_only_an_alert_about_the_canary_rolls_it_back(verbs: Verbs, direct: Direct, rulebook: Rulebook) -> None:
     verbs.record("v1", "v2")
     canary, namespace = alert(verbs.namespace, "v2"), verbs.namespace
     assert rulebook.post(canary, token="a-guess") == 401
@@ -112,7 +110,7 @@ def test_an_alert_about_the_canary_takes_it_back_and_no_other_does(
     rulebook.wait_for("No rollout of v1 is under way, so nothing was changed.")
     assert verbs.weights == {"v1": 50, "v2": 50}
     assert rulebook.post(canary) == 200
-    rulebook.wait_for("The last rollout names v1 as stable.")
+    rulebook.wait_for("The stable version of the last rollout is v1.")
     assert verbs.weights == {"v1": 100}
     found = direct("rollout")
     assert (found["run"]["phase"], found["run"]["holder"]) == ("rolled_back", "")

@@ -2,24 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A service routed in two objects: both change or none, and what was left half done is said.
+"""A service routed in two objects: both change or none, and a half-done change is reported.
 
-Only the fault is made by hand, at the one place a real server cannot be brought to fail: between two writes.
+The fault is injected between two writes, where a real server cannot be made to fail.
 """
 
 from __future__ import annotations
 
-import importlib
 import typing as t
 
 import pytest
+from ansible_collections.meshops.canary.plugins.module_utils import errors
+from ansible_collections.meshops.canary.plugins.module_utils.kube.client import Cluster
+from ansible_collections.meshops.canary.plugins.module_utils.routing import plan
 from support.direct import ISTIO, Direct, essence, virtual_service
 
 if t.TYPE_CHECKING:
     from support.kube import Kube
 
 QUICK = {"preflight": False, "wait": False}
-UTILS = "ansible_collections.meshops.canary.plugins.module_utils"
 
 
 @pytest.fixture
@@ -42,9 +43,7 @@ def essences(kube: Kube, namespace: str) -> list[t.Any]:
 
 def fail_writes(monkeypatch: pytest.MonkeyPatch, *numbers: int, error: Exception | None = None) -> None:
     """Let the writes of these numbers fail (dry runs are not counted)."""
-    cluster = importlib.import_module(f"{UTILS}.cluster").Cluster
-    errors = importlib.import_module(f"{UTILS}.errors")
-    original = cluster.patch
+    original = Cluster.patch
     count = 0
 
     def patch(self: t.Any, *given: t.Any, dry_run: bool = False, **more: t.Any) -> t.Any:
@@ -54,7 +53,7 @@ def fail_writes(monkeypatch: pytest.MonkeyPatch, *numbers: int, error: Exception
             raise error or errors.ApiError("Changing it failed: the server went away.", 503)
         return original(self, *given, dry_run=dry_run, **more)
 
-    monkeypatch.setattr(cluster, "patch", patch)
+    monkeypatch.setattr(Cluster, "patch", patch)
 
 
 def test_both_objects_change_after_both_were_dry_run(direct: Direct, kube: Kube, twice: str) -> None:
@@ -64,7 +63,7 @@ def test_both_objects_change_after_both_were_dry_run(direct: Direct, kube: Kube,
     assert {one["name"] for one in done["patch"]} == {"front", "reviews"}
 
 
-def test_a_failure_between_them_puts_the_first_back(
+def test_a_failure_between_two_writes_restores_the_first_object(
     direct: Direct, kube: Kube, twice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = essences(kube, twice)
@@ -73,11 +72,11 @@ def test_a_failure_between_them_puts_the_first_back(
     assert failed["error_code"] == "api_error"
     assert not failed["changed"]
     assert "the server went away" in failed["msg"]
-    assert "had been written before and was put back" in failed["msg"]
+    assert "had been written and was restored" in failed["msg"]
     assert essences(kube, twice) == before
 
 
-def test_what_cannot_be_put_back_is_said(
+def test_an_object_that_cannot_be_restored_is_reported(
     direct: Direct, kube: Kube, twice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_writes(monkeypatch, 2, 3)
@@ -90,23 +89,21 @@ def test_what_cannot_be_put_back_is_said(
     assert weights(kube, twice) == {"front": [70, 30], "reviews": [70, 30]}
 
 
-def test_a_conflict_between_them_goes_on_from_there(
+def test_a_conflict_between_two_writes_is_planned_again(
     direct: Direct, kube: Kube, twice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conflict = importlib.import_module(f"{UTILS}.errors").Conflict("Somebody was faster.")
+    conflict = errors.Conflict("Somebody was faster.")
     fail_writes(monkeypatch, 2, error=conflict)
     assert direct("weight", weights={"v1": 70, "v2": 30}, **QUICK)["changed"]
     assert weights(kube, twice) == {"front": [70, 30], "reviews": [70, 30]}
 
 
-def test_a_refusal_after_a_conflict_puts_the_first_back(
+def test_a_refusal_after_a_conflict_restores_the_first_object(
     direct: Direct, kube: Kube, twice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = essences(kube, twice)
-    errors = importlib.import_module(f"{UTILS}.errors")
     fail_writes(monkeypatch, 2, error=errors.Conflict("Somebody was faster."))
-    plan = importlib.import_module(f"{UTILS}.routes.plan")
-    original, plans = plan.plan_weights, []
+    original, plans = plan.plan, []
 
     def refuse_the_second(*given: t.Any, **named: t.Any) -> t.Any:
         made = original(*given, **named)
@@ -115,7 +112,7 @@ def test_a_refusal_after_a_conflict_puts_the_first_back(
             raise errors.Refused("Now it would do harm.")
         return made
 
-    monkeypatch.setattr(plan, "plan_weights", refuse_the_second)
+    monkeypatch.setattr(plan, "plan", refuse_the_second)
     failed = direct("weight", weights={"v1": 70, "v2": 30}, fails=True, **QUICK)
     assert failed["error_code"] == "refused"
     assert not failed["changed"]

@@ -20,7 +20,7 @@ QUICK = {"preflight": False, "wait": False}
 PRESENT: dict[str, tuple[str, dict[str, t.Any]]] = {
     "weights": ("weight", {"weights": {"v1": 90, "v2": 10}}),
     "weights to a version that had no destination": ("weight", {"weights": {"v1": 50, "v3": 50}}),
-    "weights settled": ("weight", {"weights": {"v2": 100}, "settle": True}),
+    "weights settled": ("weight", {"weights": {"v2": 100}, "finalize": True}),
     "fine weights": ("weight", {"weights": {"v1": 99.9, "v2": 0.1}}),
     "cohort": ("header_route", {"headers": {"end-user": {"exact": "testuser"}}, "weights": {"v2": 10, "v3": 90}}),
     "cohort of alternatives": (
@@ -47,7 +47,7 @@ def route(kube: Kube, namespace: str) -> dict[str, t.Any]:
 
 
 @cases
-def test_check_mode_says_what_would_change_and_writes_nothing(
+def test_check_mode_reports_the_change_and_writes_nothing(
     direct: Direct, writes: Writes, command: str, options: dict[str, t.Any]
 ) -> None:
     planned = direct(command, check_mode=True, **QUICK, **options)
@@ -109,7 +109,7 @@ def test_only_weights_and_our_annotation_are_touched(direct: Direct, kube: Kube,
     assert essence(after) == essence(before)
 
 
-def test_return_object_gives_the_stored_object_without_managed_fields(direct: Direct, routed: str) -> None:
+def test_return_object_returns_the_stored_object_without_managed_fields(direct: Direct, routed: str) -> None:
     done = direct("weight", weights={"v1": 75, "v2": 25}, return_object=True, **QUICK)
     (stored,) = done["resources"]
     assert stored["metadata"]["resourceVersion"]
@@ -129,7 +129,7 @@ def test_preflight_refuses_a_subset_without_pods_and_force_overrides(direct: Dir
     assert any("SUBSET_NOT_READY" in warning for warning in forced["warnings"])
 
 
-def test_an_unknown_code_in_force_is_told_at_once(direct: Direct, writes: Writes) -> None:
+def test_an_unknown_code_in_force_is_refused(direct: Direct, writes: Writes) -> None:
     failed = direct("weight", weights={"v1": 90, "v2": 10}, force=["SUBSET_UNREADY"], fails=True)
     assert failed["error_code"] == "invalid_input"
     assert "SUBSET_UNREADY" in failed["msg"]
@@ -152,7 +152,7 @@ def test_an_unknown_code_in_force_is_told_at_once(direct: Direct, writes: Writes
         ("routing", {"versions": ["v1"], "stable": "v2"}, "invalid_input", "stable"),
     ],
 )
-def test_bad_input_is_refused_in_words_and_nothing_is_written(
+def test_invalid_input_is_refused_and_nothing_is_written(
     direct: Direct, writes: Writes, command: str, options: dict[str, t.Any], code: str, words: str
 ) -> None:
     failed = direct(command, fails=True, **QUICK, **options)
@@ -170,7 +170,7 @@ def test_two_objects_that_claim_the_host_are_refused_by_name(direct: Direct, kub
     assert direct("weight", weights={"v1": 90, "v2": 10}, virtual_services=["reviews"], **QUICK)["changed"]
 
 
-def test_istios_webhook_is_heard_in_check_mode_and_in_earnest(direct: Direct, writes: Writes) -> None:
+def test_errors_of_the_istio_webhook_are_reported_in_check_mode_and_without(direct: Direct, writes: Writes) -> None:
     bad = {"gateway": "front", "hosts": ["not_a host"]}
     options = {"versions": ["v1", "v2", "v3"], "stable": "v1", "ingress": [bad], **QUICK}
     for check_mode in (True, False):
@@ -181,7 +181,7 @@ def test_istios_webhook_is_heard_in_check_mode_and_in_earnest(direct: Direct, wr
     assert writes.seen() == set()
 
 
-def test_routing_from_nothing_pins_to_stable_and_takes_itself_away(direct: Direct, kube: Kube, namespace: str) -> None:
+def test_new_routing_pins_requests_to_stable_and_can_be_removed(direct: Direct, kube: Kube, namespace: str) -> None:
     made = direct("routing", versions={"v1": None, "v2": {"track": "canary"}}, stable="v1", **QUICK)
     assert [one["kind"] for one in made["patch"]] == ["DestinationRule", "VirtualService"]
     rule = kube.get(ISTIO, "DestinationRule", "reviews", namespace)
@@ -198,17 +198,17 @@ def test_routing_from_nothing_pins_to_stable_and_takes_itself_away(direct: Direc
     assert kube.list(ISTIO, "DestinationRule", namespace) == []
 
 
-def test_weights_are_not_written_over_those_of_somebody_else(direct: Direct, writes: Writes) -> None:
+def test_weights_changed_by_another_writer_are_not_overwritten(direct: Direct, writes: Writes) -> None:
     """Compare and set: who decided by other weights than there are now is refused, also in check mode."""
-    asked: dict[str, t.Any] = {"weights": {"v1": 75, "v2": 25}, "expected": {"v1": 90, "v2": 10}, **QUICK}
+    options: dict[str, t.Any] = {"weights": {"v1": 75, "v2": 25}, "expected": {"v1": 90, "v2": 10}, **QUICK}
     for check_mode in (True, False):
-        refused = direct("weight", fails=True, check_mode=check_mode, **asked)
+        refused = direct("weight", fails=True, check_mode=check_mode, **options)
         assert refused["error_code"] == "drift"
         assert refused["weights_now"] == {"v1": 100.0, "v2": 0.0}
-        assert "they are v1 100%, v2 0%, and were expected to be v1 90%, v2 10%. Nothing was written" in refused["msg"]
+        assert "are v1 100%, v2 0%, but v1 90%, v2 10% was expected. Nothing was written" in refused["msg"]
     assert writes.seen() == set()
     direct("weight", weights={"v1": 90, "v2": 10}, **QUICK)
-    assert direct("weight", **asked)["changed"]
-    assert not direct("weight", **asked)["changed"], "a second run finds what it wants"
+    assert direct("weight", **options)["changed"]
+    assert not direct("weight", **options)["changed"], "a second run finds what it wants"
     unsure = direct("weight", fails=True, weights={"v1": 100}, expected={"v1": "half"}, **QUICK)
     assert "expected.v1 must be a number of percent" in unsure["msg"]

@@ -5,8 +5,8 @@
 """Measure whole rollouts by the playbook under load: how long, how quickly back, what was lost; to out/rollout.json.
 
 The work is the one other tools were measured with: three pods of stable, 10, 25, 50 and 100 percent, no pauses, no
-analysis, 250 requests a second from inside the mesh. Times are those of the trail (API server, milliseconds) and of the
-load; on the lab all clocks are one machine's.
+analysis, 250 requests a second from inside the mesh. Times are those of the audit log (API server, milliseconds) and of
+the load; on the lab all clocks are one machine's.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ Told = dict[str, t.Any]
 Later = t.Callable[["Measurement"], Figures]
 
 
-def moment(told: Told, event: str, weight: float | None = None) -> float:
-    """Return the epoch seconds of the first such entry of the trail, at this weight if one is given."""
-    at = next(one["at"] for one in told["events"] if one["event"] == event and weight in (None, one.get("weight")))
+def moment(report: Told, event: str, weight: float | None = None) -> float:
+    """Return the epoch seconds of the first such entry of the audit log, at this weight if one is given."""
+    at = next(one["at"] for one in report["events"] if one["event"] == event and weight in (None, one.get("weight")))
     return seconds_of(at)
 
 
@@ -78,9 +78,9 @@ def under_load(stage: Stage, work: Callable[[], tuple[Figures, Later | None]]) -
 def whole(stage: Stage, **variables: t.Any) -> tuple[Figures, None]:
     """A good version from nothing to everything."""
     began, worked = time.time(), worked_so_far()
-    told = report(stage.rollout("v3", steps=STEPS, rollout_retire_after=0, **variables))
+    result = report(stage.rollout("v3", steps=STEPS, rollout_retire_after=0, **variables))
     took, work = time.time() - began, worked_so_far() - worked
-    lock, end = seconds_of(told["began"]), seconds_of(told["ended"])
+    lock, end = seconds_of(result["began"]), seconds_of(result["ended"])
     return {
         "seconds of the command": round(took, 2),
         "of which the playbook computed": round(work, 2),
@@ -95,16 +95,48 @@ def worked_so_far() -> float:
 
 
 def whole_from_nothing(stage: Stage) -> tuple[Figures, None]:
+    """The same with pods that start, and how long these pods need where nothing else is done."""
     scaled(stage, "v3", 0)
     stage.kube.wait_until(lambda: not stage.pods("v3"), 60, "no pod of v3")
-    return whole(stage, rollout_capacity=True)
+    figures, _later = whole(stage, rollout_capacity=True)
+    pods = len(stage.pods("v3"))
+    stage.reset()
+    scaled(stage, "v3", 0)
+    stage.kube.wait_until(lambda: not stage.pods("v3"), 60, "no pod of v3")
+    began = time.time()
+    scaled(stage, "v3", pods)
+    stage.kube.wait_until(lambda: len(stage.pods("v3")) == pods, 60, "the pods of v3")
+    stage.kube.wait_available(["reviews-v3"], stage.shop.namespace)
+    return {**figures, f"seconds of {pods} pods alone": round(time.time() - began, 2)}, None
+
+
+def hundred_steps(stage: Stage) -> tuple[Figures, None]:
+    steps = [{"weight": weight, "pause": 0, "analysis": False} for weight in range(1, 101)]
+    began = time.time()
+    stage.rollout("v3", steps=steps, rollout_retire_after=0)
+    return {"seconds of the command": round(time.time() - began, 2)}, None
+
+
+def rolled_back_by_command(stage: Stage) -> tuple[Figures, Later]:
+    """Half of the requests go to the new version, and somebody runs the playbook rollback."""
+    stage.direct("weight", weights={"v2": 50, "v3": 50}, force=["CAPACITY_BELOW_SHARE"])
+    time.sleep(1)
+    began = time.time()
+    names = {"service": "reviews", "ns": stage.shop.namespace, "stable": "v2"}
+    stage.shop.player.begin("meshops.canary.rollback", **names).wait(timeout=60)  # a process that starts cold
+    took = time.time() - began
+
+    def last(seen: Measurement) -> Figures:
+        return {"seconds from the command to the canary's last answer": round(seen.last_sent["v3"] - began, 2)}
+
+    return {"seconds of the command": round(took, 2)}, last
 
 
 def taken_back(stage: Stage) -> tuple[Figures, Later]:
     """A version that fails half of its requests, judged at 25 percent."""
-    told = report(stage.rollout("v3", fails=True, steps=[{"weight": 25, "pause": 10}, 100]))
-    decided, shifted = moment(told, "fail"), moment(told, "shifted")
-    looked = next(one for one in told["events"] if one["event"] == "fail")
+    result = report(stage.rollout("v3", fails=True, steps=[{"weight": 25, "pause": 10}, 100]))
+    decided, shifted = moment(result, "fail"), moment(result, "shifted")
+    looked = next(one for one in result["events"] if one["event"] == "fail")
 
     def last(seen: Measurement) -> Figures:
         return {
@@ -114,7 +146,7 @@ def taken_back(stage: Stage) -> tuple[Figures, Later]:
     return {
         "seconds from the share to the verdict": round(decided - shifted, 2),
         "seconds from the first error to the verdict": looked["reaction_seconds"],
-        "requests harmed by the canary": told["harmed"],
+        "requests that the canary failed": result["failed_requests"],
     }, last
 
 
@@ -125,9 +157,13 @@ def third_version(stage: Stage) -> tuple[Figures, Later]:
     stage.kube.wait_until(lambda: stage.run().get("phase") == "gated", 90, "v3 waits at half")
     began = time.time()
     steps = [{"weight": 10, "pause": HELD, "analysis": False}, {"weight": 100, "pause": 0, "analysis": False}]
-    told = report(stage.rollout("v1", steps=steps, supersede=True, rollout_retire_after=0))
+    result = report(stage.rollout("v1", steps=steps, supersede=True, rollout_retire_after=0))
     kill(process)  # it has lost its lock, and would say so at the end of its gate
-    lock, shifted, next_step = seconds_of(told["began"]), moment(told, "shifted", 10), moment(told, "approved", 10)
+    lock, shifted, next_step = (
+        seconds_of(result["began"]),
+        moment(result, "shifted", 10),
+        moment(result, "approved", 10),
+    )
 
     def after(seen: Measurement) -> Figures:
         share, requests = measured(seen, "v1", shifted + EDGE, next_step - EDGE)
@@ -149,9 +185,9 @@ def third_version(stage: Stage) -> tuple[Figures, Later]:
 def share_while_promoting(stage: Stage) -> tuple[Figures, Later]:
     """The share measured at half, and while the promotion goes on, beside what the routes say."""
     steps = [{"weight": 50, "pause": HELD, "analysis": False}, {"weight": 100, "pause": 0, "analysis": False}]
-    told = report(stage.rollout("v3", steps=steps, rollout_retire_after=HELD))
-    half, over = moment(told, "shifted", 50), moment(told, "approved", 50)
-    all_of_it, end = moment(told, "shifted", 100), moment(told, "done")
+    result = report(stage.rollout("v3", steps=steps, rollout_retire_after=HELD))
+    half, over = moment(result, "shifted", 50), moment(result, "approved", 50)
+    all_of_it, end = moment(result, "shifted", 100), moment(result, "done")
 
     def shares(seen: Measurement) -> Figures:
         at_half, requests = measured(seen, "v3", half + EDGE, over - EDGE)
@@ -177,7 +213,7 @@ def killed_and_resumed(stage: Stage) -> tuple[Figures, Later]:
     gone = time.time()
     time.sleep(AWAY)
     began = time.time()
-    told = report(stage.rollout("v3", steps=lasting, rollout_retire_after=0))
+    result = report(stage.rollout("v3", steps=lasting, rollout_retire_after=0))
     took = time.time() - began
 
     def alone(seen: Measurement) -> Figures:
@@ -185,7 +221,7 @@ def killed_and_resumed(stage: Stage) -> tuple[Figures, Later]:
         return {"percent while nobody was there": share, "of requests": requests}
 
     end = {"seconds from the restart to the end": round(took, 2), "of which the step's own pause": HELD}
-    return {**end, "phase": told["phase"]}, alone
+    return {**end, "phase": result["phase"]}, alone
 
 
 def taken_over(stage: Stage) -> tuple[Figures, Later]:
@@ -240,10 +276,12 @@ class Work(t.NamedTuple):
 WORKS = (
     Work("whole canary, pods up", whole, times=3),
     Work("taken back at 25 %", taken_back, times=3, broken=True),
+    Work("rolled back by the command", rolled_back_by_command, times=3),
     Work("third version at 50 %", third_version),
     Work("share while promoting", share_while_promoting),
     Work("killed at 25 % for 20 s", killed_and_resumed),
     Work("whole canary, pods starting", whole_from_nothing, times=2),
+    Work("100 steps", hundred_steps),
     Work("take-over of a running service", taken_over),
 )
 
@@ -284,11 +322,11 @@ def main() -> int:
     return 0
 
 
-def write(told: Figures) -> None:
+def write(figures: Figures) -> None:
     """Write what there is so far; a work that fails takes nothing from those before it."""
     out = ROOT / "out" / "rollout.json"
     out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

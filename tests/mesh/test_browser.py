@@ -14,8 +14,12 @@ import urllib.parse
 import pytest
 from support.browser import OPTIONS, program
 
+from .conftest import FORCE
+
 if t.TYPE_CHECKING:
     from pathlib import Path
+
+    from support.direct import Direct
 
     from .conftest import Shop
 
@@ -33,7 +37,7 @@ def browser() -> str:
 
 
 def see(shop: Shop, browser: str, folder: Path, user: str = "") -> list[str]:
-    """Return the colours of the stars that the browser's page shows, one for each review; signs in before if asked."""
+    """Return the colors of the stars on the page, one for each review. user: signs in first."""
     ingress = urllib.parse.urlsplit(shop.ingress_url)
     url = f"http://{shop.host}:{ingress.port or 80}"
     start = f"{url}/productpage"
@@ -57,17 +61,14 @@ def see(shop: Shop, browser: str, folder: Path, user: str = "") -> list[str]:
     return re.findall(r'<div class="stars"[^>]*data-color="(\w+)"', page_text)
 
 
-def test_v1_shows_no_stars(everybody_on_v1: Shop, browser: str, tmp_path: Path) -> None:
-    assert see(everybody_on_v1, browser, tmp_path) == []
+def test_v2_shows_black_stars(all_on_v1: Shop, direct: Direct, browser: str, tmp_path: Path) -> None:
+    direct("weight", weights={"v2": 100}, force=FORCE)
+    assert see(all_on_v1, browser, tmp_path) == ["black", "black"]
 
 
-def test_v2_shows_black_stars(everybody_on_v1: Shop, browser: str, tmp_path: Path) -> None:
-    everybody_on_v1.shift(v2=100)
-    assert see(everybody_on_v1, browser, tmp_path) == ["black", "black"]
-
-
-def test_testuser_sees_red_stars_and_nobody_else_does(everybody_on_v1: Shop, browser: str, tmp_path: Path) -> None:
-    everybody_on_v1.cohort(v3=100)
-    assert see(everybody_on_v1, browser, tmp_path / "testuser", "testuser") == ["red", "red"]
-    assert see(everybody_on_v1, browser, tmp_path / "jason", "jason") == []
-    assert see(everybody_on_v1, browser, tmp_path / "nobody") == []
+def test_testuser_sees_red_stars_and_others_see_v1_without_stars(
+    all_on_v1: Shop, direct: Direct, browser: str, tmp_path: Path
+) -> None:
+    direct("header_route", headers={"end-user": "testuser"}, weights={"v3": 100})
+    assert see(all_on_v1, browser, tmp_path / "testuser", "testuser") == ["red", "red"]
+    assert see(all_on_v1, browser, tmp_path / "others") == []

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The mesh's parts do what the rest relies on: Prometheus counts right, the webhook refuses, the HPA has numbers."""
+"""What all tests of the mesh rely on: Prometheus counts right, the webhook refuses, metrics reach the HPA."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from .conftest import measure
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from support.direct import Direct
     from support.kube import Kube
     from support.lab import Lab
 
@@ -32,7 +33,7 @@ SECONDS_TO_PROMETHEUS = 20
 
 
 def counted(lab: Lab, reporter: str, namespace: str) -> dict[str, int]:
-    """Requests to reviews that Prometheus knows of, by version."""
+    """Return the requests to reviews that Prometheus has counted, by version."""
     labels = f'reporter="{reporter}",destination_service="reviews.{namespace}.svc.cluster.local",response_code="200"'
     query = urllib.parse.urlencode({"query": f"sum by (destination_version) (istio_requests_total{{{labels}}})"})
     with urllib.request.urlopen(f"{lab.facts['prometheus_url']}/api/v1/query?{query}", timeout=10) as answer:
@@ -46,18 +47,23 @@ def added(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]
     return {version: count for version, count in more.items() if count}
 
 
-@pytest.mark.parametrize("reporter", ["source", "destination"])
-def test_prometheus_counts_every_request_under_its_version(everybody_on_v1: Shop, lab: Lab, reporter: str) -> None:
-    shop = everybody_on_v1
-    shop.shift(v1=70, v2=30)
-    time.sleep(SECONDS_TO_PROMETHEUS / 2)  # what came before has been counted
-    before = counted(lab, reporter, shop.namespace)
-    sent = {version: count for version, count in measure(shop.sidecar, 400).counts.items() if count}
+def test_prometheus_counts_every_request_under_its_version(all_on_v1: Shop, direct: Direct, lab: Lab) -> None:
+    def counts() -> dict[str, dict[str, int]]:
+        return {reporter: counted(lab, reporter, all_on_v1.namespace) for reporter in ("source", "destination")}
+
+    direct("weight", weights={"v1": 70, "v2": 30})
+    time.sleep(SECONDS_TO_PROMETHEUS / 2)  # until requests of earlier tests are counted
+    before = counts()
+    sent = {version: count for version, count in measure(all_on_v1.sidecar, 400).counts.items() if count}
     assert set(sent) == {"v1", "v2"}
     until = time.monotonic() + SECONDS_TO_PROMETHEUS
-    while (seen := added(before, counted(lab, reporter, shop.namespace))) != sent and time.monotonic() < until:
-        time.sleep(1)
-    assert seen == sent
+    wanted = dict.fromkeys(before, sent)
+    while time.monotonic() < until:
+        after = counts()
+        if (seen := {reporter: added(before[reporter], after[reporter]) for reporter in before}) == wanted:
+            break
+        time.sleep(0.5)
+    assert seen == wanted
 
 
 def test_webhook_refuses_weights_that_the_definition_allows(kube: Kube, namespace: str) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A rollout beside autoscalers, with a load spike in its middle: floors are raised, and replicas are theirs alone."""
+"""A rollout beside autoscalers, with a load spike: minReplicas is raised, and only the autoscalers set replicas."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ pytestmark = pytest.mark.mesh
 
 AUTOSCALING = "autoscaling/v2"
 FLOOR = 1
-# In percent of the 20m that a pod requests, so 120m: WORK takes two pods, which is more than the floor, the spike more.
+# In percent of the 20m that a pod requests, so 120m: WORK takes two pods, more than minReplicas; the spike takes more.
 TARGET, MOST = 600, 6
-# Each request of them uses CPU, so that the autoscaler of whoever answers has something to see.
+# Each of these requests uses CPU, so that the autoscaler of the version that answers measures load.
 WORK = Load(seconds=240, rate=30, connections=2, limit=240, headers={"x-fault-cpu-ms": "6"})
 SPIKE = Load(seconds=60, rate=60, connections=4, headers={"x-fault-cpu-ms": "9"})
 
 
 class Watched:
-    """What v2 had while its floor was raised. floor: the first one that the rollout has set; ready: pods since then."""
+    """What v2 had while its minReplicas was raised. floor: the first raised value; ready: pods since then."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
         self._kube, self._namespace = kube, namespace
@@ -62,7 +62,7 @@ class Watched:
 
 @pytest.fixture
 def scaled(stage: Stage, kube: Kube) -> Iterator[Stage]:
-    """v2 and v3 with an autoscaler each, as the role makes them."""
+    """v2 and v3 with an autoscaler each, as the role autoscale creates them."""
     namespace = stage.shop.namespace
     stage.shop.player(
         [
@@ -100,21 +100,21 @@ def ready_pods(kube: Kube, namespace: str) -> int:
 
 
 def rescaled_by_load(kube: Kube, namespace: str, since: str) -> list[str]:
-    """Return what the autoscalers did because of what they measured, and not for a floor that was raised."""
+    """Return what the autoscalers did because of the measured load, not of a raised minReplicas."""
     events = kube.list("v1", "Event", namespace)
-    told = [one for one in events if one["reason"] == "SuccessfulRescale" and "above target" in one["message"]]
-    return [one["message"] for one in told if (one.get("lastTimestamp") or "") >= since]
+    rescaled = [one for one in events if one["reason"] == "SuccessfulRescale" and "above target" in one["message"]]
+    return [one["message"] for one in rescaled if (one.get("lastTimestamp") or "") >= since]
 
 
 def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def test_a_load_spike_in_mid_rollout_is_the_autoscalers_business(scaled: Stage, kube: Kube, lab: Lab) -> None:
+def test_a_load_spike_during_a_rollout_is_left_to_the_autoscalers(scaled: Stage, kube: Kube, lab: Lab) -> None:
     namespace, begun = scaled.shop.namespace, now()
     sidecar = scaled.shop.sidecar
     with sidecar.background(LOAD) as load, sidecar.background(WORK) as work, Watched(kube, namespace) as watched:
-        kube.wait_until(lambda: ready_pods(kube, namespace) > FLOOR, 120, "v2 has more pods than its floor")
+        kube.wait_until(lambda: ready_pods(kube, namespace) > FLOOR, 120, "v2 has more pods than its minReplicas")
         steps = [10, {"weight": 25, "pause": 20}, 50, 100]
         process = scaled.begin("v3", rollout_capacity=True, deadline=120, steps=steps)
         scaled.wait_for("observing", 1)
@@ -127,9 +127,9 @@ def test_a_load_spike_in_mid_rollout_is_the_autoscalers_business(scaled: Stage, 
     assert scaled.run()["phase"] == "promoted"
     assert all(one.failed == 0 for one in seen), [one.reasons for one in seen]
     assert rescaled_by_load(kube, namespace, surprise), "the spike was large enough to be seen"
-    assert watched.floor > FLOOR, "stable had pods that it was to keep"
+    assert watched.floor > FLOOR, "minReplicas of stable was raised"
     held = itertools.dropwhile(lambda ready: ready < watched.floor, watched.ready)
-    assert min(held, default=0) >= watched.floor, "stable kept what could take everything back"
+    assert min(held, default=0) >= watched.floor, "stable kept the pods for a rollback"
     written = [
         event
         for event in lab.audited(namespace)
@@ -138,7 +138,7 @@ def test_a_load_spike_in_mid_rollout_is_the_autoscalers_business(scaled: Stage, 
         and (event.get("objectRef") or {}).get("resource") == "deployments"
         and not event["user"]["username"].startswith("system:")
     ]
-    assert not written, f"replicas are the autoscalers': {written[:2]}"
+    assert not written, f"only the autoscalers set replicas: {written[:2]}"
     for version in ("v2", "v3"):
         floor = autoscaler(kube, namespace, version)["spec"]["minReplicas"]
-        assert floor == FLOOR, "the floor was given back"
+        assert floor == FLOOR, "minReplicas was restored"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Twenty times from nothing to everything and back, each with a new subset: no request is lost."""
+"""All requests to v2 and back, each time with a new subset: no request is lost."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import time
 import typing as t
 
 import pytest
-from support.direct import Direct
+from support.effort import rounds
 
 from lab.traffic import Load
 
+from .conftest import FORCE
+
 if t.TYPE_CHECKING:
-    from support.lab import Lab
+    from support.direct import Direct
 
     from .conftest import Shop
 
 pytestmark = pytest.mark.mesh
 
-ROUNDS = 20  # from 0 to 100 and back to 0, each with a subset that comes and goes
+# From 0 to 100 % and back to 0, each with a subset that is added and removed. A fault that loses a request in a fifth
+# of the shifts is seen with 89 % certainty in 5 rounds, and in 20 with more than 99.9 %.
+ROUNDS = rounds(5, 20)
 RATE = 260
-REQUESTS = 50_000
+REQUESTS = rounds(10_000, 50_000)
 LONGEST = 600.0
-FORCE = ["CAPACITY_BELOW_SHARE"]
 
 
-def test_fifty_thousand_requests_through_twenty_shifts_there_and_back(lab: Lab, shop: Shop) -> None:
-    direct = Direct(lab.kubeconfig, shop.namespace)
+def test_no_request_is_lost_in_shifts_there_and_back(shop: Shop, direct: Direct) -> None:
     load = Load(seconds=LONGEST, rate=RATE, connections=6, limit=LONGEST)
     with shop.sidecar.background(load) as running:
         began = time.monotonic()

@@ -2,22 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How many examples: few while one works, over 10,000 in `make test` (`--hypothesis-profile=ci`).
+"""Profiles of hypothesis, one for each of `make check`, `make test` and `make soak`.
 
-Those of `ci` are the same each time, so that it tells of the change and not of luck; `explore` takes as many new ones.
+The examples of `check` and `test` are the same in every run, so that a failure comes from a change of the code. `soak`
+runs over 10,000 new examples and prints how to repeat those that fail.
 """
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
+from support.effort import is_soak
 
-_CALM = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-
-settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=_CALM)
-# For a first look: no shrinking, which takes longer than finding.
-settings.register_profile("quick", max_examples=8, deadline=None, suppress_health_check=_CALM, phases=[Phase.generate])
-# Sixteen properties of routing objects, 640 examples each, and three of lists and numbers.
-_MANY = settings(max_examples=640, deadline=None, suppress_health_check=_CALM, print_blob=True)
-settings.register_profile("explore", _MANY)
-settings.register_profile("ci", _MANY, derandomize=True)
-settings.load_profile("dev")
+_COMMON = settings(
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+settings.register_profile("check", _COMMON, max_examples=10, derandomize=True)
+settings.register_profile("test", _COMMON, max_examples=30, derandomize=True)
+settings.register_profile("soak", _COMMON, max_examples=640)  # of each of the 31 properties
+settings.load_profile("soak" if is_soak() else "check")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A copy of the checkout under the path that Ansible's tools insist on, and a home folder for them."""
+"""A copy of the checkout under the path that Ansible's tools require, and a home folder for them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ import ansible
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-# ansible-test makes virtual environments with a get-pip.py that it downloads from a host of its own, under this name.
-# Python brings pip along, so this stands in for it and only the package index is needed.
-GET_PIP = '''"""Stands in for get-pip.py: installs the pip that Python brings along."""
+# ansible-test creates virtual environments with a get-pip.py that it downloads from its own host.
+# Python includes pip, so this file replaces the download, and only the package index is needed.
+GET_PIP = '''"""Replaces get-pip.py: installs the pip that Python includes."""
 import subprocess
 import sys
 
@@ -35,15 +35,15 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *wanted]))
 
 @contextlib.contextmanager
 def collection_copy(root: Path) -> Iterator[Path]:
-    """Give a folder for ANSIBLE_COLLECTIONS_PATH with a copy of what git tracks or would track; remove it at the end.
+    """Yield a folder for ANSIBLE_COLLECTIONS_PATH with a copy of all files that git tracks or would track.
 
-    Without the lab: it is a program beside the collection, not part of it, and checked as such.
+    The lab is left out: it is not part of the collection and has its own checks.
     """
     with tempfile.TemporaryDirectory(prefix="meshops-canary-check-") as folder:
         target = Path(folder, "ansible_collections", "meshops", "canary")
         for name in _files(root):
             source, copy = root / name, target / name
-            if source.is_symlink() or source.is_file():  # a file that git knows may have been removed just now
+            if source.is_symlink() or source.is_file():  # git also lists files that were just removed
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, copy, follow_symlinks=False)
         yield Path(folder)
@@ -61,9 +61,9 @@ def _files(root: Path) -> list[str]:
 
 
 def tool_home(cache: Path) -> Path:
-    """Return a HOME for Ansible's tools, so that the user's own is neither read nor written.
+    """Return a HOME for Ansible's tools, so that they neither read nor write the user's.
 
-    ansible-test clears the environment of its commands: what pip was told there must be in pip's file.
+    ansible-test clears the environment of its commands, so the settings of pip must be in its file.
     """
     home = cache / "home"
     pip = home / ".config" / "pip" / "pip.conf"
@@ -77,7 +77,7 @@ def tool_home(cache: Path) -> Path:
 
 
 def _pip_settings() -> str:
-    """Return the text of a pip.conf with the settings in force here, from pip's files and the environment alike."""
+    """Return the text of a pip.conf with the current settings, from pip's files and from the environment."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
     settings: dict[str, str] = {}
     for line in sorted(listed.stdout.splitlines(), key=lambda line: line.startswith(":env:")):  # the environment wins
@@ -87,8 +87,8 @@ def _pip_settings() -> str:
 
 
 def _get_pip_versions() -> set[str]:
-    """Return the versions of pip that the installed ansible-test asks for, as they stand in file names."""
+    """Return the versions of pip that the installed ansible-test downloads, as its file names have them."""
     internal = Path(ansible.__file__).parents[1] / "ansible_test" / "_internal"
     found = re.findall(r"\bpip='([\d.]+)'", (internal / "python_requirements.py").read_text(encoding="utf-8"))
-    assert found, f"{internal}: ansible-test no longer says there which pip it wants; adapt this function"
+    assert found, f"{internal}: ansible-test no longer names its version of pip there; adapt this function"
     return {version.replace(".", "_") for version in found}

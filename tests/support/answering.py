@@ -16,7 +16,7 @@ if t.TYPE_CHECKING:
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """The base of a test's answers; says nothing of its requests."""
+    """The base of a test's handlers; logs no requests."""
 
     def answer(self, body: bytes, status: int = 200) -> None:
         self.send_response(status)
@@ -30,7 +30,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def served(server: http.server.ThreadingHTTPServer) -> Iterator[str]:
-    """Yield the server's address; afterwards it has ended."""
+    """Yield the server's address; stop it afterwards."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
-from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
+from ansible_collections.meshops.canary.plugins.module_utils.objects.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.objects.snapshot import Snapshot
 
 Object = dict[str, t.Any]
 SHOP = ServiceRef("shop", "books")
@@ -18,7 +18,10 @@ SHOP = ServiceRef("shop", "books")
 def deployment(name: str, pods: int | None = 3, image: str = "shop:1", **own: str) -> Object:
     selected = {"app": "shop", **own}
     template = {
-        "metadata": {"labels": {**selected, "team": "reading"}},
+        "metadata": {
+            "labels": {**selected, "team": "reading"},
+            "annotations": {"kubectl.kubernetes.io/default-container": "shop"},
+        },
         "spec": {"containers": [{"name": "shop", "image": image}, {"name": "helper", "image": "helper:9"}]},
     }
     return {

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import importlib
-import os
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -16,6 +16,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 Result = dict[str, t.Any]
 Object = dict[str, t.Any]
 ISTIO = "networking.istio.io/v1"
+LOW_LEVEL_STATES = ("opened", "recorded", "aborted", "closed")
+"""States of a rollout that support/session_steps.py has, and no module."""
 
 
 class Direct:
@@ -24,6 +26,8 @@ class Direct:
     def __init__(self, kubeconfig: str, namespace: str) -> None:
         self.kubeconfig, self.namespace = kubeconfig, namespace
         self.said: list[str] = []
+        self.terminal: t.Any = None
+        self.show: t.Callable[[str, t.Mapping[str, t.Any]], None] | None = None
 
     def __call__(self, command: str, *, check_mode: bool = False, fails: bool = False, **options: t.Any) -> Result:
         """Return the task's result, its warnings under `warnings`. fails: whether it must fail."""
@@ -35,13 +39,18 @@ class Direct:
         """Return the result, failed or not. defect: whether the collection's own mistake is what the test is about."""
         utils = "ansible_collections.meshops.canary.plugins.module_utils"
         module = importlib.import_module(f"{utils}.commands.{command}")
-        entry = importlib.import_module(f"{utils}.commands.entry")
+        if command == "rollout" and options.get("state") in LOW_LEVEL_STATES:
+            module = importlib.import_module("support.session_steps")
+        entry = importlib.import_module(f"{utils}.task.entry")
+        context = importlib.import_module(f"{utils}.task.context").Context(check_mode, self.said.append)
+        if self.terminal is not None:
+            context = dataclasses.replace(context, terminal=self.terminal)
+        if self.show is not None:
+            context = dataclasses.replace(context, show=self.show)
         given = {"kubeconfig": self.kubeconfig, "namespace": self.namespace, "service": "reviews", **options}
         checked = ArgumentSpecValidator(module.SPEC.options, **module.SPEC.rules()).validate(given)
         assert not checked.error_messages, checked.error_messages
-        result, warnings = entry.execute(
-            module, checked.validated_parameters, check_mode=check_mode, env=dict(os.environ), log=self.said.append
-        )
+        result, warnings = entry.execute(module, checked.validated_parameters, context)
         assert (result.get("error_code") == "defect") == defect, result.get("exception")
         return {**result, "warnings": warnings}
 

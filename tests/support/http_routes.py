@@ -9,12 +9,13 @@ from __future__ import annotations
 import typing as t
 
 import jsonpatch
-from ansible_collections.meshops.canary.plugins.module_utils.routes import plan
-from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
-from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
+from ansible_collections.meshops.canary.plugins.module_utils.objects import intents
+from ansible_collections.meshops.canary.plugins.module_utils.objects.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.objects.snapshot import Snapshot
+from ansible_collections.meshops.canary.plugins.module_utils.routing import plan
 
 if t.TYPE_CHECKING:
-    from ansible_collections.meshops.canary.plugins.module_utils.routes.change import Plan
+    from ansible_collections.meshops.canary.plugins.module_utils.objects.change import Plan
 
 Json = dict[str, t.Any]
 
@@ -79,7 +80,7 @@ def write(state: Snapshot, planned: Plan) -> Snapshot:
 
 def weigh(state: Snapshot, **percents: t.Any) -> Snapshot:
     wanted = {name.replace("_", "-"): percent for name, percent in percents.items()}
-    return write(state, plan.plan_weights(state, REVIEWS, wanted, api="gateway"))
+    return write(state, plan.plan(state, REVIEWS, intents.SetWeights(wanted), api="gateway"))
 
 
 def shares(one: Json) -> dict[str, int]:

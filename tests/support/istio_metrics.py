@@ -4,9 +4,9 @@
 
 """Istio's own metrics as its proxies write them, with all their labels; the lab's stock Envoy has none of these.
 
-What a calling proxy knows of the pod it called depends on the answer. With one, the pod's proxy told of itself. Without
-one, only istiod did, and it tells the workload and the canonical service and revision. A request that was sent to no
-pod has nothing but the service.
+What a calling proxy knows of the pod depends on the answer. With one, it has the labels that the pod's proxy sent.
+Without one, it has the workload, canonical service and canonical revision from istiod. A request that was sent to no
+pod has the service only.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def labels(version: str, code: int | str = 200, known: Known = "answer", **own: 
 
 def counted(number: float, version: str, code: int | str = 200, known: Known = "answer", **own: str) -> str:
     """Return one line of a proxy's page, with the labels of `labels`."""
-    told = ",".join(f'{name}="{value}"' for name, value in labels(version, code, known, **own).items())
-    return f"istio_requests_total{{{told}}} {number}\n"
+    text = ",".join(f'{name}="{value}"' for name, value in labels(version, code, known, **own).items())
+    return f"istio_requests_total{{{text}}} {number}\n"
 
 
-def beside(number: float, version: str, code: int | str = 200) -> str:
-    """Return what Envoy's own counters say beside Istio's, where the pod's annotations let them."""
-    told = f'cluster_name="outbound|9080|{version}|{SERVICE}",response_code="{code}"'
-    return f"envoy_cluster_upstream_rq{{{told}}} {number}\n"
+def envoy_counted(number: float, version: str, code: int | str = 200) -> str:
+    """Return Envoy's own counter of the same requests, which a pod's annotations may enable."""
+    text = f'cluster_name="outbound|9080|{version}|{SERVICE}",response_code="{code}"'
+    return f"envoy_cluster_upstream_rq{{{text}}} {number}\n"

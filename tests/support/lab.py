@@ -34,8 +34,11 @@ class Lab:
 
     def audited(self, namespace: str) -> list[dict[str, t.Any]]:
         """Return the API server's audit events of one namespace, oldest first."""
-        done = subprocess.run([COMMAND, "audit"], capture_output=True, text=True, check=True, timeout=60)
-        return [json.loads(line) for line in done.stdout.splitlines() if f'"namespace":"{namespace}"' in line]
+        assert self.facts["audit_log"], "The audit log of a cluster that is not the lab's is not for tests to read."
+        command = [*self.facts["node_command"], "grep", "-F", f'"namespace":"{namespace}"', self.facts["audit_log"][-1]]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode in (0, 1), done.stderr  # 1: no such line
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def restart_api_server(self) -> None:
         """End the API server without warning, and return when kubelet has started it again."""

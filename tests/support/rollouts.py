@@ -4,11 +4,12 @@
 
 """Rollouts of reviews under load, as a user runs them: by the playbook.
 
-v3 takes over from v2: both ask ratings, and so take equally long. v1 does not, and would be the faster.
+v3 replaces v2: both call ratings, so they take equally long. v1 does not, and would be faster.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -18,9 +19,11 @@ import typing as t
 from lab.traffic import Load
 
 from .direct import ISTIO, Direct, essence
+from .rollout_role import ADVANCED, role_variables
 
 if t.TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterator, Mapping
 
     from .kube import Kube, Object
     from .play import Played
@@ -31,10 +34,11 @@ RATE = 220
 LOAD = Load(seconds=240, rate=RATE, connections=6, limit=240)
 QUICK = {
     "stable": "v2",
-    "steps": [10, 25, 50, 100],
-    "pause": 3,
+    "steps": [50, 100],
+    "pause": 2,
     "deadline": 60,
     "rollout_retire_after": 1,
+    "rollout_drain": 1,
     "rollout_capacity": False,
     "report_dir": "",
     "rollout_force": ["CAPACITY_BELOW_SHARE"],
@@ -42,19 +46,34 @@ QUICK = {
 BROKEN_BY = "status 500"
 
 
+def with_errors(load: Load, **rates: float) -> Load:
+    """Return the load with errors (status 500) from the versions named: `v3=0.05` for 5 % of its requests."""
+    return _with_fault(load, "x-fault-error-rate", rates)
+
+
+def with_delay(load: Load, **milliseconds: float) -> Load:
+    """Return the load with delayed answers of the versions named: `v2=60, v3=120`."""
+    return _with_fault(load, "x-fault-delay-ms", milliseconds)
+
+
+def _with_fault(load: Load, header: str, by_version: Mapping[str, float]) -> Load:
+    value = ", ".join(f"{version}={number}" for version, number in by_version.items())
+    return dataclasses.replace(load, headers={**load.headers, header: value})
+
+
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A shop of its own for rollouts, and what one looks at afterwards."""
+    """A shop for rollouts, and how to read what a rollout has done."""
 
     shop: Shop
     kube: Kube
     direct: Direct
 
     def reset(self) -> None:
-        """Everybody on v2, no rollout, no record of one."""
+        """Send all requests to v2, and delete the record of a rollout."""
         self.kube.delete("v1", "ConfigMap", "canary-rollout-reviews", self.shop.namespace)
         self.kube.delete("coordination.k8s.io/v1", "Lease", "canary-reviews", self.shop.namespace)
-        self.direct("weight", weights={"v2": 100}, settle=True, force=["CAPACITY_BELOW_SHARE"])
+        self.direct("weight", weights={"v2": 100}, finalize=True, force=["CAPACITY_BELOW_SHARE"])
 
     def break_version(self, version: str, **switches: t.Any) -> None:
         """Roll out a version with faults (`FAULT_ERROR_RATE=0.05`); None takes a switch away."""
@@ -68,6 +87,31 @@ class Stage:
         self.kube.wait_available([f"reviews-{version}"], self.shop.namespace)
         self.kube.wait_until(lambda: len(self.pods(version)) == 1, 60, f"the only pod of {version}")
 
+    @contextlib.contextmanager
+    def another_version(self, version: str, *, replicas: int, **container: t.Any) -> Iterator[None]:
+        """Add a subset and a Deployment like that of v2, and remove them afterwards. container: fields that differ."""
+        kube, space, name = self.kube, self.shop.namespace, f"reviews-{version}"
+        deployment = essence(kube.get("apps/v1", "Deployment", "reviews-v2", space))
+        assert deployment
+        spec = deployment["spec"]
+        labels = {**spec["selector"]["matchLabels"], "version": version}
+        deployment["metadata"] = {"name": name, "labels": labels}
+        spec.update(replicas=replicas, selector={"matchLabels": labels})
+        spec["template"]["metadata"]["labels"] = labels
+        spec["template"]["spec"]["containers"][0].update(container)
+        deployment.pop("status", None)
+        rule = kube.get(ISTIO, "DestinationRule", "reviews", space)
+        assert rule
+        subsets = [*rule["spec"]["subsets"], {"name": version, "labels": {"version": version}}]
+        kube.apply({"apiVersion": "apps/v1", "kind": "Deployment", **deployment}, namespace=space)
+        kube.patch(ISTIO, "DestinationRule", "reviews", space, {"spec": {"subsets": subsets}})
+        try:
+            yield
+        finally:
+            self.reset()
+            kube.patch(ISTIO, "DestinationRule", "reviews", space, {"spec": {"subsets": subsets[:-1]}})
+            kube.delete("apps/v1", "Deployment", name, space)
+
     def pods(self, version: str) -> list[Object]:
         return self.kube.list("v1", "Pod", self.shop.namespace, selector=f"app=reviews,version={version}")
 
@@ -78,21 +122,23 @@ class Stage:
             service="reviews",
             ns=self.shop.namespace,
             canary=canary,
-            **{**QUICK, **variables},
+            **role_variables({**QUICK, **variables}),
         )
 
     def begin(self, canary: str, **variables: t.Any) -> subprocess.Popen[str]:
         """Start a rollout that can be killed."""
         names = {"service": "reviews", "ns": self.shop.namespace, "canary": canary}
-        return self.shop.player.begin("meshops.canary.rollout", **names, **{**QUICK, **variables})
+        return self.shop.player.begin("meshops.canary.rollout", **names, **role_variables({**QUICK, **variables}))
 
     def on_a_terminal(self, canary: str, environment: dict[str, str], **variables: t.Any) -> t.ContextManager[Terminal]:
-        """Start a rollout that somebody watches, and can answer."""
+        """Start a rollout on a terminal where keys can be pressed."""
         names = {"service": "reviews", "ns": self.shop.namespace, "canary": canary}
-        return self.shop.player.on_a_terminal("meshops.canary.rollout", environment, **names, **{**QUICK, **variables})
+        return self.shop.player.on_a_terminal(
+            "meshops.canary.rollout", environment, **names, **role_variables({**QUICK, **variables})
+        )
 
     def run(self) -> dict[str, t.Any]:
-        """Return the record as it stands, {} if there is none."""
+        """Return the record of the rollout, {} if there is none."""
         found = self.kube.get("v1", "ConfigMap", "canary-rollout-reviews", self.shop.namespace)
         return dict(json.loads(found["data"]["run"])) if found else {}
 
@@ -105,14 +151,14 @@ class Stage:
 
         self.kube.wait_until(there, seconds, f"{phase} of step {at + 1}")
 
-    def trail(self) -> list[tuple[str, str, str]]:
-        """Return what was recorded so far: event, phase before, phase after."""
+    def audit_log(self) -> list[tuple[str, str, str]]:
+        """Return the recorded events: name, phase before, phase after."""
         found = self.kube.get("v1", "ConfigMap", "canary-rollout-reviews", self.shop.namespace)
         events = json.loads(found["data"]["events"]) if found else []
         return [(entry["event"], entry["from"], entry["to"]) for entry in events]
 
     def weights(self) -> dict[str, float]:
-        """Return who gets what, in the VirtualService's own words."""
+        """Return the weights in the VirtualService, without those of 0."""
         found = self.kube.get(ISTIO, "VirtualService", "reviews", self.shop.namespace)
         assert found
         entries = found["spec"]["http"][-1]["route"]
@@ -125,9 +171,14 @@ class Stage:
 
 def report(played: Played) -> dict[str, t.Any]:
     """Return the report the rollout ended with; its chain of hashes must hold."""
-    told = played.task("meshops.canary.rollout : Give the lock back")["report"]
-    assert told["intact"] is True
-    return dict(told)
+    advanced = [result for name, _host, result in played.tasks if name == ADVANCED]
+    assert advanced[-1]["report"]["verified"] is True
+    return dict(advanced[-1]["report"])
+
+
+def shown(played: Played) -> list[str]:
+    """Return the lines that the rollout showed while it worked."""
+    return [line for name, _host, result in played.tasks if name == ADVANCED for line in result["lines"]]
 
 
 def kill(process: subprocess.Popen[str]) -> None:

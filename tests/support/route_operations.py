@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What can be asked of a service's routes, each with what takes it back, and a write that holds a plan to its patch."""
+"""Operations on a service's routes, each with the one that undoes it, and writes that check a plan's patch."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import typing as t
 
 import jsonpatch
 from ansible_collections.meshops.canary.plugins.module_utils.errors import Refused
-from ansible_collections.meshops.canary.plugins.module_utils.routes import patch, plan
-from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
-from ansible_collections.meshops.canary.plugins.module_utils.routes.keys import is_managed
-from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
-from hypothesis import event
+from ansible_collections.meshops.canary.plugins.module_utils.istio.route_keys import is_managed
+from ansible_collections.meshops.canary.plugins.module_utils.objects import intents, patch
+from ansible_collections.meshops.canary.plugins.module_utils.objects.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.objects.snapshot import Snapshot
+from ansible_collections.meshops.canary.plugins.module_utils.routing import plan
+from hypothesis import assume, event
 from hypothesis import strategies as st
 
 from support import route_strategies as rs
 
 if t.TYPE_CHECKING:
-    from ansible_collections.meshops.canary.plugins.module_utils.routes.change import Plan
+    from ansible_collections.meshops.canary.plugins.module_utils.objects.change import Plan
 
 REVIEWS = ServiceRef("reviews", "bookinfo")
 RATINGS = ServiceRef("ratings", "bookinfo")
@@ -49,18 +50,18 @@ def the_route(snapshot: Snapshot) -> rs.Json:
 
 
 def write(snapshot: Snapshot, planned: Plan) -> Snapshot:
-    """Write the plan as the API server would, and hold it to its patch."""
+    """Write the plan as the API server would, and compare the result with its patch."""
     for change in planned.changes:
         assert change.before is not None
         applied = jsonpatch.apply_patch(change.before, list(change.patch))
-        assert patch.same(applied, change.after)
+        assert patch.json_equal(applied, change.after)
         for operation in change.patch:
             assert operation["op"] == "test" or is_allowed(change.before, operation["path"]), operation["path"]
     return snapshot.after(planned.changes)
 
 
 def is_allowed(before: rs.Json, path: str) -> bool:
-    """Return whether the place is ours to change: weights, annotation, mirror, cookie, routes we inserted."""
+    """Return whether the collection may change the path: weights, annotation, mirror, cookie, routes it inserted."""
     route = re.match(r"/spec/http/(\d+)/", path)
     inserted = route is not None and is_managed(before["spec"]["http"][int(route[1])])
     return inserted or ALLOWED.fullmatch(path) is not None
@@ -74,29 +75,32 @@ def run(snapshot: Snapshot, operations: t.Iterable[Operation]) -> Snapshot:
 
 @st.composite
 def six_operations(draw: t.Any) -> list[tuple[Operation, Operation]]:
-    """Six things to ask for, each with what takes it back."""
-    dealt, one, other, theirs = (draw(rs.percents()) for _turn in range(4))
+    """Six operations, each with the one that undoes it."""
+    weights, one, other, third = (draw(rs.percents()) for _turn in range(4))
     match_one, match_other = draw(rs.cohort_matches()), draw(rs.cohort_matches())
     order = draw(st.sampled_from((50, 100, 150)))
     version, percent = draw(st.sampled_from(rs.VERSIONS)), draw(st.sampled_from((10, 0.5, 100)))
     return [
-        (lambda s: plan.plan_weights(s, REVIEWS, dealt), lambda s: plan.plan_weights_absent(s, REVIEWS)),
         (
-            lambda s: plan.plan_cohort(s, REVIEWS, "testers", match_one, one, order=order),
-            lambda s: plan.plan_cohort_absent(s, REVIEWS, "testers"),
+            lambda s: plan.plan(s, REVIEWS, intents.SetWeights(weights)),
+            lambda s: plan.plan(s, REVIEWS, intents.RestoreWeights()),
         ),
         (
-            lambda s: plan.plan_cohort(s, REVIEWS, "staff", match_other, other),
-            lambda s: plan.plan_cohort_absent(s, REVIEWS, "staff"),
+            lambda s: plan.plan(s, REVIEWS, intents.SetCohort("testers", match_one, one, order=order)),
+            lambda s: plan.plan(s, REVIEWS, intents.RemoveCohort("testers")),
         ),
         (
-            lambda s: plan.plan_mirror(s, REVIEWS, version, percent),
-            lambda s: plan.plan_mirror_absent(s, REVIEWS),
+            lambda s: plan.plan(s, REVIEWS, intents.SetCohort("staff", match_other, other)),
+            lambda s: plan.plan(s, REVIEWS, intents.RemoveCohort("staff")),
         ),
-        (lambda s: plan.plan_sticky(s, REVIEWS), lambda s: plan.plan_sticky_absent(s, REVIEWS)),
         (
-            lambda s: plan.plan_cohort(s, REVIEWS, "beta", {"cookies": {"beta": {"present": True}}}, theirs),
-            lambda s: plan.plan_cohort_absent(s, REVIEWS, "beta"),
+            lambda s: plan.plan(s, REVIEWS, intents.SetMirror(version, percent)),
+            lambda s: plan.plan(s, REVIEWS, intents.RemoveMirror()),
+        ),
+        (lambda s: plan.plan(s, REVIEWS, intents.SetSticky()), lambda s: plan.plan(s, REVIEWS, intents.RemoveSticky())),
+        (
+            lambda s: plan.plan(s, REVIEWS, intents.SetCohort("beta", {"cookies": {"beta": {"present": True}}}, third)),
+            lambda s: plan.plan(s, REVIEWS, intents.RemoveCohort("beta")),
         ),
     ]
 
@@ -106,7 +110,10 @@ def possible(
     operations: list[tuple[Operation, Operation]],
     run: t.Callable[[Snapshot, t.Iterable[Operation]], Snapshot] = run,
 ) -> list[tuple[Operation, Operation]]:
-    """Return the operations that are not refused alone. run: writes them and holds them to their patches."""
+    """Return the operations that are not refused alone; an example in which all are refused is discarded.
+
+    run: writes the operations and compares the result with their patches.
+    """
     chosen = []
     for operation in operations:
         try:
@@ -115,4 +122,5 @@ def possible(
             event(f"refused: {refusal.code} {[finding.code for finding in refusal.findings]}")
         else:
             chosen.append(operation)
+    assume(chosen)
     return chosen

@@ -2,36 +2,36 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A Prometheus that has the series a test wrote, and the source of an analysis that asks it."""
+"""A Prometheus with the series of a test, and the source of an analysis that queries it."""
 
 from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.canary.plugins.module_utils.commands.observe_prometheus import PrometheusSource
 from ansible_collections.meshops.canary.plugins.module_utils.errors import MetricsError
+from ansible_collections.meshops.canary.plugins.module_utils.evidence.prometheus_source import PrometheusSource
 from ansible_collections.meshops.canary.plugins.module_utils.prometheus import Prometheus, Series
 
 from .metered import HOST, NAMES, SERVICE
 
 
 class Server(Prometheus):
-    """Answers what the test wrote, by the beginning of the question.
+    """Answers what the test set, by the start of the query.
 
-    scraped: time of the newest sample; None: one has just come, whenever that is asked.
+    scraped: time of the newest sample; None: always a new one.
     """
 
     def __init__(self, **labels: str) -> None:
         super().__init__("http://prometheus.example.com", labels=labels)
-        self.says: dict[str, list[Series] | MetricsError] = {}
-        self.asked: list[tuple[str, float | None]] = []
+        self.answers: dict[str, list[Series] | MetricsError] = {}
+        self.queries: list[tuple[str, float | None]] = []
         self.scraped: float | None = None
 
     def query(self, promql: str, at: float | None = None) -> list[Series]:
-        self.asked.append((promql, at))
+        self.queries.append((promql, at))
         if promql.startswith("max(timestamp("):
-            return [Series({}, ((0.0, float(len(self.asked)) if self.scraped is None else self.scraped),))]
-        answer = next((one for start, one in self.says.items() if promql.startswith(start)), [])
+            return [Series({}, ((0.0, float(len(self.queries)) if self.scraped is None else self.scraped),))]
+        answer = next((one for start, one in self.answers.items() if promql.startswith(start)), [])
         if isinstance(answer, MetricsError):
             raise answer
         return answer
@@ -39,8 +39,8 @@ class Server(Prometheus):
 
 def reported(number: float, code: str = "200", pod: str = "page", **labels: str) -> list[Series]:
     """Return the series of one caller's requests to v2."""
-    told = {"destination_service": HOST, "destination_version": "1.16.1", "response_code": code}
-    return [Series({**told, "pod": pod, "instance": f"{pod}:15090", **labels}, ((0.0, number),))]
+    own = {"destination_service": HOST, "destination_version": "1.16.1", "response_code": code}
+    return [Series({**own, "pod": pod, "instance": f"{pod}:15090", **labels}, ((0.0, number),))]
 
 
 def times(pod: str = "page", **held: float) -> list[Series]:

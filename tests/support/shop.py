@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A Bookinfo of one's own on the lab's mesh, and the places its requests start."""
+"""A Bookinfo for tests on the lab's mesh, and the places its requests start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import dataclasses
 import secrets
 import typing as t
 
-from lab.traffic import Gateway, Place, Sidecar, bookinfo_variables
+from lab.traffic import Client, GatewayClient, SidecarClient, bookinfo_variables
 
 from .play import Played, Player
 
@@ -25,17 +25,17 @@ if t.TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Shop:
-    """A Bookinfo of a test file's own. host: the name its Gateway answers to."""
+    """A Bookinfo for tests. host: the name that its Gateway answers to."""
 
     namespace: str
     host: str
     ingress_url: str
-    sidecar: Sidecar
-    gateway: Gateway
+    sidecar: SidecarClient
+    gateway: GatewayClient
     player: Player
 
     @property
-    def places(self) -> tuple[Place, Place]:
+    def places(self) -> tuple[Client, Client]:
         return self.sidecar, self.gateway
 
     def play(self, verb: str, **variables: t.Any) -> Played:
@@ -47,7 +47,7 @@ class Shop:
         return self.play("shift", weights=weights)
 
     def cohort(self, **weights: int) -> Played:
-        """Send testuser elsewhere; without weights, where everybody goes."""
+        """Route requests of testuser by these weights; without weights, remove the cohort."""
         return self.play("header_test", **({"weights": weights} if weights else {"state": "absent"}))
 
 
@@ -62,7 +62,7 @@ def opened(lab: Lab, kube: Kube, folder: Path, **variables: t.Any) -> Iterator[S
     try:
         player("meshops.canary.bookinfo", ns=namespace, **given)
         url = str(lab.facts["ingress_url"])
-        sidecar, gateway = Sidecar(lab.kubeconfig, namespace), Gateway(url, host=host)
+        sidecar, gateway = SidecarClient(lab.kubeconfig, namespace), GatewayClient(url, host=host)
         yield Shop(namespace, host, url, sidecar, gateway, player)
     finally:
         kube.delete_namespace(namespace)

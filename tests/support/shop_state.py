@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Puts a shop back as it was opened: a new one costs most of a minute, and a file of tests may leave it as it likes."""
+"""Restores a shop to the state in which it was deployed: a new one costs most of a minute."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEPLOYMENT = ("apps/v1", "Deployment")
 
 
 class ShopState:
-    """What was there when it was made."""
+    """The routes, Services and Deployments of the shop at the time of creation."""
 
     def __init__(self, shop: Shop, kube: Kube, kubeconfig: str) -> None:
         self._shop, self._kube = shop, kube
@@ -34,7 +34,7 @@ class ShopState:
         self._deployments = self._read(*DEPLOYMENT)
 
     def restore(self) -> None:
-        """Undo every change of routes, Services and Deployments, forget rollouts, and wait until the proxies agree."""
+        """Restore routes, Services and Deployments, delete records, and wait until the proxies have the routes."""
         for version, kind in RECORDS:
             for name in self._read(version, kind):
                 if name.startswith("canary-"):
@@ -71,9 +71,9 @@ class ShopState:
                 changed.append(name)
         self._kube.wait_available(changed, self._shop.namespace)
         pods = sum(one["spec"]["replicas"] for one in self._deployments.values())
-        # By label: the pod of a Job that has watched a rollout stays for its log.
+        # By label: the pod of a Job that watched a rollout stays for its log.
         self._kube.wait_until(
             lambda: len(self._kube.list("v1", "Pod", self._shop.namespace, selector="app,version")) == pods,
             90,
-            "no pod of before is left",
+            "no leftover pod",
         )

@@ -18,7 +18,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3]))
 
-from lab.traffic import Load, Sidecar
+from lab.traffic import Load, SidecarClient
 from plugins.module_utils.analysis.split import test_split
 
 
@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--answered-by", default="", help="regular expression, its first group says who answered")
     parser.add_argument("--begun", type=pathlib.Path, help="file to make as soon as requests are sent")
     parser.add_argument("--until", type=pathlib.Path, help="file whose appearance ends the requests early")
+    parser.add_argument("--at-least", type=float, default=0.0, metavar="SECONDS", help="before --until ends them")
     parser.add_argument("--requests", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--rate", type=float)
@@ -46,12 +47,13 @@ def main() -> None:
         version=given.answered_by,
         limit=max(120.0, (given.seconds or 0.0) + 10.0),
     )
-    place = Sidecar(given.kubeconfig, given.namespace, app=given.app)
+    place = SidecarClient(given.kubeconfig, given.namespace, app=given.app)
     running = place.background(load)
     if given.begun:
         given.begun.touch()
-    last = time.monotonic() + (given.seconds or 0.0)
-    while given.until and not given.until.exists() and time.monotonic() < last:
+    began = time.monotonic()
+    first, last = began + given.at_least, began + (given.seconds or 0.0)
+    while given.until and (now := time.monotonic()) < last and not (now >= first and given.until.exists()):
         time.sleep(0.2)
     if given.until:
         running.stop()

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Tells Prometheus which pods there are, over HTTP, with the labels of its own Kubernetes discovery.
+"""HTTP service discovery for Prometheus: the proxies of all pods, with the labels of Kubernetes service discovery.
 
-Debian builds Prometheus without that discovery. Each GET asks the API server for the pods, from its cache, and answers
-with those ports of them whose name is PORT_NAME.
+Debian builds Prometheus without Kubernetes service discovery. Each GET lists the pods from the cache of the API server
+and returns their ports with the name PORT_NAME.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ META = "__meta_kubernetes_"
 
 
 def pods() -> list[dict[str, t.Any]]:
-    """All pods of the cluster, as the API server's cache has them."""
+    """Return all pods of the cluster from the cache of the API server."""
     address = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
     token = (ACCOUNT / "token").read_text().strip()
     url, headers = f"{address}/api/v1/pods?resourceVersion=0", {"Authorization": f"Bearer {token}"}
-    trusted = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5, context=trusted) as answer:
+    context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5, context=context) as answer:
         items: list[dict[str, t.Any]] = json.load(answer)["items"]
     return items
 
 
 def targets(items: t.Iterable[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
-    """Prometheus' HTTP discovery format: [{targets: [address], labels: {...}}]."""
+    """Return the targets in Prometheus' HTTP discovery format: [{targets: [address], labels: {...}}]."""
     found = []
     for pod in items:
         address = pod.get("status", {}).get("podIP")
@@ -65,7 +65,7 @@ def labels(pod: dict[str, t.Any]) -> dict[str, str]:
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """GET / answers with the targets, GET /health without asking anybody."""
+    """GET / answers with the targets, GET /health without a request to the API server."""
 
     wbufsize = -1
 
@@ -74,7 +74,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             status, value = 200, {} if self.path == "/health" else targets(pods())
         except OSError as error:
-            # Prometheus keeps its last list when this one is not to be had.
+            # After an error, Prometheus keeps its last list.
             status, value = 503, {"error": str(error)}
         body = json.dumps(value).encode()
         self.send_response(status)
@@ -83,8 +83,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_words: t.Any) -> None:
-        """Two lines a second would say nothing."""
+    def log_message(self, *_arguments: t.Any) -> None:
+        """Do not log the requests of Prometheus, one every two seconds."""
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def interval(n: int, share: float, alpha: float) -> tuple[int, int]:
 
 
 def rejection_probability(n: int, share: float, true_share: float, alpha: float) -> float:
-    """Return the power: how likely the exact test of `share` rejects when the share is really `true_share`."""
+    """Return the power: the probability that the exact test of `share` rejects when the share is `true_share`."""
     low, high = interval(n, share, alpha)
     return lower_tail(low - 1, n, true_share) + upper_tail(high + 1, n, true_share)
 
@@ -127,11 +127,11 @@ def _mode(n: int, share: float) -> int:
     return min(n, int((n + 1) * share))
 
 
-def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """Return the first number from `low` to `high` for which `holds` is true; it holds at `high` and stays true."""
+def _first(low: int, high: int, is_true: Callable[[int], bool]) -> int:
+    """Return the first number from `low` to `high` for which `is_true`; from there on it stays true."""
     while low < high:
         middle = (low + high) // 2
-        if holds(middle):
+        if is_true(middle):
             high = middle
         else:
             low = middle + 1

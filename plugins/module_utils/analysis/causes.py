@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Why a split may be another than the one intended. Pure."""
+"""Likely causes when the measured split differs from the intended one. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if t.TYPE_CHECKING:
     from ..findings import Finding
 
 ALL_PODS: t.Final = "all pods"
-"""How counts name requests that were sent to the service as a whole, to any version."""
-LIKE: t.Final = 0.05
-_TELLING: t.Final = frozenset(
+"""Name in the counts for requests sent to the service as a whole, to any version."""
+PODS_FIT_P_VALUE: t.Final = 0.05
+"""Above this p-value the counts are said to fit the ratio of ready pods."""
+_CAUSAL_CODES: t.Final = frozenset(
     {
         "HOST_CLAIMED_TWICE",
         "ROUTE_APIS_MIXED",
@@ -38,13 +39,13 @@ _TELLING: t.Final = frozenset(
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class SplitContext:
     """What is known besides the counts.
 
-    by_caller: proxy -> version -> requests. ready: version -> ready pods. outside: requests the pods answered beyond
-    those the callers' proxies sent, None if not counted. cohorts, sticky, mirrored: what else routes requests.
-    retried: version -> attempts beyond the first, None if not counted. retrying: route -> how often it tries again.
-    errors: answers of 500 and above. All three only where each attempt is counted.
+    by_caller: proxy -> version -> requests. ready: version -> ready pods. outside: requests that the pods answered
+    beyond those that the callers' proxies sent, None if not counted. cohorts, sticky, mirrored: what else routes
+    requests. retried: version -> attempts beyond the first, None if not counted. route_retries: route -> number of
+    retries it allows. errors: answers of 500 and above. The last three apply only where each attempt is counted.
     """
 
     by_caller: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -55,81 +56,83 @@ class Circumstances:
     mirrored: Sequence[str] = ()
     findings: Sequence[Finding] = ()
     retried: Mapping[str, int] | None = None
-    retrying: Mapping[str, int] = field(default_factory=dict)
+    route_retries: Mapping[str, int] = field(default_factory=dict)
     errors: int = 0
 
 
-def likely(counts: Mapping[str, int], shares: Mapping[str, float], known: Circumstances, *, alpha: float) -> list[str]:
-    """Return sentences, the most telling first; never empty, for the last resort is said too."""
+def likely_causes(
+    counts: Mapping[str, int], shares: Mapping[str, float], known: SplitContext, *, alpha: float
+) -> list[str]:
+    """Return sentences, the most likely first; never empty."""
     total = sum(counts.values())
-    causes = [f"{one.code}: {one.object}: {one.reason}" for one in known.findings if one.code in _TELLING]
+    causes = [f"{one.code}: {one.object}: {one.reason}" for one in known.findings if one.code in _CAUSAL_CODES]
     if counts.get(ALL_PODS):
         causes.append(
-            f"{counts[ALL_PODS]} of {total} requests were sent to the service as a whole: their callers do not hold "
+            f"{counts[ALL_PODS]} of {total} requests were sent to the service as a whole: their callers do not have "
             "the route (a second VirtualService, a gateway's own route, exportTo or a Sidecar resource hides it)."
         )
-    causes += from_outside(known.outside, total)
+    causes += outside_traffic_notes(known.outside, total)
     if _fits(counts, known.ready):
-        told = ", ".join(f"{version} {ready}" for version, ready in sorted(known.ready.items()))
+        pods = ", ".join(f"{version} {ready}" for version, ready in sorted(known.ready.items()))
         causes.append(
-            f"The counts fit the ready pods ({told}): callers seem to reach all pods alike, as without a route."
+            f"The counts fit the ready pods ({pods}): callers seem to reach all pods equally, as without a route."
         )
     causes += _from_retries(known)
     causes += _deviating_callers(shares, known, alpha)
     if known.cohorts:
         causes.append(
-            f"The requests of {_listed('cohort', known.cohorts)} are counted too; probes can tell them apart."
+            f"The requests of {_listed('cohort', known.cohorts)} are counted too; only probes can count without them."
         )
     if known.mirrored:
         causes.append(f"Copies mirrored to {', '.join(known.mirrored)} are counted like requests.")
     if known.sticky:
-        causes.append("Users keep their version, so requests follow the shares only as far as users make equally many.")
+        causes.append("The routes are sticky: requests follow the shares only if all users send equally many.")
     return causes or [
         "None of the usual causes was found. tcp routes split connections, not requests; compare a caller's routes "
         "with istioctl proxy-config routes POD -o json."
     ]
 
 
-def from_outside(outside: int | None, total: int) -> list[str]:
-    """Return what to say if the pods answered notably more requests than the callers' proxies sent.
+def outside_traffic_notes(outside: int | None, total: int) -> list[str]:
+    """Return a note if the pods answered clearly more requests than the callers' proxies sent.
 
-    The two are not read at one moment, so a few more or less mean nothing.
+    The two are not read at the same moment, so a difference of a few requests means nothing.
     """
     if outside is None or outside <= max(3.0, 0.01 * total):
         return []
     return [
-        f"The pods answered {outside} requests more than the callers' proxies sent: somebody outside the mesh, or a "
-        "proxy that was not read, calls them, and those requests follow no route."
+        f"The pods answered {outside} requests more than the callers' proxies sent. A caller outside the mesh, or one "
+        "whose proxy was not read, sends them, and those requests follow no route."
     ]
 
 
-def _from_retries(known: Circumstances) -> list[str]:
-    """A retry stays with the version that was dealt, so a version that fails seems to get more than its share."""
+def _from_retries(known: SplitContext) -> list[str]:
+    """A retry goes to the same version, so a version that fails seems to get more than its share."""
     seen = {version: number for version, number in (known.retried or {}).items() if number}
     if seen:
-        told = ", ".join(f"{version or ALL_PODS} {number}" for version, number in sorted(seen.items()))
-        return [f"{sum(seen.values())} of the attempts counted were retries ({told}): one request, counted again."]
-    if known.retried is None and known.retrying and known.errors:
-        told = ", ".join(f"{route} up to {number} times" for route, number in known.retrying.items())
+        retried = ", ".join(f"{version or ALL_PODS} {number}" for version, number in sorted(seen.items()))
+        return [f"{sum(seen.values())} of the counted attempts were retries ({retried}): one request, counted again."]
+    if known.retried is None and known.route_retries and known.errors:
+        routes = ", ".join(f"{route} up to {number} times" for route, number in known.route_retries.items())
         return [
-            f"{known.errors} answers were errors, and the proxies try again ({told}): each attempt is counted, so a "
+            f"{known.errors} answers were errors, and the proxies retry ({routes}). Each attempt is counted, so a "
             "version that fails seems to get more than its share."
         ]
     return []
 
 
 def _fits(counts: Mapping[str, int], ready: Mapping[str, int]) -> bool:
-    """Return whether the counts are as if every ready pod answered alike."""
+    """Return whether the counts fit requests spread equally over the ready pods."""
     if len([one for one in ready.values() if one]) < 2 or set(counts) - set(ready):
         return False
     try:
         verdict = split.test_split(counts, ready)
     except InvalidInput:
         return False
-    return verdict.verdict == "pass" and (verdict.p_value or 0.0) > LIKE
+    return verdict.verdict == "pass" and (verdict.p_value or 0.0) > PODS_FIT_P_VALUE
 
 
-def _deviating_callers(shares: Mapping[str, float], known: Circumstances, alpha: float) -> list[str]:
+def _deviating_callers(shares: Mapping[str, float], known: SplitContext, alpha: float) -> list[str]:
     """Name callers whose own requests deviate, if others' do not."""
     verdicts = {
         caller: split.test_split(counts, shares, alpha=alpha)

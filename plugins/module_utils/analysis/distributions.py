@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The few distribution functions the judge needs, in log space, from the standard library alone. Pure."""
+"""The distribution functions of the tests, in log space, from the standard library alone. Pure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def hypergeometric_support(total: int, marked: int, drawn: int) -> range:
 
 @lru_cache(maxsize=256)
 def log_hypergeometric_weights(total: int, marked: int, drawn: int) -> tuple[float, ...]:
-    """Return log C(marked, k) C(total - marked, drawn - k) over the support, unnormalised."""
+    """Return log C(marked, k) C(total - marked, drawn - k) over the support, unnormalized."""
     return tuple(
         log_choose(marked, k) + log_choose(total - marked, drawn - k)
         for k in hypergeometric_support(total, marked, drawn)
@@ -61,8 +61,8 @@ def log_hypergeometric_weights(total: int, marked: int, drawn: int) -> tuple[flo
 def hypergeometric_tail(k: int, total: int, marked: int, drawn: int) -> float:
     """Return P(K >= k) for K hypergeometric: the one-sided p-value of Fisher's exact test.
 
-    Exact at every size: each term is the one before times a quotient of whole numbers, and those that no longer count
-    are left out. Source: R. A. Fisher, Statistical Methods for Research Workers, section 21.02.
+    Exact at every size: each term is the one before times a quotient of whole numbers; negligible terms are left out.
+    Source: R. A. Fisher, Statistical Methods for Research Workers, section 21.02.
     """
     support = hypergeometric_support(total, marked, drawn)
     if k <= support[0]:
@@ -71,14 +71,14 @@ def hypergeometric_tail(k: int, total: int, marked: int, drawn: int) -> float:
         return 0.0
     if k * total > marked * drawn:
         return min(1.0, _sum_upwards(k, total, marked, drawn))
-    # P(K <= k - 1), as the upper tail of the marked ones that were not drawn
+    # P(K <= k - 1) is the upper tail of the marked ones that were not drawn.
     return 1.0 - _sum_upwards(marked - k + 1, total, marked, total - drawn)
 
 
 def _sum_upwards(k: int, total: int, marked: int, drawn: int) -> float:
     """Return P(K >= k) for a k about or above the mean, from where the terms only shrink."""
     share = drawn / total
-    # By binomials, as Loader does (see there): no large numbers cancel.
+    # By binomials, as in `binomial` (Loader): no large numbers cancel.
     both = log_pmf(k, marked, share) + log_pmf(drawn - k, total - marked, share)
     term = math.exp(both - log_pmf(drawn, total, share))
     tail, last = term, hypergeometric_support(total, marked, drawn)[-1]

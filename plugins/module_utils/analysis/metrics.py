@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From the numbers of one metric to one judgement. Pure.
+"""Judges the numbers of one metric. Pure.
 
-Three kinds: errors (counts of requests), latency (samples or histograms), value (one number, any source). Whatever is
-missing, not a number or too little is `inconclusive`, never `pass`.
+`kinds.KINDS` lists the kinds of metrics and their evaluators, which use these functions. A number that is missing, not
+a number or from too few requests is `inconclusive`, never `pass`.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from . import histogram
-from .ranks import RankTest, rank_test
-from .rates import Tally, worse_p_value
+from .error_rates import RequestCount, worse_p_value
+from .rank_test import RankTest, rank_test
 from .verdict import Judgement
 
 Buckets = t.Mapping[float, float]
-LEAST_SLACK_MS: t.Final = 10.0
+MIN_SLACK_MS: t.Final = 10.0
 SLACK_RATIO: t.Final = 1.25
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What is asked of one metric; every threshold is optional, at least one must be set for a value.
+    """The thresholds of one metric; each is optional.
 
-    name: how reasons call it. alpha: chance of a false alarm at one look, 0..1.
-    min_requests: fewer on either side is `inconclusive`. limit: the most that is allowed (errors: percent of requests,
-    latency: milliseconds at `quantile`, value: its unit). floor: the least allowed (value only).
-    max_ratio: the most the canary may have as a multiple of stable's (errors: rate, latency: at `quantile`, value).
+    name: its name in reasons. alpha: probability of a false alarm, 0..1.
+    min_requests: fewer on either side is `inconclusive`. limit: maximum (errors: percent of requests, latency:
+    milliseconds at `quantile`, stalled: seconds, rate: requests per second, value: its unit). floor: minimum.
+    max_ratio: maximum as a multiple of stable's (errors: rate, latency: at `quantile`, rate, value).
     effect: smallest effect size of the rank test that counts as slower, 0.5..1. slack: milliseconds by which the
-    canary's middle request may take longer than stable's in any case; None: as `tolerated` says.
-    compare: test against stable at all. quantile: 0..1. weight, critical: see Judgement.
+    canary's median may exceed stable's in any case, None for that of `allowed_slowdown`.
+    compare: whether to compare with stable. quantile: 0..1. weight, critical: see Judgement.
     """
 
     name: str
@@ -50,54 +50,59 @@ class Metric:
     weight: float = 1.0
     critical: bool = False
 
-    def says(
+    def judgement(
         self, outcome: t.Literal["pass", "fail", "inconclusive"], reason: str, strength: float = 0.0, **numbers: t.Any
     ) -> Judgement:
         """Return the judgement with this metric's name, weight and criticality."""
         return Judgement(self.name, outcome, reason, self.weight, self.critical, strength, numbers)
 
-    def tolerated(self, base: float) -> float:
-        """Return the milliseconds by which the canary may be slower than stable, which takes `base`.
+    def allowed_slowdown(self, base: float) -> float:
+        """Return the milliseconds by which the canary may be slower than stable, which takes `base` milliseconds.
 
-        Two pods of one version differ by some milliseconds, and those of a slow one by more than those of a fast one.
+        Two pods of one version differ by some milliseconds, slow ones by more than fast ones.
         """
         if self.slack is not None:
             return self.slack
-        return max(LEAST_SLACK_MS, ((self.max_ratio or SLACK_RATIO) - 1.0) * base)
+        return max(MIN_SLACK_MS, ((self.max_ratio or SLACK_RATIO) - 1.0) * base)
 
 
-def judge_errors(metric: Metric, canary: Tally | None, stable: Tally | None) -> Judgement:
-    """Judge failed requests. None: the numbers could not be had. limit is in percent of requests."""
+def judge_errors(metric: Metric, canary: RequestCount | None, stable: RequestCount | None) -> Judgement:
+    """Judge failed requests. None: not known."""
     if canary is None:
-        return metric.says("inconclusive", "there are no numbers for the canary")
-    seen = f"{canary.errors} of {canary.requests} canary requests failed"
+        return metric.judgement("inconclusive", "no requests of the canary are known")
+    failed = f"{canary.errors} of {canary.requests} canary requests failed"
     numbers: dict[str, t.Any] = {"canary": {"requests": canary.requests, "errors": canary.errors}}
     if canary.requests < metric.min_requests:
-        return metric.says("inconclusive", f"{seen}; {metric.min_requests} requests are needed to judge", **numbers)
+        return metric.judgement(
+            "inconclusive", f"{failed}; {metric.min_requests} requests are needed to judge", **numbers
+        )
     if metric.limit is not None:
         limit = metric.limit / 100.0
         if canary.rate > limit:
-            return metric.says("fail", f"{seen}, {canary.rate:.2%}; at most {limit:.2%} may", 1.0, **numbers)
+            return metric.judgement(
+                "fail", f"{failed}, {canary.rate:.2%}; at most {limit:.2%} is allowed", 1.0, **numbers
+            )
     if not metric.compare:
         if metric.limit is None:
-            return metric.says("inconclusive", "neither a limit nor a comparison with stable was asked for", **numbers)
-        return metric.says("pass", f"{seen}, {canary.rate:.2%}; at most {metric.limit:g}% may", **numbers)
+            return metric.judgement("inconclusive", "neither a limit nor a comparison with stable is set", **numbers)
+        return metric.judgement("pass", f"{failed}, {canary.rate:.2%}; at most {metric.limit:g}% is allowed", **numbers)
     if stable is None or stable.requests < metric.min_requests:
-        had = "no numbers" if stable is None else f"{stable.requests} requests"
-        return metric.says("inconclusive", f"stable has {had}; {_too_few(metric)}", **numbers)
+        known = "no known requests" if stable is None else f"{stable.requests} requests"
+        return metric.judgement("inconclusive", f"stable has {known}; {_too_few(metric)}", **numbers)
     numbers["stable"] = {"requests": stable.requests, "errors": stable.errors}
     p_value = worse_p_value(canary, stable)
     compared = f"stable's {stable.errors} of {stable.requests} ({stable.rate:.2%})"
-    told = f"{seen} ({canary.rate:.2%}), {compared}; p = {p_value:.2g}"
     strength = metric.alpha / max(p_value, 1e-300)
     worse = p_value < metric.alpha and canary.rate > (metric.max_ratio or 1.0) * stable.rate
-    return metric.says("fail" if worse else "pass", told, strength, p_value=p_value, **numbers)
+    more = "more often" if worse else "no more often" if p_value >= metric.alpha else "more often, within max_ratio,"
+    reason = f"the canary fails {more} than stable: {failed} ({canary.rate:.2%}), {compared}; p = {p_value:.2g}"
+    return metric.judgement("fail" if worse else "pass", reason, strength, p_value=p_value, **numbers)
 
 
 def _too_few(metric: Metric) -> str:
-    """Say what it takes to compare with stable, for a step that leaves stable nothing and has none before it."""
+    """Return what to do where stable has too few requests, in this step and the one before."""
     needed = f"{metric.min_requests} requests are needed to compare"
-    return f"{needed}: take a smaller step before this one, or judge by a limit alone (compare: false)"
+    return f"{needed}: add a smaller step before this one, or judge by a limit alone (compare: false)"
 
 
 def judge_latency(
@@ -105,100 +110,107 @@ def judge_latency(
 ) -> Judgement:
     """Judge response times by histograms: upper bound in milliseconds -> cumulative count of requests.
 
-    Slower means: the rank test rejects at alpha, the effect is at least `effect`, and the middle request takes longer
-    by more than is tolerated; all of them, because with many requests any difference is significant.
-    by_test: max_ratio only tolerates; a percentile of few requests lies beyond it by chance too easily.
+    Slower means all of these: the rank test rejects at alpha, the effect is at least `effect`, and the median exceeds
+    stable's by more than is allowed. With many requests the smallest difference is significant.
+    by_test: do not fail by max_ratio; a percentile of few requests exceeds it by chance too often.
     """
     try:
-        mine = histogram.counts(canary) if canary else {}
-        theirs = histogram.counts(stable) if stable else {}
-    except histogram.BrokenHistogram as broken:
-        return metric.says("inconclusive", f"the histogram cannot be read: {broken}")
-    if canary is None or sum(mine.values()) < metric.min_requests:
-        return metric.says(
-            "inconclusive", f"{sum(mine.values())} canary requests; {metric.min_requests} are needed to judge"
+        canary_counts = histogram.counts(canary) if canary else {}
+        stable_counts = histogram.counts(stable) if stable else {}
+    except histogram.InvalidHistogram as error:
+        return metric.judgement("inconclusive", f"the histogram is invalid: {error}")
+    if canary is None or sum(canary_counts.values()) < metric.min_requests:
+        return metric.judgement(
+            "inconclusive", f"{sum(canary_counts.values())} canary requests; {metric.min_requests} are needed to judge"
         )
     at = f"p{metric.quantile * 100:g}"
     value = histogram.quantile(canary, metric.quantile)
-    numbers: dict[str, t.Any] = {"canary": {"requests": sum(mine.values()), at: value}}
+    numbers: dict[str, t.Any] = {"canary": {"requests": sum(canary_counts.values()), at: value}}
     if metric.limit is not None and value > metric.limit:
-        return metric.says("fail", f"{at} is {value:.0f} ms; at most {metric.limit:g} ms is allowed", 1.0, **numbers)
+        return metric.judgement(
+            "fail", f"{at} is {value:.0f} ms; at most {metric.limit:g} ms is allowed", 1.0, **numbers
+        )
     if not metric.compare:
         if metric.limit is None:
-            return metric.says("inconclusive", "neither a limit nor a comparison with stable was asked for", **numbers)
-        return metric.says("pass", f"{at} is {value:.0f} ms; at most {metric.limit:g} ms is allowed", **numbers)
-    if stable is None or sum(theirs.values()) < metric.min_requests:
-        return metric.says("inconclusive", f"{sum(theirs.values())} requests on stable; {_too_few(metric)}", **numbers)
-    numbers["stable"] = {"requests": sum(theirs.values()), at: histogram.quantile(stable, metric.quantile)}
-    middles = (histogram.quantile(canary, 0.5), histogram.quantile(stable, 0.5))
-    return _compare_latency(metric, rank_test(mine, theirs), middles, numbers, by_test)
+            return metric.judgement("inconclusive", "neither a limit nor a comparison with stable is set", **numbers)
+        return metric.judgement("pass", f"{at} is {value:.0f} ms; at most {metric.limit:g} ms is allowed", **numbers)
+    if stable is None or sum(stable_counts.values()) < metric.min_requests:
+        return metric.judgement(
+            "inconclusive", f"stable has {sum(stable_counts.values())} requests; {_too_few(metric)}", **numbers
+        )
+    numbers["stable"] = {"requests": sum(stable_counts.values()), at: histogram.quantile(stable, metric.quantile)}
+    medians = (histogram.quantile(canary, 0.5), histogram.quantile(stable, 0.5))
+    return _compare_latency(metric, rank_test(canary_counts, stable_counts), medians, numbers, by_test)
 
 
 def _compare_latency(
-    metric: Metric, ranks: RankTest, middles: tuple[float, float], numbers: dict[str, t.Any], by_test: bool
+    metric: Metric, ranks: RankTest, medians: tuple[float, float], numbers: dict[str, t.Any], by_test: bool
 ) -> Judgement:
-    """Judge the ranks, how much later the middle request is answered, and max_ratio at `quantile`."""
+    """Judge the rank test, the difference of the medians, and max_ratio at `quantile`."""
     at = f"p{metric.quantile * 100:g}"
     value, base = numbers["canary"][at], numbers["stable"][at]
     numbers = {**numbers, "p_value": ranks.p_value, "effect": ranks.effect}
-    told = (
-        f"{at} {value:.0f} ms, stable's {base:.0f} ms; p50 {middles[0]:.0f} ms, stable's {middles[1]:.0f} ms; "
+    reason = (
+        f"{at} {value:.0f} ms, stable's {base:.0f} ms; p50 {medians[0]:.0f} ms, stable's {medians[1]:.0f} ms; "
         f"effect {ranks.effect:.2f} (0.5 is none), p = {ranks.p_value:.2g}"
     )
-    least = LEAST_SLACK_MS if metric.slack is None else metric.slack
+    min_difference = MIN_SLACK_MS if metric.slack is None else metric.slack
     ratio = math.inf if by_test else metric.max_ratio or math.inf
-    if base > 0 and value > ratio * base and value - base > least:
+    if base > 0 and value > ratio * base and value - base > min_difference:
         strength = value / base / ratio
-        return metric.says("fail", f"{told}; at most {ratio:g} times stable's is allowed", strength, **numbers)
+        said = f"the canary takes {value / base:.1f} times as long as stable at {at}, and {ratio:g} times is allowed"
+        return metric.judgement("fail", f"{said}: {reason}", strength, **numbers)
     if ranks.p_value >= metric.alpha or ranks.effect < metric.effect:
-        return metric.says("pass", told, **numbers)
-    tolerated = metric.tolerated(middles[1])
-    if middles[0] - middles[1] <= tolerated and tolerated > 0:
-        return metric.says("pass", f"{told}; up to {tolerated:.3g} ms more is tolerated", **numbers)
-    return metric.says("fail", told, metric.alpha / max(ranks.p_value, 1e-300), **numbers)
+        return metric.judgement("pass", f"the canary is not slower than stable: {reason}", **numbers)
+    more, allowed = medians[0] - medians[1], metric.allowed_slowdown(medians[1])
+    if more <= allowed and allowed > 0:
+        said = f"the canary is slower than stable by {more:.3g} ms at p50, within the {allowed:.3g} ms that are allowed"
+        return metric.judgement("pass", f"{said}: {reason}", **numbers)
+    said = f"the canary is slower than stable by {more:.3g} ms at p50, and {allowed:.3g} ms are allowed"
+    return metric.judgement("fail", f"{said}: {reason}", metric.alpha / max(ranks.p_value, 1e-300), **numbers)
 
 
 def judge_value(metric: Metric, canary: float | None, stable: float | None = None) -> Judgement:
-    """Judge one number against limit, floor and max_ratio. None or NaN or infinite: there is no evidence."""
+    """Judge one number by limit, floor and max_ratio. None, NaN and infinity are no evidence."""
     if canary is None or not math.isfinite(canary):
-        return metric.says("inconclusive", f"the canary's value is {'missing' if canary is None else canary}")
+        return metric.judgement("inconclusive", f"the canary's value is {'missing' if canary is None else canary}")
     numbers: dict[str, t.Any] = {"canary": canary}
     if metric.limit is None and metric.floor is None and metric.max_ratio is None:
-        return metric.says("inconclusive", "no limit, floor or max_ratio was asked for", **numbers)
+        return metric.judgement("inconclusive", "no limit, floor or max_ratio is set", **numbers)
     if metric.limit is not None and canary > metric.limit:
-        return metric.says("fail", f"{canary:g} is above the limit {metric.limit:g}", 1.0, **numbers)
+        return metric.judgement("fail", f"{canary:g} is above the limit {metric.limit:g}", 1.0, **numbers)
     if metric.floor is not None and canary < metric.floor:
-        return metric.says("fail", f"{canary:g} is below the floor {metric.floor:g}", 1.0, **numbers)
+        return metric.judgement("fail", f"{canary:g} is below the floor {metric.floor:g}", 1.0, **numbers)
     if metric.max_ratio is None:
-        return metric.says("pass", f"{canary:g} is within its bounds", **numbers)
+        return metric.judgement("pass", f"{canary:g} is within the bounds", **numbers)
     if stable is None or not math.isfinite(stable) or stable <= 0:
-        return metric.says(
+        return metric.judgement(
             "inconclusive", f"stable's value is {'missing' if stable is None else stable}, so no ratio", **numbers
         )
     numbers["stable"] = stable
     if canary > metric.max_ratio * stable:
-        return metric.says(
+        return metric.judgement(
             "fail",
-            f"{canary:g} is {canary / stable:.2f} times stable's; {metric.max_ratio:g} is allowed",
+            f"{canary:g} is {canary / stable:.2f} times stable's; at most {metric.max_ratio:g} is allowed",
             1.0,
             **numbers,
         )
-    return metric.says("pass", f"{canary:g} is {canary / stable:.2f} times stable's", **numbers)
+    return metric.judgement("pass", f"{canary:g} is {canary / stable:.2f} times stable's", **numbers)
 
 
 def judge_rate(metric: Metric, canary: int, stable: int, seconds: float) -> Judgement:
-    """Judge the requests in a second: how many each version answered in `seconds`."""
+    """Judge the requests per second. canary, stable: requests answered in `seconds`."""
     if seconds <= 0.0:
-        return metric.says("inconclusive", "nothing was counted yet")
-    judged = judge_value(metric, canary / seconds, stable / seconds)
-    return replace(judged, reason=f"requests in a second: {judged.reason}")
+        return metric.judgement("inconclusive", "no requests were counted yet")
+    judgement = judge_value(metric, canary / seconds, stable / seconds)
+    return replace(judgement, reason=f"requests per second: {judgement.reason}")
 
 
 def judge_check(metric: Metric, canary: float | None, stable: float | None = None) -> Judgement:
-    """Judge a check: 1 it was answered as it should be, 0 it was not, None it was not made."""
+    """Judge an HTTP check. canary: 1 passed, 0 failed, None not made."""
     del stable
     if canary is None:
-        return metric.says("inconclusive", "the check was not made")
+        return metric.judgement("inconclusive", "the check was not made")
     if canary < 1.0:
-        return metric.says("fail", "the check was not answered as it should be", 1.0)
-    return metric.says("pass", "the check was answered as it should be")
+        return metric.judgement("fail", "the check failed", 1.0)
+    return metric.judgement("pass", "the check passed")

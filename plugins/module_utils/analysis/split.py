@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Did the requests go where they were meant to go? An exact test of counts against intended shares.
+"""An exact test of request counts against intended shares.
 
-A proxy draws the version of every request at random, so the counts are multinomial and the question has an exact
-answer. Three answers are possible: `fail` when the counts contradict the shares, `pass` when they do not and were
-many enough to have shown a deviation that matters, else `inconclusive`. No evidence is never success.
+A proxy draws the version of every request at random, so the counts are multinomial and the test is exact. The verdict
+is `fail` when the counts contradict the shares, `pass` when they do not and were enough to detect a deviation that
+matters, else `inconclusive`. No evidence is never success.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if t.TYPE_CHECKING:
 Verdict = t.Literal["pass", "fail", "inconclusive"]
 
 MAX_STEPS = 20_000
-"""Above so many conditional steps the exact multinomial sum would take seconds; the bound takes its place."""
-BEYOND_DOUBT = 1e-12
-"""Below this the bound is as good as the exact value, which would take long to find so far out."""
+"""With more conditional steps the exact multinomial sum would take seconds; then the bound is used."""
+NEGLIGIBLE_P_VALUE = 1e-12
+"""Below this the bound is used too: the exact value would take long and decides nothing."""
 MAX_REQUESTS_NEEDED = 100_000_000
 
 
 @dataclass(frozen=True)
 class SplitVerdict:
-    """What the counts say about the shares.
+    """The result of the test.
 
-    p_value: how likely counts at least as improbable are if the shares hold; None without any request.
-    n: requests counted. power: how likely a version that is off by `detect` would have been noticed with this n.
-    reasons: sentences for people; never empty. method: `exact` or `bound` (see `p_value`), `none` without a test.
+    p_value: probability of counts at most as likely as these if the shares hold; None without any request.
+    n: requests counted. power: probability of detecting a deviation of `detect` with this n.
+    reasons: sentences; never empty. method: `exact` or `bound` (see `p_value`), `none` without a test.
     """
 
     verdict: Verdict
@@ -63,19 +63,19 @@ def test_split(
 
     counts: version -> requests seen. shares: version -> intended weight; only the ratios matter, 0 means none at all.
     alpha: probability of a false `fail`. detect: the deviation, in points of share (0.05 is five points of a hundred),
-    that must have been noticeable with probability `power` before the verdict may be `pass`; a share smaller than
-    `detect` must have been distinguishable from none. Raises InvalidInput on negative numbers or when all shares are 0.
+    that must be detectable with probability `power` before the verdict may be `pass`; a share smaller than `detect`
+    must be distinguishable from none. Raises InvalidInput on negative numbers or when all shares are 0.
     """
-    wanted = normalised(shares)
+    wanted = normalized(shares)
     _check_options(counts, alpha, detect, power)
     n = sum(counts.values())
     if n == 0:
-        return SplitVerdict("inconclusive", None, 0, 0.0, ("no requests were seen",), "none")
+        return SplitVerdict("inconclusive", None, 0, 0.0, ("no requests were counted",), "none")
     reached = power_to_detect(n, wanted, alpha=alpha, detect=detect)
-    strays = [version for version, count in sorted(counts.items()) if count > 0 and wanted.get(version, 0.0) == 0]
-    if strays:
+    unexpected = [version for version, count in sorted(counts.items()) if count > 0 and wanted.get(version, 0.0) == 0]
+    if unexpected:
         reasons = tuple(
-            f"{version} answered {counts[version]} of {n} requests and should answer none" for version in strays
+            f"{version} answered {counts[version]} of {n} requests and should answer none" for version in unexpected
         )
         return SplitVerdict("fail", 0.0, n, reached, reasons)
     versions = [version for version, share in wanted.items() if share > 0]
@@ -87,14 +87,14 @@ def test_split(
         least = min(wanted[version] for version in versions)
         small = f", or none at all in place of a share of {100 * least:.3g}%," if least < detect else ""
         reason = (
-            f"{n} requests are too few: a deviation of {detect * 100:g} points{small} would be noticed with "
-            f"probability {reached:.2f} only, {power:g} is wanted; about {needed} requests are needed"
+            f"{n} requests are too few: a deviation of {detect * 100:g} points{small} would be detected with "
+            f"probability {reached:.2f} only, {power:g} is required; about {needed} requests are needed"
         )
         return SplitVerdict("inconclusive", p, n, reached, (reason,), method)
     return SplitVerdict("pass", p, n, reached, (f"{n} requests fit the intended shares (p = {p:.3g})",), method)
 
 
-def normalised(shares: Mapping[str, float]) -> dict[str, float]:
+def normalized(shares: Mapping[str, float]) -> dict[str, float]:
     """Return version -> share of 1. Raises InvalidInput on a negative, infinite or missing share."""
     for version, share in shares.items():
         if not (share >= 0 and math.isfinite(share)):
@@ -106,34 +106,34 @@ def normalised(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def p_value(counts: Sequence[int], shares: Sequence[float]) -> tuple[float, str]:
-    """Return the p-value of `counts` under `shares` (sum 1) and how it came about.
+    """Return the p-value of `counts` under `shares` (sum 1), and the method.
 
     `exact`: the probability of all outcomes no likelier than the one seen (method of small p-values), summed by
     conditioning on one version after the other; with two versions this is the two-sided exact binomial test.
-    `bound`: where that sum is too long, the least of the exact binomial p-values of each version times their number
-    (Bonferroni). Its false failures are as rare as `alpha` says too.
+    `bound`: where that sum is too long, the smallest of the exact binomial p-values of each version times their number
+    (Bonferroni). Its rate of false failures is at most alpha too.
     """
     n = sum(counts)
     each = [binomial.p_value(count, n, share) for count, share in zip(counts, shares, strict=True)]
     if len(shares) <= 2:
         return each[0], "exact"
     bound = min(1.0, min(each) * len(each))
-    if bound < BEYOND_DOUBT or _steps(n, shares) > MAX_STEPS:
+    if bound < NEGLIGIBLE_P_VALUE or _steps(n, shares) > MAX_STEPS:
         return bound, "bound"
     limit = _log_probability(counts, shares) + binomial.TIE
     return min(1.0, _mass_at_most(limit, n, sorted(shares, reverse=True))), "exact"
 
 
 def power_to_detect(n: int, shares: Mapping[str, float], *, alpha: float, detect: float) -> float:
-    """Return how likely `n` requests show that one version is `detect` off, for the version where that is hardest.
+    """Return the probability that `n` requests reveal one version off by `detect`, for the version where it is lowest.
 
-    Every version's own binomial test stands for the whole (with three or more at the level `bound` gives it). A share
+    Each version has its own binomial test (with three or more at the level that `bound` gives it). A share
     cannot fall below 0 or rise above 1: the deviation is cut there, so a small share is tested against none at all.
     """
-    positive = [share for share in normalised(shares).values() if share > 0]
+    positive = [share for share in normalized(shares).values() if share > 0]
     if len(positive) == 1:
         return 1.0 - (1.0 - detect) ** n
-    # the two shares of a pair mirror each other: one of them says it all
+    # Two shares sum to 1: testing one tests both.
     tested = positive[:1] if len(positive) == 2 else positive
     level = alpha if len(positive) == 2 else alpha / len(positive)
     return min(
@@ -146,9 +146,9 @@ def power_to_detect(n: int, shares: Mapping[str, float], *, alpha: float, detect
 def requests_needed(
     shares: Mapping[str, float], *, alpha: float = 0.001, detect: float = 0.05, power: float = 0.8
 ) -> int:
-    """Return about how many requests `test_split` needs to be able to pass.
+    """Return about how many requests `test_split` needs for `pass`.
 
-    Exact up to the saw-tooth of a discrete test: a few requests more or less may reach the power too.
+    The power of a discrete test is a saw-tooth, so a few requests fewer may reach it too.
     """
     enough = 1
     while power_to_detect(enough, shares, alpha=alpha, detect=detect) < power:
@@ -172,13 +172,13 @@ def _check_options(counts: Mapping[str, int], alpha: float, detect: float, power
     if not 0 < alpha < 1:
         raise InvalidInput(f"alpha: {alpha} is not a probability between 0 and 1; 0.001 is usual")
     if not 0 < detect < 1:
-        raise InvalidInput(f"detect: {detect} is not a share between 0 and 1; 0.05 means five points of a hundred")
+        raise InvalidInput(f"detect: {detect} is not a share between 0 and 1; 0.05 means five percentage points")
     if not 0 < power < 1:
         raise InvalidInput(f"power: {power} is not a probability between 0 and 1; 0.8 is usual")
 
 
 def _deviations(counts: Mapping[str, int], wanted: Mapping[str, float], n: int, alpha: float) -> tuple[str, ...]:
-    """Return one sentence for each version outside its bounds, or for all when only the whole deviates."""
+    """Return one sentence for each version outside its bounds, or for all if none is."""
     lines = {}
     outside = []
     for version, share in wanted.items():
@@ -205,7 +205,7 @@ def _mass_at_most(log_limit: float, n: int, shares: Sequence[float]) -> float:
     """Return the probability of all outcomes of `n` requests whose log probability is `log_limit` or less.
 
     shares: in descending order, relative to their sum. Goes outwards from the likeliest count of the first version;
-    once that count alone is unlikely enough, so is everything beyond, whatever the other versions do.
+    once that count alone is below the limit, so are all counts further out, whatever those of the other versions.
     """
     total = math.fsum(shares)
     share = shares[0] / total

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One verdict out of many judgements. Pure.
+"""Combines judgements of metrics into one verdict. Pure.
 
 `pass` needs evidence: without a judgement that passed, or while a critical one is undecided, it is `inconclusive`.
 """
@@ -20,11 +20,11 @@ Outcome = t.Literal["pass", "fail", "inconclusive"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one metric says.
+    """The result of one metric.
 
-    reason: one plain sentence with the numbers in it. weight: its share in the score; with 0 it counts for nothing.
-    critical: its failure alone fails the whole, its indecision alone holds it. numbers: what the reason was made from.
-    strength: how far beyond doubt a failure is, 1 = just (the inverse of p over alpha, or evidence times alpha).
+    reason: one sentence with the numbers in it. weight: its share in the score; with 0 it is not counted.
+    critical: if it fails, the verdict is fail; if it is inconclusive, the verdict is not pass. numbers: those in the
+    reason. strength: how significant a failure is, 1 = just (alpha over p, or evidence times alpha).
     """
 
     metric: str
@@ -50,7 +50,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The whole. score: percent of the decided weight that passed, None when nothing was decided."""
+    """The result of all metrics. score: percent of the decided weight that passed, None when nothing was decided."""
 
     outcome: Outcome
     reasons: tuple[str, ...]
@@ -70,8 +70,8 @@ class Verdict:
 def combine(judgements: Sequence[Judgement], *, pass_score: float = 95.0, fail_score: float = 75.0) -> Verdict:
     """Combine judgements into one verdict.
 
-    In this order: a critical failure fails; a score below `fail_score` fails; a critical indecision, nothing decided,
-    half of the weight undecided, or a score below `pass_score` holds; the rest passes.
+    In this order: fail for a critical failure, or a score below `fail_score`; inconclusive for an inconclusive critical
+    judgement, nothing decided, half of the weight undecided, or a score below `pass_score`; else pass.
     pass_score, fail_score: percent of the decided weight, fail_score <= pass_score.
     """
     if not 0.0 <= fail_score <= pass_score <= 100.0:
@@ -84,8 +84,8 @@ def combine(judgements: Sequence[Judgement], *, pass_score: float = 95.0, fail_s
     decided = passed + failed
     score = 100.0 * passed / decided if decided else None
 
-    def verdict(outcome: Outcome, because: Sequence[Judgement], otherwise: str = "") -> Verdict:
-        reasons = tuple(f"{one.metric}: {one.reason}" for one in because) or (otherwise,)
+    def verdict(outcome: Outcome, decisive: Sequence[Judgement], otherwise: str = "") -> Verdict:
+        reasons = tuple(f"{one.metric}: {one.reason}" for one in decisive) or (otherwise,)
         return Verdict(outcome, reasons, tuple(judgements), score)
 
     critical_failures = [one for one in by["fail"] if one.critical]

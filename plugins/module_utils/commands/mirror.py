@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import typing as t
 
-from ..cluster import Cluster
-from ..routes import plan
-from .apply import apply
-from .argspec import CONNECTION, SCOPE, SERVICE, STATE, WAIT, WRITE, ArgSpec
-from .reading import scope_of, service_of
+from ..kube.client import Cluster
+from ..objects.intents import RemoveMirror, SetMirror
+from ..routing import plan
+from ..task.argument_spec import CONNECTION, SCOPE, SERVICE, STATE, WAIT, WRITE, ArgSpec
+from ..task.reading import api_of, scope_of, service_of
+from ..writing.apply import apply
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from ..routes.change import Plan
-    from ..routes.snapshot import Snapshot
+    from ..objects.change import Plan
+    from ..objects.snapshot import Snapshot
+    from ..task.context import Context
 
 SPEC: t.Final = ArgSpec(
     {
@@ -35,16 +37,12 @@ SPEC: t.Final = ArgSpec(
 )
 
 
-def run(
-    params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str], log: Callable[[str], None]
-) -> dict[str, t.Any]:
+def run(params: Mapping[str, t.Any], context: Context) -> dict[str, t.Any]:
     """Mirror requests, or end it. Raises CanaryError."""
-    cluster, service, scope = Cluster.connect(params, env), service_of(params), scope_of(params)
+    cluster, service, scope = Cluster.connect(params, context.env), service_of(params), scope_of(params)
+    intent = RemoveMirror() if params["state"] == "absent" else SetMirror(params["version"], params["percent"])
 
     def decide(snapshot: Snapshot) -> Plan:
-        api = params["route_api"]
-        if params["state"] == "absent":
-            return plan.plan_mirror_absent(snapshot, service, scope=scope, api=api)
-        return plan.plan_mirror(snapshot, service, params["version"], params["percent"], scope=scope, api=api)
+        return plan.plan(snapshot, service, intent, scope=scope, api=api_of(params))
 
-    return apply(cluster, service, decide, params, check_mode=check_mode, log=log)
+    return apply(cluster, service, decide, params, check_mode=context.check_mode, log=context.log)

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import typing as t
 
-from ..cluster import Cluster
 from ..errors import InvalidInput
-from ..routes import plan
-from .apply import apply
-from .argspec import CONNECTION, SERVICE, STATE, WAIT, WRITE, ArgSpec
-from .reading import service_of
+from ..kube.client import Cluster
+from ..objects.intents import InstallRouting, UninstallRouting
+from ..routing import plan
+from ..task.argument_spec import CONNECTION, SERVICE, STATE, WAIT, WRITE, ArgSpec
+from ..task.reading import service_of
+from ..writing.apply import apply
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from ..routes.change import Plan
-    from ..routes.snapshot import Snapshot
+    from ..objects.change import Plan
+    from ..objects.snapshot import Snapshot
+    from ..task.context import Context
 
 SPEC: t.Final = ArgSpec(
     {
@@ -50,20 +52,33 @@ SPEC: t.Final = ArgSpec(
 _READS: t.Final = ("virtual_services", "destination_rules", "services")
 
 
-def run(
-    params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str], log: Callable[[str], None]
-) -> dict[str, t.Any]:
+def run(params: Mapping[str, t.Any], context: Context) -> dict[str, t.Any]:
     """Install the routing in place, or take away what was installed. Raises CanaryError."""
     versions = labels_of(params["versions"], params["version_label"])
     ingress = [{**one, "paths": [path_of(path) for path in one["paths"]]} for one in params["ingress"]]
-    cluster, service = Cluster.connect(params, env), service_of(params)
+    cluster, service = Cluster.connect(params, context.env), service_of(params)
+    intent = (
+        UninstallRouting(list(versions))
+        if params["state"] == "absent"
+        else InstallRouting(versions, params["stable"], ingress=ingress, port=params["port"])
+    )
 
     def decide(snapshot: Snapshot) -> Plan:
-        if params["state"] == "absent":
-            return plan.plan_routing_absent(snapshot, service, list(versions))
-        return plan.plan_routing(snapshot, service, versions, params["stable"], ingress=ingress, port=params["port"])
+        return plan.plan(snapshot, service, intent)
 
-    return apply(cluster, service, decide, params, check_mode=check_mode, log=log, reads=_READS)
+    result = apply(cluster, service, decide, params, check_mode=context.check_mode, log=context.log, reads=_READS)
+    return {**result, "warnings": [*result["warnings"], *number_warnings(params["versions"])]}
+
+
+def number_warnings(versions: t.Any) -> list[str]:
+    """Return a warning for each label whose value YAML has read as a number: 1.10 is 1.1 then."""
+    labels = [one for one in versions.values() if isinstance(one, dict)] if isinstance(versions, dict) else []
+    return [
+        f"versions: the label {key} is the number {value} in YAML, so 1.10 would mean 1.1. Write it in quotes."
+        for one in labels
+        for key, value in one.items()
+        if isinstance(value, float)
+    ]
 
 
 def labels_of(versions: t.Any, label: str) -> dict[str, dict[str, str]]:
@@ -78,7 +93,7 @@ def labels_of(versions: t.Any, label: str) -> dict[str, dict[str, str]]:
             for name, labels in versions.items()
         }
     raise InvalidInput(
-        f"versions must be a list of names, such as [v1, v2], or a mapping of names to pod labels, such as "
+        f"versions must be a list of names such as [v1, v2] or a mapping of names to pod labels such as "
         f"{{v1: {{version: v1}}}}, not {versions!r}."
     )
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""canary_verify: proves from real requests that the split is the one intended. Changes nothing."""
+"""canary_verify: tests with real requests that the split is the intended one. Changes nothing."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from dataclasses import dataclass, field, replace
 
 from ..analysis import causes, split
 from ..analysis.traffic import NO_VERSION
-from ..cluster import Cluster
 from ..errors import CanaryError, InvalidInput
+from ..evidence import probes, split_counts
+from ..kube.client import Cluster
+from ..objects import pods
+from ..objects.snapshot import PLURALS
+from ..preflight import inspection
 from ..prometheus import Prometheus
-from ..routes import overview, plan, pods, preflight, told_apart
-from ..routes.snapshot import PLURALS
-from . import probing, verify_counts, verify_pods
-from .argspec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
-from .reading import Reader, service_of
+from ..routing import overview, plan, version_labels
+from ..task.argument_spec import BY_PODS, CONNECTION, PROMETHEUS, ArgSpec
+from ..task.reading import Reader, service_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..routes.hosts import ServiceRef
-    from ..routes.snapshot import Snapshot
-    from .verify_counts import Counted
+    from ..evidence.split_counts import SplitCount
+    from ..objects.hosts import ServiceRef
+    from ..objects.snapshot import Snapshot
+    from ..task.context import Context
 
     Log = Callable[[str], None]
 
-PROBES_AT_LEAST: t.Final = 100
+MIN_PROBES: t.Final = 100
 
 SPEC: t.Final = ArgSpec(
     {
@@ -43,12 +46,12 @@ SPEC: t.Final = ArgSpec(
         "proxy_sample": {"type": "int", "default": 0},
         "probes": {
             "type": "dict",
-            "options": probing.OPTIONS,
+            "options": probes.OPTIONS,
             "mutually_exclusive": [["url", "pod"]],
             "required_one_of": [["url", "pod"]],
             "required_together": [["pod", "command"]],
         },
-        "counter": {"type": "dict", "options": verify_pods.COUNTER},
+        "counter": {"type": "dict", "options": split_counts.COUNTER_OPTIONS},
         "alpha": {"type": "float", "default": 0.001},
         "detect": {"type": "float", "default": 5.0},
         "power": {"type": "float", "default": 0.8},
@@ -66,7 +69,7 @@ SPEC: t.Final = ArgSpec(
 
 @dataclass
 class _Intended:
-    """What the split should be. weights: version -> percent; description: the routes as they are."""
+    """The intended split. weights: version -> percent. description: the routes as they are."""
 
     weights: dict[str, float]
     description: dict[str, t.Any]
@@ -74,59 +77,58 @@ class _Intended:
     notes: list[str] = field(default_factory=list)
 
 
-def run(params: Mapping[str, t.Any], *, check_mode: bool, env: Mapping[str, str], log: Log) -> dict[str, t.Any]:
-    """Count, test, and explain. Raises CanaryError where nothing could be counted at all."""
-    del check_mode
+def run(params: Mapping[str, t.Any], context: Context) -> dict[str, t.Any]:
+    """Count requests, test the split, and find causes. Raises CanaryError where nothing could be counted."""
     if params["seconds"] <= 0 or params["seconds"] > 3600:
-        raise InvalidInput(f"seconds must lie above 0 and be 3600 at most, not {params['seconds']:g}.")
-    cluster, service = Cluster.connect(params, env), service_of(params)
+        raise InvalidInput(f"seconds must be above 0 and at most 3600, not {params['seconds']:g}.")
+    cluster, service = Cluster.connect(params, context.env), service_of(params)
     options = {"alpha": params["alpha"], "detect": params["detect"] / 100.0, "power": params["power"]}
     if params["route_api"] == "replicas":
-        return _by_pods(cluster, service, params, options, log)
+        return _by_pods(cluster, service, params, options, context.log)
     reader = Reader(cluster, service, wide=True)
     snapshot = reader.snapshot(PLURALS.values(), if_allowed=True)
     intended = _intended(snapshot, service, params)
-    split.test_split({}, intended.weights, **options)  # bad options are told before anything is counted
-    intended.notes += overview.unread(snapshot, service)
-    counted = _count(cluster, snapshot, service, intended, params, options, log)
+    split.test_split({}, intended.weights, **options)  # invalid options fail before anything is counted
+    intended.notes += overview.ambient_notes(snapshot, service)
+    counted = _count(cluster, snapshot, service, intended, params, options, context.log)
     counts = {version or causes.ALL_PODS: number for version, number in counted.counts.items() if number}
     verdict = _tested(counted, counts, intended, options)
     found = []
     if verdict.verdict == "fail":
         found = _causes(snapshot, service, intended, counted, counts, params["alpha"])
     result = _result(service, params, intended, counted, counts, verdict, found)
-    notes = [*reader.notes, *intended.notes, *counted.notes, *causes.from_outside(counted.outside, verdict.n)]
+    notes = [*reader.notes, *intended.notes, *counted.notes, *causes.outside_traffic_notes(counted.outside, verdict.n)]
     return {**result, **_cost(cluster, intended, options, notes)}
 
 
 def _by_pods(
     cluster: Cluster, service: ServiceRef, params: Mapping[str, t.Any], options: Mapping[str, float], log: Log
 ) -> dict[str, t.Any]:
-    """Do the same where no route but the ratio of pods makes the shares."""
+    """Verify a split by the ratio of pods, without routes."""
     if params["cohort"]:
-        raise InvalidInput("cohort: without routes there are no cohorts; leave it out with route_api=replicas.")
-    way = verify_pods.ByPods(cluster, service)
-    intended = _Intended(way.weights if params["weights"] is None else _numbers(params["weights"]), {}, None)
+        raise InvalidInput("cohort has no effect with route_api=replicas: without routes there are no cohorts.")
+    pod_split = split_counts.PodSplit(cluster, service)
+    intended = _Intended(pod_split.weights if params["weights"] is None else _numbers(params["weights"]), {}, None)
     split.test_split({}, intended.weights, **options)
-    server = Prometheus.of_task(params)
+    server = Prometheus.from_params(params)
     if params["probes"] and params["source"] in ("auto", "probes"):
-        counted = way.by_probes(params["probes"], _number(service, params, intended, options, log))
+        counted = pod_split.by_probes(params["probes"], _number(service, params, intended, options, log))
     elif server is not None and params["source"] in ("auto", "prometheus"):
-        counted = way.by_prometheus(server, params["counter"], params["seconds"])
+        counted = pod_split.by_prometheus(server, params["counter"], params["seconds"])
     else:
         raise InvalidInput(
-            f"source: where the ratio of pods makes the shares no proxy counts the requests of {service.name}. Give "
-            "probes, or prometheus_url with a counter of your own."
+            f"source: with route_api=replicas no proxy counts the requests of {service.name}. Set probes, or "
+            "prometheus_url and counter."
         )
     counts = {owner: number for owner, number in counted.counts.items() if number}
     verdict = _tested(counted, counts, intended, options)
-    found = way.causes(counts) if verdict.verdict == "fail" else []
+    found = pod_split.causes(counts) if verdict.verdict == "fail" else []
     result = _result(service, params, intended, counted, counts, verdict, found)
     return {**result, **_cost(cluster, intended, options, counted.notes)}
 
 
 def _tested(
-    counted: Counted, counts: Mapping[str, int], intended: _Intended, options: Mapping[str, float]
+    counted: SplitCount, counts: Mapping[str, int], intended: _Intended, options: Mapping[str, float]
 ) -> split.SplitVerdict:
     verdict = split.test_split(counts, intended.weights, **options)
     return replace(verdict, reasons=(counted.why,)) if counted.why and not verdict.n else verdict
@@ -146,23 +148,23 @@ def _cost(
 def _number(
     service: ServiceRef, params: Mapping[str, t.Any], intended: _Intended, options: Mapping[str, float], log: Log
 ) -> int:
-    """Return how many probes to send, and say so."""
-    needed = max(PROBES_AT_LEAST, split.requests_needed(intended.weights, **options))
-    number: int = params["probes"]["requests"] or min(needed, probing.MOST)
+    """Return and log how many probes to send."""
+    needed = max(MIN_PROBES, split.requests_needed(intended.weights, **options))
+    number: int = params["probes"]["requests"] or min(needed, probes.MAX_PROBES)
     log(f"Sending {number} probes for {service.name}")
     return number
 
 
 def _intended(snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.Any]) -> _Intended:
-    """Return the weights of the task, of a cohort, or those that the routes say."""
+    """Return the weights of the task, of a cohort, or of the routes."""
     notes: list[str] = []
     try:
         description = plan.describe(snapshot, service, api=params["route_api"])
     except CanaryError as error:
         if params["weights"] is None:
             raise
-        notes.append(f"The routes cannot be told: {error.msg}")
-        description = overview.untold(snapshot, service)
+        notes.append(f"The routes are not known: {error.msg}")
+        description = overview.unknown_description(snapshot, service)
     if params["weights"] is not None:
         return _Intended(_numbers(params["weights"]), description, None, notes)
     if params["cohort"]:
@@ -195,81 +197,80 @@ def _count(
     params: Mapping[str, t.Any],
     options: Mapping[str, float],
     log: Log,
-) -> Counted:
-    names = told_apart.names(snapshot, service, intended.description)
+) -> SplitCount:
+    names = version_labels.names(snapshot, service, intended.description)
     source = params["source"]
-    server = Prometheus.of_task(params)
+    server = Prometheus.from_params(params)
     if source == "auto":
         source = "probes" if params["probes"] else "prometheus" if server else "proxies"
     if intended.cohort and source != "probes":
         raise InvalidInput(
-            "cohort: counters do not know which cohort a request was of. Use probes that send what the cohort matches."
+            "cohort: counters do not know the cohort of a request. Use probes with the headers that the cohort matches."
         )
     if source == "probes":
         number = _number(service, params, intended, options, log)
-        return verify_counts.by_probes(cluster, service, params["probes"], number)
+        return split_counts.by_probes(cluster, service, params["probes"], number)
     if source == "prometheus" and server is not None:
-        return verify_counts.by_prometheus(cluster, snapshot, service, names, server, params["seconds"])
+        return split_counts.by_prometheus(cluster, snapshot, service, names, server, params["seconds"])
     log(f"Counting the requests of {service.name} for {params['seconds']:g} s")
-    return verify_counts.by_proxies(cluster, snapshot, service, names, params)
+    return split_counts.by_proxies(cluster, snapshot, service, names, params)
 
 
 def _causes(
     snapshot: Snapshot,
     service: ServiceRef,
     intended: _Intended,
-    counted: Counted,
+    counted: SplitCount,
     counts: Mapping[str, int],
     alpha: float,
 ) -> list[str]:
     description, probed = intended.description, counted.source == "probes"
     ready = {}
     for version, labels in description["subsets"].items():
-        ready[version] = pods.ready(pods.of_service(snapshot, service, labels) or ())
-    known = causes.Circumstances(
+        ready[version] = pods.count_ready(pods.of_service(snapshot, service, labels) or ())
+    known = causes.SplitContext(
         by_caller=counted.by_caller,
         ready=ready,
         outside=counted.outside,
         cohorts=() if probed else tuple(description["cohorts"]),
         sticky=bool(description["sticky"]),
         mirrored=() if probed else tuple(description["mirrors"]),
-        findings=preflight.inspect(snapshot, service),
+        findings=inspection.inspect(snapshot, service),
         retried=counted.retried,
-        retrying=verify_counts.retrying(snapshot, service) if counted.source == "proxies" else {},
+        route_retries=split_counts.route_retries(snapshot, service) if counted.source == "proxies" else {},
         errors=counted.errors,
     )
-    return causes.likely(counts, intended.weights, known, alpha=alpha)
+    return causes.likely_causes(counts, intended.weights, known, alpha=alpha)
 
 
 def _result(
     service: ServiceRef,
     params: Mapping[str, t.Any],
     intended: _Intended,
-    counted: Counted,
+    counted: SplitCount,
     counts: Mapping[str, int],
     verdict: split.SplitVerdict,
     found: list[str],
 ) -> dict[str, t.Any]:
-    shares = split.normalised(intended.weights)
-    told = verdict.as_dict()
+    shares = split.normalized(intended.weights)
     failed = verdict.verdict in params["fail_on"]
-    sentence = f"{service.name}: {verdict.verdict}: {'; '.join(verdict.reasons)}"
+    message = f"{service.name}: {verdict.verdict}: {'; '.join(verdict.reasons)}"
     if found and failed:
-        sentence += f". Likely: {found[0]}"
+        message += f". Likely cause: {found[0]}"
     return {
         "changed": False,
         **({"failed": True, "error_code": f"split_{verdict.verdict}"} if failed else {}),
-        "msg": sentence,
+        "msg": message,
         "service": service.name,
         "namespace": service.namespace,
         "cohort": intended.cohort,
         "verdict": verdict.verdict,
         "passed": verdict.verdict == "pass",
-        "p_value": told["p_value"],
-        "n": told["n"],
-        "power": round(told["power"], 6),
-        "test": told["method"],
-        "reasons": told["reasons"],
+        "p_value": verdict.p_value,
+        "n": verdict.n,
+        "power": round(verdict.power, 6),
+        "test": verdict.method,
+        "reasons": list(verdict.reasons),
         "causes": found,
         "counts": dict(counts),
         "shares": {version: round(100 * share, 6) for version, share in shares.items()},

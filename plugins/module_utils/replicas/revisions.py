@@ -9,12 +9,12 @@ from __future__ import annotations
 import copy
 import typing as t
 
-from ..routes.pods import HASH, annotations_of, labels_of
+from ..objects.pods import HASH, annotations_of, labels_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..routes.snapshot import Object
+    from ..objects.metadata import Object
 
 REVISION: t.Final = "deployment.kubernetes.io/revision"
 

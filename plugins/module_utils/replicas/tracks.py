@@ -12,16 +12,17 @@ import typing as t
 from collections import Counter
 
 from ..errors import InvalidInput
-from ..routes import pods, workloads
-from ..routes.snapshot import identity
-from ..routes.state import ANNOTATION
-from ..routes.weights import natural
+from ..objects import pods, workloads
+from ..objects.managed_state import ANNOTATION
+from ..objects.metadata import identity
+from ..objects.weights import natural_key
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..routes.hosts import ServiceRef
-    from ..routes.snapshot import Object, Snapshot
+    from ..objects.hosts import ServiceRef
+    from ..objects.metadata import Object
+    from ..objects.snapshot import Snapshot
 
 _OF_DEPLOYMENT: t.Final = re.compile(r"(.+)-[a-z0-9]+-[a-z0-9]{5}")
 """The name of a pod: Deployment, ReplicaSet, pod."""
@@ -42,12 +43,12 @@ class Tracks:
         self.ready = dict(sorted(_ready(self._pods).items()))
         if not self.ready:
             raise InvalidInput(
-                f"Service {service.name} in {service.namespace} has no ready pods behind it, or they cannot be listed, "
+                f"Service {service.name} in {service.namespace} has no ready pods, or they cannot be listed, "
                 "so there is no intended split to verify."
             )
         self._names = _names(self._pods)
 
-    def told(self, answer: str) -> str:
+    def owner_of_answer(self, answer: str) -> str:
         """Return the owner that an answer names by itself, by its pod, or by a label no other owner's pods have.
 
         What names nobody is returned as it is: it counts as somebody who should not have answered.
@@ -61,7 +62,7 @@ class Tracks:
         """Return the counts with answers put together that name the same owner."""
         result: Counter[str] = Counter()
         for answer, number in counts.items():
-            result[self.told(answer)] += number
+            result[self.owner_of_answer(answer)] += number
         return dict(result)
 
     def changed_at(self) -> datetime.datetime | None:
@@ -93,7 +94,7 @@ def by_deployment(snapshot: Snapshot, service: ServiceRef) -> list[dict[str, t.A
             "desired": desired.get(name),
             "share": round(100 * ready[name] / everyone, 2) if everyone else None,
         }
-        for name in sorted({*desired, *ready}, key=natural)
+        for name in sorted({*desired, *ready}, key=natural_key)
     ]
 
 
@@ -124,18 +125,20 @@ def causes(before: Tracks, after: Mapping[str, int], counts: Mapping[str, int]) 
     """Return why connections may be spread otherwise than evenly over the pods, the most telling first."""
     found = []
     if after != before.ready:
-        found.append(f"The ready pods changed meanwhile: {_text(before.ready)} before, {_text(after)} after.")
+        found.append(
+            f"The number of ready pods changed during the check: {_text(before.ready)} before, {_text(after)} after."
+        )
     if before.sticky:
-        found.append("The Service has sessionAffinity ClientIP: each caller stays at one pod.")
+        found.append("The Service has sessionAffinity ClientIP, so each caller stays on one pod.")
     strange = sorted(set(counts) - set(before.ready))
     if strange:
         found.append(
-            f"{', '.join(strange)} names none of the Deployments behind the Service ({', '.join(before.ready)}): look "
-            "at what the pattern or the label finds."
+            f"{', '.join(strange)} is not one of the Deployments behind the Service ({', '.join(before.ready)}). Check "
+            "what the pattern or the label finds."
         )
     found.append(
-        "The share is one of new connections. Callers that keep connections open stay at the pods they have; send each "
-        "request on a connection of its own to measure (Connection: close)."
+        "The share applies to new connections. Callers that keep connections open stay on their pods. To measure, send "
+        "each request on a new connection (Connection: close)."
     )
     return found
 

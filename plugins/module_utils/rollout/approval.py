@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What somebody says to a manual gate: by an annotation on the Service that names the gate's ticket. Pure."""
+"""The answer to a manual gate: an annotation on the Service that contains the gate's ticket. Pure."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ Answer = t.Literal["approved", "rejected"]
 
 APPROVE: t.Final = "canary.meshops.io/approve"
 REJECT: t.Final = "canary.meshops.io/reject"
+UNREADABLE_SECONDS: t.Final = 120.0
+"""Seconds after the deadline of a gate for which an answer that cannot be read is still read: it may be there."""
 
 
 def ticket(run: Run) -> str:
-    """Return what an answer to the gate the run is at must name: the run, its step, and when it came there.
+    """Return the ticket of the run's gate: run, step and the number of gates so far.
 
-    A run may come to a step twice (adapt, or somebody's edit), and the first answer is none to the second question.
+    A run may reach a step twice (adapt, or drift that was adopted); an answer is valid for one visit only. A run that
+    was killed at its gate comes to the same one again.
     """
-    return f"{run.id}-{run.at + 1}-{run.since:.0f}"
+    return f"{run.id}-{run.at + 1}-{run.gates}"
 
 
 def answer(annotations: Mapping[str, str], ticket: str) -> Answer | None:
-    """Return what the Service's annotations say to `ticket`, None while they name another or none.
+    """Return the answer to `ticket` in the Service's annotations, None without one.
 
-    Who says both is taken to say no.
+    A rejection wins over an approval of the same ticket.
     """
     if annotations.get(REJECT) == ticket:
         return "rejected"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The requests that go to the canary beside the percent of everybody else. Pure."""
+"""The cohort of a rollout: requests that all go to the canary, whatever its weight. Pure."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ import typing as t
 from collections.abc import Mapping
 
 from ..errors import InvalidInput
-from ..routes import plan
-from ..routes.matches import FIELDS, condition_of, in_words, istio_blocks
-from ..routes.weights import shares_in_words
+from ..objects import intents
+from ..objects.matches import FIELDS, match_text, parse_condition, to_istio_blocks
+from ..objects.weights import weights_text
+from ..routing import plan
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..routes.change import Plan
-    from ..routes.hosts import ServiceRef
-    from ..routes.snapshot import Snapshot
+    from ..objects.change import Plan
+    from ..objects.hosts import ServiceRef
+    from ..objects.snapshot import Snapshot
 
 Match = dict[str, t.Any]
 
 NAME: t.Final = "rollout"
-"""The cohort's name on the routes. Cohorts by other names are the user's own, and left alone."""
+"""The cohort's name on the routes. Cohorts with other names belong to the user and stay unchanged."""
 ORDER: t.Final = 1000
-"""After the user's own cohorts, which by default have 100: a request that belongs to one of them stays in it."""
+"""After the user's own cohorts (default order 100), so that a request that matches one of them stays in it."""
 _CONDITIONS: t.Final = ("headers", "cookies", "query")
 _MAPPINGS: t.Final = (*_CONDITIONS, "source_labels")
 
 
-def of(given: t.Any, where: str) -> tuple[Match, ...]:
-    """Return the cohort an option names, as alternatives of which one must hold; none for {}.
+def parse(given: t.Any, where: str) -> tuple[Match, ...]:
+    """Return the cohort of an option as alternative matches; empty for {}.
 
     given: a mapping with the fields of canary_header_route, or with a list of such mappings under `match`. where: the
-    option's name, for errors. Conditions come back in their long form ({"exact": "x"}), so that one cohort has one
-    form. Raises InvalidInput for what can never select requests.
+    option's name, for errors. Conditions are returned in their long form ({"exact": "x"}), so that equal cohorts are
+    equal values. Raises InvalidInput for a match that can never select requests.
     """
     if not given:
         return ()
@@ -45,44 +46,46 @@ def of(given: t.Any, where: str) -> tuple[Match, ...]:
     fields = {name: value for name, value in given.items() if value not in (None, "", [], {}, ())}
     listed = fields.pop("match", None)
     if listed is not None and fields:
-        raise InvalidInput(f"{where}: match and {', '.join(fields)} exclude each other; put them into the list.")
+        raise InvalidInput(
+            f"{where}: match and {', '.join(fields)} exclude each other; move these fields into the list."
+        )
     alternatives = [fields] if listed is None else listed
     if not isinstance(alternatives, (list, tuple)) or not all(isinstance(one, Mapping) for one in alternatives):
         raise InvalidInput(f"{where}.match must be a list of mappings with any of {', '.join(FIELDS)}.")
     found = tuple(_match(one, where) for one in alternatives)
     try:
-        istio_blocks(found)
+        to_istio_blocks(found)
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error.msg}") from error
     return found
 
 
-def options(cohort: Sequence[Mapping[str, t.Any]], version: str) -> dict[str, t.Any]:
-    """Return the options of canary_header_route that send the cohort to `version` alone; {} without one."""
+def route_options(cohort: Sequence[Mapping[str, t.Any]], version: str) -> dict[str, t.Any]:
+    """Return the options of canary_header_route that route the cohort to `version` only; {} without a cohort."""
     return {"name": NAME, "match": list(cohort), "weights": {version: 100}, "order": ORDER} if cohort else {}
 
 
-def planned(
+def plan_routes(
     snapshot: Snapshot, service: ServiceRef, cohort: Sequence[Mapping[str, t.Any]], version: str, *, api: str = "auto"
 ) -> Plan:
-    """Plan the routes of the cohort. Raises what plan_cohort raises."""
-    return plan.plan_cohort(snapshot, service, **options(cohort, version), api=api)
+    """Plan the routes of the cohort. Raises what the planner raises."""
+    return plan.plan(snapshot, service, intents.SetCohort(**route_options(cohort, version)), api=api)
 
 
-def words(cohort: Sequence[Mapping[str, t.Any]], version: str) -> str:
-    """Return the cohort and where it goes for people, `header end-user is testuser gets v2 100%`; empty without one."""
-    return told({"match": in_words(istio_blocks(cohort)), "weights": {version: 100}}) if cohort else ""
+def describe(cohort: Sequence[Mapping[str, t.Any]], version: str) -> str:
+    """Return a text such as `header end-user is testuser gets v2 100%`; empty without a cohort."""
+    return describe_found({"match": match_text(to_istio_blocks(cohort)), "weights": {version: 100}}) if cohort else ""
 
 
-def told(described: Mapping[str, t.Any] | None) -> str:
-    """Return the same of a cohort as `describe` found it on the routes; empty for None.
+def describe_found(described: Mapping[str, t.Any] | None) -> str:
+    """Return the same text for a cohort found on the routes by routing.plan.describe; empty for None.
 
-    One that was deleted from the routes, but not from their book, has no route left.
+    A cohort without routes was deleted from the object, but not from its managed state.
     """
     if not described:
         return ""
-    gone = " (its routes are deleted)" if described.get("routes") == 0 else ""
-    return f"{described['match']} gets {shares_in_words(described['weights'])}{gone}"
+    deleted = " (its routes are deleted)" if described.get("routes") == 0 else ""
+    return f"{described['match']} gets {weights_text(described['weights'])}{deleted}"
 
 
 def _match(given: Mapping[str, t.Any], where: str) -> Match:
@@ -92,9 +95,9 @@ def _match(given: Mapping[str, t.Any], where: str) -> Match:
             raise InvalidInput(f"{where}.{name} must be a mapping of names, not {match[name]!r}.")
     for name in _CONDITIONS:
         if name in match:
-            match[name] = {str(key): _long(value, f"{where}.{name}.{key}") for key, value in match[name].items()}
+            match[name] = {str(key): _long_form(value, f"{where}.{name}.{key}") for key, value in match[name].items()}
     if "path" in match:
-        match["path"] = _long(match["path"], f"{where}.path")
+        match["path"] = _long_form(match["path"], f"{where}.path")
     if "source_labels" in match:
         match["source_labels"] = {str(key): str(value) for key, value in match["source_labels"].items()}
     if "methods" in match:
@@ -106,6 +109,6 @@ def _match(given: Mapping[str, t.Any], where: str) -> Match:
     return match
 
 
-def _long(condition: t.Any, where: str) -> dict[str, t.Any]:
-    kind, text = condition_of(condition, where)
+def _long_form(condition: t.Any, where: str) -> dict[str, t.Any]:
+    kind, text = parse_condition(condition, where)
     return {kind: True if kind in ("present", "absent") else text}

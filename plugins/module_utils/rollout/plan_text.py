@@ -2,47 +2,47 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A plan in words: its steps with their weights, waits and gates, and how it ends. Pure."""
+"""A plan as text: its steps with weights, waits and gates, and its end. Pure."""
 
 from __future__ import annotations
 
 import typing as t
 
-from ..routes.weights import shares_in_words
-from . import cohort, steering
+from ..objects.weights import weights_text
+from . import cohort, transitions
 
 if t.TYPE_CHECKING:
-    from .plan import Rollout
+    from .steps import Rollout
 
-_DEFAULTS: t.Final = {"rollback": "back", "continue": "it goes on"}
+_DEFAULTS: t.Final = {"rollback": "roll back", "continue": "continue"}
 
 
-def in_lines(rollout: Rollout) -> list[str]:
-    """Return the plan as lines for people: each step with its weights, waits and gate, and how it ends."""
+def plan_lines(rollout: Rollout) -> list[str]:
+    """Return the plan as lines of text: one per step, and one for the end."""
     number = len(rollout.steps)
-    way = f" with {rollout.image}, by the ratio of pods," if rollout.by_pods else ""
-    beside = f", judged beside {rollout.baseline}," if rollout.baseline else ""
+    image = f" with {rollout.image}, by the ratio of pods," if rollout.by_pods else ""
+    comparison = f", compared with {rollout.baseline}," if rollout.baseline else ""
     lines = [
-        f"{rollout.service} in {rollout.namespace}: {rollout.canary} takes over from {rollout.stable}{way}{beside} "
+        f"{rollout.service} in {rollout.namespace}: {rollout.canary} replaces {rollout.stable}{image}{comparison} "
         f"in {number} step{'s' if number > 1 else ''}{', adapting to the verdicts' if rollout.adapt else ''}"
     ]
     for index, step in enumerate(rollout.steps, 1):
-        shares = shares_in_words(rollout.weights(step.weight))
-        look = f"judged for {step.pause:g} s" if step.analysis else f"waiting {step.pause:g} s without judging"
+        shares = weights_text(rollout.weights(step.weight))
+        wait = f"analyze for {step.pause:g} s" if step.analysis else f"wait {step.pause:g} s without analysis"
         gate = {
             "none": "",
-            "timed": f"; gate opens after {step.gate_seconds:g} s",
+            "timed": f"; the gate opens after {step.gate_seconds:g} s",
             "manual": f"; needs an approval within {step.gate_seconds:g} s, else {_DEFAULTS[step.gate_default]}",
         }[step.gate]
         if step.cohort:
-            shares += f"; cohort of {cohort.words(step.cohort, rollout.canary)}"
+            shares += f"; cohort of {cohort.describe(step.cohort, rollout.canary)}"
         pods = f"; at least {step.replicas} ready pods" if step.replicas else ""
-        lines.append(f"{index}. {shares}: {look}, back if undecided after {step.deadline:g} s{pods}{gate}")
+        lines.append(f"{index}. {shares}: {wait}, roll back if undecided after {step.deadline:g} s{pods}{gate}")
     end = f"{rollout.canary} is promoted"
     if rollout.by_pods:
-        end = f"{rollout.stable} takes the image by a rolling update and {rollout.canary} goes"
-    return [*lines, f"then {end}; whenever it fails, back to {_safe_words(rollout)}"]
+        end = f"{rollout.stable} gets the image by a rolling update and {rollout.canary} is removed"
+    return [*lines, f"then {end}; after any failure roll back to {_safe_text(rollout)}"]
 
 
-def _safe_words(rollout: Rollout) -> str:
-    return shares_in_words({version: percent for version, percent in steering.safe_weights(rollout).items() if percent})
+def _safe_text(rollout: Rollout) -> str:
+    return weights_text({version: percent for version, percent in transitions.safe_weights(rollout).items() if percent})

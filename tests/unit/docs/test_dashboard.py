@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.meshops.canary.plugins.filter.rollout_metrics import rollout_metrics
-from ansible_collections.meshops.canary.plugins.module_utils.analysis import sources, traffic
+from ansible_collections.meshops.canary.plugins.module_utils.analysis import counter_deltas, traffic
 
 DASHBOARD = json.loads((Path(__file__).resolve().parents[3] / "docs" / "grafana-dashboard.json").read_text("utf-8"))
 REPORT = {
     "service": "reviews", "namespace": "shop", "stable": "v1", "canary": "v2", "id": "ab12", "phase": "promoted",
-    "plan": {"steps": [{}]}, "weights": {"v1": 0.0, "v2": 100.0}, "harmed": 0,
+    "plan": {"steps": [{}]}, "weights": {"v1": 0.0, "v2": 100.0}, "failed_requests": 0,
     "began": "2026-11-22T12:00:00Z", "ended": "2026-11-22T12:10:00Z",
     "events": [{"event": "done", "at": "2026-11-22T12:10:00Z", "step": 0}],
 }  # fmt: skip
@@ -26,14 +26,14 @@ OURS = {
     found[1]: set(re.findall(r'(\w+)="', found[2]))
     for found in re.finditer(r"^(canary_\w+)\{(.*)\} ", rollout_metrics(REPORT), flags=re.MULTILINE)
 }
-ISTIOS = {
+ISTIO_METRICS = {
     "reporter",
     "destination_service_name",
     "destination_service_namespace",
     "destination_version",
     "response_code",
 }
-KNOWN = {**OURS, traffic.ISTIO: ISTIOS, sources.ISTIO_TIME: {*ISTIOS, "le"}}
+KNOWN = {**OURS, traffic.ISTIO: ISTIO_METRICS, counter_deltas.ISTIO_TIME: {*ISTIO_METRICS, "le"}}
 
 
 def queries() -> list[str]:
@@ -44,14 +44,14 @@ def queries() -> list[str]:
 
 @pytest.mark.parametrize("query", queries())
 def test_each_query_asks_for_metrics_and_labels_that_exist(query: str) -> None:
-    asked = re.findall(r"(\w+)\{([^}]*)\}", query)
-    assert asked, query
-    for metric, labels in asked:
+    requested = re.findall(r"(\w+)\{([^}]*)\}", query)
+    assert requested, query
+    for metric, labels in requested:
         assert metric in KNOWN
         assert set(re.findall(r"(\w+)=", labels)) <= KNOWN[metric]
-    bare = re.sub(r"\{[^}]*\}", "{}", query)
-    assert set(re.findall(r"\b(?:istio|canary)_\w+", bare)) == {metric for metric, _labels in asked}
-    assert bare.count("(") == bare.count(")")
+    stripped = re.sub(r"\{[^}]*\}", "{}", query)
+    assert set(re.findall(r"\b(?:istio|canary)_\w+", stripped)) == {metric for metric, _labels in requested}
+    assert stripped.count("(") == stripped.count(")")
 
 
 def test_everything_a_rollout_says_is_shown() -> None:
@@ -64,7 +64,7 @@ def test_versions_shares_errors_and_times_come_from_istio() -> None:
     assert traffic.ISTIO in titles["Share of requests"]
     assert "canary_rollout_weight_percent" in titles["Share of requests"]
     assert 'response_code=~"5.."' in titles["Failed requests"]
-    assert sources.ISTIO_TIME in titles["Response times"]
+    assert counter_deltas.ISTIO_TIME in titles["Response times"]
     assert any("canary_rollout_phase" in one["expr"] for one in DASHBOARD["annotations"]["list"])
 
 

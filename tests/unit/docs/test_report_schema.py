@@ -11,26 +11,26 @@ import typing as t
 
 import jsonschema
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.rollout.machine import PHASES
-from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Step
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.state_machine import PHASES
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.steps import Step
 from support.collection import ROOT
-from support.told import PROMOTED, TAKEN_BACK, told
+from support.rollout_results import PROMOTED, ROLLED_BACK, report_after
 
 SCHEMA = json.loads((ROOT / "docs" / "rollout-report.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
-@pytest.mark.parametrize("events", [(), TAKEN_BACK, PROMOTED])
+@pytest.mark.parametrize("events", [(), ROLLED_BACK, PROMOTED])
 def test_what_is_written_is_valid(events: t.Any) -> None:
     VALIDATOR.check_schema(SCHEMA)
-    report = json.loads(json.dumps(told(*events)))
+    report = json.loads(json.dumps(report_after(*events)))
     assert [error.message for error in VALIDATOR.iter_errors(report)] == []
     assert set(SCHEMA["required"]) == set(report) == set(SCHEMA["properties"])
 
 
 def test_a_cohort_and_a_step_of_0_percent_are_valid() -> None:
     steps = (Step(0.0, cohort=({"headers": {"end-user": {"exact": "testuser"}}},)), Step(100.0))
-    report = json.loads(json.dumps(told(*PROMOTED, steps=steps)))
+    report = json.loads(json.dumps(report_after(*PROMOTED, steps=steps)))
     assert [error.message for error in VALIDATOR.iter_errors(report)] == []
     report["plan"]["steps"][0]["cohort"] = {"headers": {}}
     assert list(VALIDATOR.iter_errors(report)), "it is a list of matches"
@@ -44,7 +44,7 @@ def test_its_phases_are_the_machines() -> None:
     "wrong",
     [
         {"phase": "done"},
-        {"harmed": -1},
+        {"failed_requests": -1},
         {"weights": {"v1": 101.0}},
         {"events": [{"event": "opened"}]},
         {"head": "short"},
@@ -53,4 +53,4 @@ def test_its_phases_are_the_machines() -> None:
     ],
 )
 def test_what_is_no_report_is_refused(wrong: dict[str, t.Any]) -> None:
-    assert list(VALIDATOR.iter_errors({**told(*TAKEN_BACK), **wrong}))
+    assert list(VALIDATOR.iter_errors({**report_after(*ROLLED_BACK), **wrong}))

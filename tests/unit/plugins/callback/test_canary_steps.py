@@ -21,10 +21,11 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.meshops.canary.plugins.callback.canary_steps import CallbackModule
-from ansible_collections.meshops.canary.plugins.module_utils.commands import weight
-from ansible_collections.meshops.canary.plugins.plugin_utils import in_process, rollout_live
+from ansible_collections.meshops.canary.plugins.module_utils.commands import rollout as rollout_command
+from ansible_collections.meshops.canary.plugins.plugin_utils import in_process, live_line, unattended
+from ansible_collections.meshops.canary.plugins.plugin_utils.rollout_display import RolloutDisplay
 from support.collection import tree
-from support.told import ANALYSIS, ROLLOUT, WEIGHT, rollout
+from support.rollout_results import ANALYSIS, ROLLOUT, WEIGHT, rollout
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     made = Terminal()
     monkeypatch.setattr(sys, "__stdout__", made.file)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("COLUMNS", raising=False)
+    for name in ("COLUMNS", *unattended.RUNNERS):
+        monkeypatch.delenv(name, raising=False)
     yield made
     made.file.close()
     os.close(made.master)
@@ -86,7 +88,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 
 @pytest.fixture
 def callback(monkeypatch: pytest.MonkeyPatch) -> CallbackModule:
-    monkeypatch.setattr(rollout_live, "live", None)
+    monkeypatch.setattr(live_line, "current", None)
     made = CallbackModule()
     made._load_name = made.CALLBACK_NAME
     return made
@@ -96,46 +98,52 @@ def tell(callback: CallbackModule, action: str, result: dict[str, t.Any]) -> Non
     callback.v2_runner_on_ok(SimpleNamespace(_task=SimpleNamespace(action=action, loop=None), _result=result))
 
 
-def watch(*sentences: str) -> None:
-    """Do what a worker does while a command counts."""
-    with in_process._log(weight) as log:
-        for sentence in sentences:
-            log(sentence)
+Part = str | tuple[str, dict[str, t.Any]]
+STEP: list[Part] = [
+    ("canary_rollout", rollout(phase="preparing")),
+    ("canary_weight", WEIGHT),
+    ("canary_rollout", ROLLOUT),
+    "v2: 0 of 98 failed (0%) | v1: 0 of 902 failed (0%) | 10 s of 60 s",
+    "v2: 11 of 21 failed | 12 s of 60 s",
+    ("canary_analysis", ANALYSIS),
+]
 
 
-def step(callback: CallbackModule) -> None:
-    """Play a step as a rollout does."""
-    tell(callback, "canary_rollout", rollout(phase="preparing"))
-    tell(callback, "canary_weight", WEIGHT)
-    tell(callback, "canary_rollout", ROLLOUT)
-    watch("v2: 0 of 98 failed (0%) | v1: 0 of 902 failed (0%) | 10 s of 60 s", "v2: 11 of 21 failed | 12 s of 60 s")
-    tell(callback, "canary_analysis", ANALYSIS)
+def work(*parts: Part) -> None:
+    """Do what a worker does during a task: show parts of a rollout, and log sentences."""
+    with in_process._log(rollout_command) as log:
+        shown = RolloutDisplay(live_line.current, in_process.display.display)
+        for part in parts:
+            log(part) if isinstance(part, str) else shown.show(*part)
+        shown.finish()
 
 
 def test_a_step_is_one_line_that_is_drawn_over_itself(
     callback: CallbackModule, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal.on(monkeypatch)
-    callback._live.look()
-    step(callback)
+    callback._line.measure()
+    work(*STEP)
     drawn = terminal.read()
-    assert "\n" not in drawn, "nothing but one line was written so far"
-    shown = [frame for frame in drawn.split("\r") if frame.strip("\x1b[K")]
+    assert drawn.count("\n") == 1, "only the end of the step is a line that stays"
+    *shown, last = [frame for frame in drawn.split("\r") if frame.strip("\x1b[K")]
     assert len(shown) == 6
     assert re.match(f"{CLOCK}{HEAD}v2: 0 of 98 failed", shown[3])
-    assert all(len(frame.removesuffix(rollout_live.CLEAR)) < COLUMNS for frame in shown), "a full line would wrap"
-    assert shown[-1].removesuffix(rollout_live.CLEAR).endswith("...")
+    assert all(len(frame.removesuffix(live_line.CLEAR)) < COLUMNS for frame in shown), "a full line would wrap"
+    assert shown[-1].removesuffix(live_line.CLEAR).endswith("...")
+    assert last.endswith("errors: 11 of 21 canary requests failed\n"), "in full length"
 
 
 def test_a_step_that_ended_stays_and_the_next_one_is_below(
     callback: CallbackModule, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal.on(monkeypatch)
-    callback._live.look()
-    step(callback)
-    tell(callback, "canary_rollout", rollout(phase="rolling_back", weights_wanted={"v1": 100.0, "v2": 0.0}))
-    tell(callback, "canary_rollout", rollout(phase="rolled_back", weights_wanted={"v2": 0.0}, over=True))
-    tell(callback, "canary_rollout", rollout(phase="rolled_back", weights_wanted={"v2": 0.0}, over=True))
+    callback._line.measure()
+    back = rollout(phase="rolling_back", desired_weights={"v1": 100.0, "v2": 0.0})
+    work(*STEP, ("canary_rollout", back))
+    ended = rollout(phase="rolled_back", desired_weights={"v2": 0.0}, over=True)
+    work(("canary_rollout", ended))
+    tell(callback, "canary_rollout", {**ended, "lines": ["shown before"], "lines_shown": True})
     first, second, third, rest = screen(terminal.read())
     assert re.fullmatch(f"{CLOCK}{HEAD}fail after 3 s .* v1 0 of 187 failed .*canary requests failed", first)
     assert re.match(f"{CLOCK}.* 0% \\| rolling back", second)
@@ -147,11 +155,12 @@ def test_messages_and_failures_stand_below_the_line(
     callback: CallbackModule, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal.on(monkeypatch)
-    callback._live.look()
-    tell(callback, "canary_rollout", ROLLOUT)
+    callback._line.measure()
+    work(("canary_rollout", ROLLOUT))
+    tell(callback, "canary_rollout", {**ROLLOUT, "lines": ["shown before"], "lines_shown": True})
     tell(callback, "ansible.builtin.command", {"changed": True, "stdout": "quiet"})
     tell(callback, "ansible.builtin.debug", {"msg": ["To go on: approve", "To go back: reject"]})
-    watch("counted")
+    work("counted")
     lines = screen(terminal.read())
     assert re.match(f"{CLOCK}{HEAD}observing", lines[0])
     assert lines[1:] == ["To go on: approve", "To go back: reject", ""]
@@ -162,9 +171,9 @@ def test_without_a_terminal_every_thing_is_a_plain_line(
 ) -> None:
     pipe = io.StringIO()
     monkeypatch.setattr(sys, "stdout", pipe)
-    callback._live.look()
-    step(callback)
-    tell(callback, "canary_rollout", rollout(phase="promoted", weights_wanted={"v2": 100.0}, over=True))
+    callback._line.measure()
+    work(*STEP)
+    tell(callback, "canary_rollout", {**rollout(phase="promoted"), "lines": ["of a module on another host"]})
     written = pipe.getvalue()
     assert "\r" not in written
     assert "\x1b" not in written
@@ -172,6 +181,7 @@ def test_without_a_terminal_every_thing_is_a_plain_line(
     assert len(lines) == 7
     assert re.match(f"{CLOCK}v2: 0 of 98 failed", lines[3])
     assert re.match(f"{CLOCK}reviews v2 \\| fail after 3 s", lines[5])
+    assert re.fullmatch(f"{CLOCK}of a module on another host", lines[6])
 
 
 @pytest.mark.parametrize("name", ["dumb", ""])
@@ -179,11 +189,48 @@ def test_a_terminal_that_cannot_go_back_is_none(
     callback: CallbackModule, terminal: Terminal, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     terminal.on(monkeypatch)
-    callback._live.look()
-    assert callback._live.columns == COLUMNS
+    callback._line.measure()
+    assert callback._line.columns == COLUMNS
     monkeypatch.setenv("TERM", name)
-    callback._live.look()
-    assert callback._live.columns == 0
+    callback._line.measure()
+    assert callback._line.columns == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "columns"),
+    [
+        *((name, "true", 0) for name in unattended.RUNNERS),
+        ("RUNNER_OMIT_EVENTS", "False", 0),
+        ("CI", "false", COLUMNS),
+        ("CI", "", COLUMNS),
+        ("CIRCUS", "true", COLUMNS),
+    ],
+)
+def test_the_terminal_of_a_job_runner_is_a_log(
+    callback: CallbackModule,
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    columns: int,
+) -> None:
+    terminal.on(monkeypatch)
+    monkeypatch.setenv(variable, value)
+    callback._line.measure()
+    assert callback._line.columns == columns
+
+
+def test_the_option_live_decides_against_what_is_found(
+    callback: CallbackModule, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.on(monkeypatch)
+    monkeypatch.setattr(callback._display, "verbosity", 1)
+    for live, runner, columns in (("never", "", 0), ("always", "true", COLUMNS), ("auto", "true", 0)):
+        monkeypatch.setenv("CI", runner)
+        monkeypatch.setattr(callback, "get_option", lambda _name, live=live: live)  # the documentation declares it
+        callback.set_options()
+        callback._line.measure()
+        assert (callback._line.live, callback._line.columns) == (live, columns)
 
 
 PLAY = """

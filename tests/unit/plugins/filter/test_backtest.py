@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which moments of the past are judged again, with which evidence, and what people are shown."""
+"""The moments of a backtest, their evidence and the table."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def judged(verdict: str, errors: int, evidence: dict[str, t.Any] | None = None) 
     }
 
 
-def test_a_span_is_judged_whole_and_no_second_before_it() -> None:
+def test_a_span_is_covered_exactly() -> None:
     moments = backtest_moments({}, begin="2026-11-22T12:00:00Z", end=NOON + 200, watch=60, warm_up=10, every=30)
     assert [one["at"] - NOON for one in moments] == [70, 100, 130, 160, 190]
     assert {(one["window"], one["watch"], one["warm_up"], one["carry"]) for one in moments} == {(70, 60, 10, "none")}
@@ -57,12 +57,12 @@ def test_a_span_is_judged_whole_and_no_second_before_it() -> None:
 @pytest.mark.parametrize(
     "begin", ["2026-11-22T12:00:00", "2026-11-22 12:00:00+00:00", "2026-11-22T13:00:00+01:00", str(NOON), NOON]
 )
-def test_times_are_utc_unless_they_name_a_zone(begin: t.Any) -> None:
+def test_times_without_a_zone_are_utc(begin: t.Any) -> None:
     (moment,) = backtest_moments({}, begin=begin, end=NOON + 60)
     assert moment["at"] == NOON + 60
 
 
-def test_without_a_span_each_recorded_judgement_is_made_again_where_it_was_made() -> None:
+def test_without_a_span_each_recorded_analysis_is_repeated() -> None:
     moments = backtest_moments(REPORT)
     assert [one["at"] - NOON for one in moments] == [90, 180, 300]
     assert [one["window"] for one in moments] == [60.2, 20.0, 1.0]
@@ -70,7 +70,7 @@ def test_without_a_span_each_recorded_judgement_is_made_again_where_it_was_made(
     assert [one["decided"] for one in moments] == ["pass", "fail", "inconclusive"]
 
 
-def test_evidence_goes_on_as_it_did_in_the_rollout() -> None:
+def test_evidence_is_carried_as_in_the_rollout() -> None:
     first, second, third = backtest_moments(REPORT)
     before = [judged("pass", 0), judged("pass", 0, {"errors.rate": [1.0, 2.0], "errors.stable": [3.0]})]
     assert backtest_evidence(first, []) == {}
@@ -78,7 +78,7 @@ def test_evidence_goes_on_as_it_did_in_the_rollout() -> None:
     assert backtest_evidence(third, before) == {"errors.stable": [3.0]}, "a step back begins the tests anew"
 
 
-def test_the_table_says_what_was_and_what_would_have_been_decided() -> None:
+def test_the_table_compares_recorded_and_new_verdicts() -> None:
     table = backtest_table(backtest_moments(REPORT), [judged("pass", 0), judged("fail", 11), judged("fail", 4)])
     assert table[0].split("  ")[0] == "TIME (UTC)"
     assert table[1].startswith("2026-11-22 12:01:30  10%     pass          pass          20 of 200  0 (0%)")
@@ -88,35 +88,35 @@ def test_the_table_says_what_was_and_what_would_have_been_decided() -> None:
     assert table[2].endswith("12.3 / -  errors: 11 of 20; latency: too few")
     assert table[4] == (
         "3 moments: 1 pass, 2 fail, 0 inconclusive. The first fail is at 2026-11-22 12:03:00. "
-        "1 of 3 differ from what was decided."
+        "1 of 3 differ from the recorded verdicts."
     )
 
 
-def test_a_span_has_nothing_to_differ_from() -> None:
+def test_a_span_has_no_recorded_verdicts() -> None:
     moments = backtest_moments({}, begin=NOON, end=NOON + 120)
     assert backtest_table(moments, [judged("pass", 0)] * 2)[-1] == "2 moments: 2 pass, 0 fail, 0 inconclusive."
     assert backtest_table(backtest_moments(REPORT), [judged(one, 0) for one in ("pass", "fail", "inconclusive")])[
         -1
-    ].endswith("All as it was decided.")
+    ].endswith("All match the recorded verdicts.")
 
 
 @pytest.mark.parametrize(
     ("report", "options", "says"),
     [
-        ({}, {"begin": "noon", "end": NOON}, "begin: 'noon' is no time"),
-        ({}, {"begin": NOON, "end": ""}, "end: '' is no time"),
-        ({}, {"begin": NOON, "end": NOON + 30}, "it is 30 s, but one judgement takes 60 s"),
-        ({}, {"begin": NOON, "end": NOON + 1e6}, "at most 500 are judged"),
+        ({}, {"begin": "noon", "end": NOON}, "begin: 'noon' is not a time"),
+        ({}, {"begin": NOON, "end": ""}, "end: '' is not a time"),
+        ({}, {"begin": NOON, "end": NOON + 30}, "is 30 s, but one analysis needs 60 s"),
+        ({}, {"begin": NOON, "end": NOON + 1e6}, "at most 500 are possible"),
         ({}, {"begin": NOON, "end": NOON + 60, "watch": 0.5}, "at least 1 second"),
-        ({"service": "reviews", "events": []}, {}, "No judgement of a rollout of reviews is recorded"),
-        (None, {}, "wants the report"),
+        ({"service": "reviews", "events": []}, {}, "The record of reviews has no analysis"),
+        (None, {}, "requires the report"),
     ],
 )
-def test_what_cannot_be_judged_is_said(report: t.Any, options: dict[str, t.Any], says: str) -> None:
+def test_invalid_spans_and_reports_are_refused(report: t.Any, options: dict[str, t.Any], says: str) -> None:
     with pytest.raises(AnsibleFilterError, match=says):
         backtest_moments(report, **options)
 
 
-def test_a_table_needs_a_judgement_for_each_moment() -> None:
-    with pytest.raises(AnsibleFilterError, match="1 judgements for 3 moments"):
+def test_a_table_needs_an_analysis_for_each_moment() -> None:
+    with pytest.raises(AnsibleFilterError, match="1 analyses for 3 moments"):
         backtest_table(backtest_moments(REPORT), [judged("pass", 0)])

@@ -12,11 +12,11 @@ import typing as t
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.meshops.canary.plugins.filter.rollout_metrics import rollout_metrics
-from ansible_collections.meshops.canary.plugins.module_utils.commands import run_result
-from ansible_collections.meshops.canary.plugins.module_utils.commands.run_store import Stored
-from ansible_collections.meshops.canary.plugins.module_utils.rollout import record, steering
-from ansible_collections.meshops.canary.plugins.module_utils.rollout.machine import PHASES
-from ansible_collections.meshops.canary.plugins.module_utils.rollout.plan import Rollout, Step
+from ansible_collections.meshops.canary.plugins.module_utils.rollout import record, transitions
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.state_machine import PHASES
+from ansible_collections.meshops.canary.plugins.module_utils.rollout.steps import Rollout, Step
+from ansible_collections.meshops.canary.plugins.module_utils.runs import report as run_result
+from ansible_collections.meshops.canary.plugins.module_utils.runs.record_store import Stored
 
 NOON = 1_795_348_800.0  # 2026-11-22T12:00:00Z
 Series = dict[tuple[tuple[str, str], ...], float]
@@ -74,19 +74,21 @@ def of(families: dict[str, Series], name: str, label: str = "") -> dict[str, flo
 def report(*events: tuple[str, dict[str, t.Any] | None], service: str = "reviews") -> dict[str, t.Any]:
     """Return the report of v1 -> v2 by 10 and 100 percent after `events`, ten seconds each."""
     rollout = Rollout(service, "shop", "v1", "v2", (Step(10.0), Step(100.0)))
-    safe = steering.safe_weights(rollout)
+    safe = transitions.safe_weights(rollout)
     stored = Stored(rollout, record.Run("ab12", service, "shop", "0" * 12, "preparing", 0, 0.0, safe, safe))
     stored.add({"event": "opened", "from": "", "to": "preparing", "step": 0, "at": "2026-11-22T12:00:00Z", "by": "me"})
     for number, (event, verdict) in enumerate(events, 1):
-        stored.run, trail = steering.advance(rollout, stored.run, t.cast(t.Any, event), number * 10.0, verdict=verdict)
-        for entry in trail:
+        stored.run, entries = transitions.advance(
+            rollout, stored.run, t.cast(t.Any, event), number * 10.0, verdict=verdict
+        )
+        for entry in entries:
             stored.add({**entry, "at": f"2026-11-22T12:0{number // 6}:{number % 6}0Z", "by": "me"})
     return run_result.report(stored)
 
 
-def judged(outcome: str, harmed: int) -> dict[str, t.Any]:
+def judged(outcome: str, failed_requests: int) -> dict[str, t.Any]:
     metric = {"metric": "errors", "verdict": outcome, "critical": True, "strength": 900.0}
-    return {"verdict": outcome, "reasons": [outcome], "metrics": [metric], "harmed": harmed}
+    return {"verdict": outcome, "reasons": [outcome], "metrics": [metric], "failed_requests": failed_requests}
 
 
 def test_a_rollout_under_way() -> None:
@@ -96,7 +98,7 @@ def test_a_rollout_under_way() -> None:
     assert of(seen, "phase", "phase") == {phase: float(phase == "observing") for phase in PHASES}
     assert of(seen, "weight_percent", "destination_version") == {"v1": 90.0, "v2": 10.0}
     assert of(seen, "verdicts_total", "verdict") == {"pass": 0, "fail": 0, "inconclusive": 1}
-    assert of(seen, "requests_harmed") == {"": 2}
+    assert of(seen, "failed_requests") == {"": 2}
     assert (of(seen, "step"), of(seen, "steps")) == ({"": 1}, {"": 2})
     assert of(seen, "start_time_seconds") == {"": NOON}
     assert of(seen, "last_event_time_seconds") == {"": NOON + 30}
@@ -109,13 +111,13 @@ def test_a_rollout_under_way() -> None:
     }  # fmt: skip
 
 
-def test_one_that_was_taken_back() -> None:
+def test_one_that_was_rolled_back() -> None:
     events = (("ready", None), ("shifted", None), ("fail", judged("fail", 11)), ("done", None))
     seen = parse(rollout_metrics(report(*events)))
     assert of(seen, "phase", "phase")["rolled_back"] == 1
     assert of(seen, "weight_percent", "destination_version") == {"v1": 100.0, "v2": 0.0}
     assert of(seen, "verdicts_total", "verdict")["fail"] == 1
-    assert of(seen, "requests_harmed") == {"": 11}
+    assert of(seen, "failed_requests") == {"": 11}
     assert of(seen, "end_time_seconds") == {"": NOON + 40}
 
 
@@ -130,7 +132,7 @@ def test_the_second_step_and_looks_that_decided_nothing_are_counted() -> None:
 
 def test_a_name_with_marks_of_the_format_stays_itself() -> None:
     name = 'a"b\\c\nd'
-    (labels,) = parse(rollout_metrics(report(service=name)))["canary_rollout_requests_harmed"]
+    (labels,) = parse(rollout_metrics(report(service=name)))["canary_rollout_failed_requests"]
     assert dict(labels)["destination_service_name"] == name
 
 

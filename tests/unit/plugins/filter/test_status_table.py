@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 import typing as t
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.meshops.canary.plugins.filter import status_table as filters
-from ansible_collections.meshops.canary.plugins.module_utils.routes import overview, plan, preflight
-from ansible_collections.meshops.canary.plugins.module_utils.routes.hosts import ServiceRef
-from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
+from ansible_collections.meshops.canary.plugins.module_utils.objects.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.objects.snapshot import Snapshot
+from ansible_collections.meshops.canary.plugins.module_utils.preflight import inspection
+from ansible_collections.meshops.canary.plugins.module_utils.routing import overview, plan
 from support import reviews
 
 SERVICE = ServiceRef("reviews", reviews.NAMESPACE)
@@ -29,7 +32,7 @@ COUNTED = {
 }
 
 
-def told(lists: dict[str, t.Any], measured: dict[str, t.Any] | None, **more: t.Any) -> dict[str, t.Any]:
+def overview_of(lists: dict[str, t.Any], measured: dict[str, t.Any] | None, **more: t.Any) -> dict[str, t.Any]:
     snapshot = Snapshot(**lists)
     description = plan.describe(snapshot, SERVICE)
     return {
@@ -37,15 +40,16 @@ def told(lists: dict[str, t.Any], measured: dict[str, t.Any] | None, **more: t.A
         "versions": overview.versions(snapshot, SERVICE, description, measured),
         "measured": measured,
         "proxies": {"checked": 6, "proxies": 6, "converged": True, "pending": []},
-        "findings": [one.as_dict() for one in preflight.inspect(snapshot, SERVICE)],
+        "findings": [one.as_dict() for one in inspection.inspect(snapshot, SERVICE)],
         "notes": [],
         **more,
     }
 
 
 def test_a_healthy_service() -> None:
-    assert filters.status_table([told(reviews.healthy(), COUNTED)]) == [
-        "reviews in bookinfo | 3000 requests in 5 min, 4 errors (prometheus) | 6 of 6 proxies hold the routes",
+    lines = filters.status_table([overview_of(reviews.healthy(), COUNTED)])
+    assert [lines[0], *(re.sub(r" +[0-9]+d  -$| +AGE  IMAGE$", "", line) for line in lines[1:])] == [
+        "reviews in bookinfo | 3000 requests in 5 min, 4 errors (prometheus) | 6 of 6 proxies have the routes",
         "VERSION  WEIGHT  COHORTS  READY  HPA            CPU  MEASURED  REQUESTS  ERRORS",
         "v1          90%  -          3/3  1 of 1-10  20%/50%    89.43%      2683       0",
         "v2          10%  -          1/1  1 of 1-10  20%/50%    10.57%       317       4",
@@ -55,29 +59,29 @@ def test_a_healthy_service() -> None:
 def test_what_is_not_known_is_not_zero() -> None:
     lists = reviews.healthy()
     del lists["pods"], lists["deployments"], lists["hpas"]
-    lines = filters.status_table([told(lists, None, proxies=None)])
+    lines = filters.status_table([overview_of(lists, None, proxies=None)])
     assert lines[0] == "reviews in bookinfo | requests not measured | proxies not read"
-    assert lines[2].split() == ["v1", "90%", "-", "?/?", "-", "-", "?", "?", "?"]
+    assert lines[2].split() == ["v1", "90%", "-", "?/?", "-", "-", "?", "?", "?", "-", "-"]
 
 
 def test_no_requests_have_no_share() -> None:
     nothing = {**COUNTED, "requests": 0, "errors": 0, "seconds": None, "source": "proxies", "by_version": {}}
-    lines = filters.status_table([told(reviews.healthy(), nothing)])
+    lines = filters.status_table([overview_of(reviews.healthy(), nothing)])
     assert "0 requests since the proxies started, 0 errors (proxies)" in lines[0]
-    assert lines[1].split("  ")[-3].strip() == "SINCE START", "older weights are in it too"
-    assert lines[2].split()[-3:] == ["?", "0", "0"]
+    assert "  SINCE START  REQUESTS" in lines[1], "older weights are in it too"
+    assert lines[2].split()[-5:-2] == ["?", "0", "0"]
 
 
 def test_proxies_behind_are_not_counted_as_holding() -> None:
     proxies = {"checked": 6, "proxies": 6, "converged": False, "pending": ["shop/cart: has v1 100"]}
-    assert filters.status_table([told(reviews.healthy(), None, proxies=proxies)])[0].endswith(
-        "5 of 6 proxies hold the routes"
+    assert filters.status_table([overview_of(reviews.healthy(), None, proxies=proxies)])[0].endswith(
+        "5 of 6 proxies have the routes"
     )
 
 
 def test_a_version_nobody_routes_to_but_that_answers_is_shown() -> None:
     stray = {**COUNTED, "by_version": {**COUNTED["by_version"], "": {"requests": 9, "errors": 0, "share": 0.3}}}
-    lines = filters.status_table([told(reviews.healthy(), stray)])
+    lines = filters.status_table([overview_of(reviews.healthy(), stray)])
     assert lines[2].startswith("all pods      0%")
     assert " 9 " in lines[2]
 
@@ -90,29 +94,29 @@ ROLLOUT = {
 
 
 def rollout_lines(**fields: t.Any) -> list[str]:
-    return filters.status_table([told(reviews.healthy(), COUNTED, rollout={**ROLLOUT, **fields})])[4:]
+    return filters.status_table([overview_of(reviews.healthy(), COUNTED, rollout={**ROLLOUT, **fields})])[4:]
 
 
 def test_a_rollout_says_where_it_stands_and_who_holds_it() -> None:
     assert rollout_lines() == [
         "rollout v1 -> v2: observing, step 2 of 4 (10%), since 2026-11-25T21:07:12Z, 566 s left; "
-        "held by ada@ops1/4711 until 2026-11-25T21:22:12Z",
+        "locked by ada@ops1/4711 until 2026-11-25T21:22:12Z",
         "    waits for: enough evidence for a verdict",
     ]
 
 
 def test_a_rollout_nobody_works_on_says_what_to_do_in_one_line() -> None:
-    command = "to go on: ansible-playbook meshops.canary.rollout " + "-e very=long " * 12
+    command = "to continue: ansible-playbook meshops.canary.rollout " + "-e very=long " * 12
     lines = rollout_lines(holder="", reason="why", drift="reviews: v1 90% -> 70%", next=[command])
-    assert lines[0].endswith("; held by nobody")
-    assert lines[2:] == ["    why:  why", "    edit: reviews: v1 90% -> 70%", f"    do:   {command}"]
+    assert lines[0].endswith("; not locked")
+    assert lines[2:] == ["    reason: why", "    drift:  reviews: v1 90% -> 70%", f"    next:   {command}"]
 
 
 def test_a_rollout_that_was_not_promoted_says_why() -> None:
     begun = "2026-11-25T21:07:12Z"
     assert rollout_lines(over=True, phase="stopped", reason="a task failed", drift="v2 10% -> 30%", next=["go on"]) == [
-        f"rollout v1 -> v2: stopped since {begun}", "    why:  a task failed",
-        "    edit: v2 10% -> 30%", "    do:   go on",
+        f"rollout v1 -> v2: stopped since {begun}", "    reason: a task failed",
+        "    drift:  v2 10% -> 30%", "    next:   go on",
     ]  # fmt: skip
     promoted = rollout_lines(over=True, phase="promoted", reason="all steps passed")
     assert promoted == [f"rollout v1 -> v2: promoted since {begun}"]
@@ -120,21 +124,21 @@ def test_a_rollout_that_was_not_promoted_says_why() -> None:
 
 def test_a_rollout_that_is_over_is_one_line() -> None:
     assert rollout_lines(over=True, phase="rolled_back") == ["rollout v1 -> v2: rolled back since 2026-11-25T21:07:12Z"]
-    assert filters.status_table([told(reviews.healthy(), COUNTED, rollout=None)])[4:] == []
+    assert filters.status_table([overview_of(reviews.healthy(), COUNTED, rollout=None)])[4:] == []
 
 
 def test_errors_and_warnings_stand_below_but_notes_do_not() -> None:
     lists = reviews.healthy()
     del lists["namespaces"]
     lists["services"] = [reviews.service(name="reviews")]
-    lines = filters.status_table([told(lists, None)])
+    lines = filters.status_table([overview_of(lists, None)])
     assert [line.split(": ")[:2] for line in lines if line.startswith(("error", "warning", "note"))] == [
         ["warning", "PORT_PROTOCOL_GUESSED"]
     ]
 
 
 def test_several_services_stand_apart() -> None:
-    service = told(reviews.healthy(), COUNTED)
+    service = overview_of(reviews.healthy(), COUNTED)
     lines = filters.status_table([service, service])
     assert lines.count("") == 1
     assert len(lines) == 9
@@ -143,10 +147,10 @@ def test_several_services_stand_apart() -> None:
 def test_findings_say_what_was_seen_and_what_to_do() -> None:
     lists = reviews.healthy()
     lists["pods"] = [pod for pod in lists["pods"] if "v2" not in pod["metadata"]["name"]]
-    lines = filters.finding_lines(told(lists, None)["findings"])
+    lines = filters.finding_lines(overview_of(lists, None)["findings"])
     assert lines[0] == "ERROR SUBSET_NOT_READY: DestinationRule bookinfo/reviews"
-    assert lines[1].startswith("    seen: Subset v2 (version=v2) is to get 10% of requests and has no pod")
-    assert lines[2].startswith("    do:   Look at them: kubectl -n bookinfo get pods -l version=v2")
+    assert lines[1].startswith("    reason: Subset v2 (version=v2) would get 10% of requests and has no pod")
+    assert lines[2].startswith("    fix:    Inspect the pods: kubectl -n bookinfo get pods -l version=v2")
     assert max(map(len, lines)) <= 118
 
 
@@ -168,9 +172,11 @@ BY_PODS = [
 
 
 def test_where_only_the_pods_decide_deployments_are_shown() -> None:
-    bare = told({**reviews.healthy(), "virtual_services": (), "destination_rules": ()}, None, by_pods=BY_PODS)
-    assert bare["versions"] == []
-    assert filters.status_table([bare])[1:4] == [
+    stripped = overview_of(
+        {**reviews.healthy(), "virtual_services": (), "destination_rules": ()}, None, by_pods=BY_PODS
+    )
+    assert stripped["versions"] == []
+    assert filters.status_table([stripped])[1:4] == [
         "DEPLOYMENT      CONNECTIONS  READY",
         "reviews                 75%    3/3",
         "reviews-canary          25%    1/?",
@@ -178,5 +184,35 @@ def test_where_only_the_pods_decide_deployments_are_shown() -> None:
 
 
 def test_where_routes_decide_versions_are_shown() -> None:
-    lines = filters.status_table([told(reviews.healthy(), None, by_pods=None)])
+    lines = filters.status_table([overview_of(reviews.healthy(), None, by_pods=None)])
     assert lines[1].startswith("VERSION  WEIGHT")
+
+
+def test_image_and_age_of_each_version_are_shown() -> None:
+    one = overview_of(reviews.healthy(), COUNTED)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for version, seconds, age in ((0, 100, "100s"), (0, 7000, "116m"), (1, 90_000, "25h"), (1, 400_000, "4d")):
+        since = (now - datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        one["versions"][version] |= {"since": since, "images": ["registry.example.com:5000/shop/reviews:1.16.1"]}
+        cells = filters.status_table([one])[2 + version].split()
+        assert cells[-2:] in ([age, "reviews:1.16.1"], [f"{int(age[:-1]) + 1}{age[-1]}", "reviews:1.16.1"])
+
+
+def test_a_namespace_of_many_services_is_one_line_each() -> None:
+    one = overview_of(reviews.healthy(), COUNTED, service="reviews")
+    rollout = {"stable": "v1", "canary": "v2", "phase": "rolling_back", "over": False, "step": 2, "steps": 4}
+    moving = {**one, "service": "ratings", "rollout": {**rollout, "drift": "v1 90% -> 50%"}, "findings": [
+        {"code": "PORT_NOT_HTTP", "severity": "error"}, {"code": "A", "severity": "warning"}
+    ]}  # fmt: skip
+    pods = [{"deployment": "shop", "share": 75.0}, {"deployment": "shop-canary", "share": 25.0}]
+    by_pods = {**one, "service": "shop", "versions": [], "by_pods": pods, "measured": None}
+    lines = [re.split("  +", line) for line in filters.status_table([one, moving, by_pods], brief=True)]
+    assert lines == [
+        ["SERVICE", "SHARES", "REQUESTS", "ERRORS", "ROLLOUT", "FINDINGS"],
+        ["reviews", "v1 90%, v2 10%", "3000", "4", "-", "-"],
+        [
+            *("ratings", "v1 90%, v2 10%", "3000", "4"),
+            *("v1 -> v2: rolling back, step 2 of 4, external change", "PORT_NOT_HTTP, 1 warning"),
+        ],
+        ["shop", "shop 75%, shop-canary 25%", "?", "?", "-", "-"],
+    ]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The door to Prometheus against a server that answers badly; how the real one answers is in tests/mesh."""
+"""The client of Prometheus against a server that answers badly; how the real one answers is in tests/mesh."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Server:
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, str, dict[str, str]]] = []
-        self.asked: list[tuple[str, str, dict[str, str], dict[str, str]]] = []
+        self.received: list[tuple[str, str, dict[str, str], dict[str, str]]] = []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -38,7 +38,7 @@ class Server:
 
             def _serve(self, query: str) -> None:
                 fields = {name: values[0] for name, values in parse_qs(query).items()}
-                outer.asked.append((self.command, urlsplit(self.path).path, fields, dict(self.headers)))
+                outer.received.append((self.command, urlsplit(self.path).path, fields, dict(self.headers)))
                 status, body, headers = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body.encode())), **headers}.items():
@@ -97,37 +97,63 @@ def test_a_range_leaves_gaps_out(server: Server) -> None:
     assert series.labels == {"a": "b"}
     assert series.values[0] == (1.0, 2.0)
     assert math.isnan(series.value)
-    assert server.asked[0][1:3] == (
+    assert server.received[0][1:3] == (
         "/api/v1/query_range",
         {"query": "up", "start": "1.000", "end": "3.000", "step": "2", "timeout": "10"},
     )
 
 
-def test_who_asks_and_when(server: Server) -> None:
+def test_credentials_headers_and_time_are_sent(server: Server) -> None:
     server.says(success("vector", []))
     Prometheus(server.url + "/prom/", token="s3cret", headers={"X-Scope-OrgID": "shop"}).query("up", at=12.3456)
     Prometheus(server.url, username="ada", password="s3cret").query("up")
-    (_verb, path, fields, headers), (_verb2, _path2, fields2, headers2) = server.asked
+    (_verb, path, fields, headers), (_verb2, _path2, fields2, headers2) = server.received
     assert (path, fields["time"]) == ("/prom/api/v1/query", "12.346")
     assert (headers["Authorization"], headers["X-Scope-OrgID"]) == ("Bearer s3cret", "shop")
     assert headers2["Authorization"] == "Basic YWRhOnMzY3JldA=="
     assert "time" not in fields2
 
 
-def test_long_questions_travel_as_a_form(server: Server) -> None:
+def test_headers_may_be_numbers(server: Server) -> None:
+    server.says(success("vector", []))
+    Prometheus(server.url, headers={1: 2, "X-Scope-OrgID": 7}).query("up")  # type: ignore[dict-item]
+    headers = server.received[0][3]
+    assert (headers["1"], headers["X-Scope-OrgID"]) == ("2", "7")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"headers": {"a b": "c"}}, "prometheus_headers: 'a b' is not the name of a header"),
+        ({"headers": {"X": ["c"]}}, "prometheus_headers: the header X must have one text"),
+        ({"headers": {"X": None}}, "prometheus_headers: the header X must have one text"),
+        ({"headers": {"X": "s3cret\nY: 1"}}, "prometheus_headers: the value of the header X has a line break"),
+        ({"token": "s3cret\n"}, "prometheus_token has a line break"),
+        ({"timeout": 0.0}, "prometheus_timeout must be above 0"),
+        ({"timeout": float("nan")}, "prometheus_timeout must be above 0"),
+        ({"timeout": 1e9}, "prometheus_timeout must be above 0"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_and_not_shown(options: dict[str, t.Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words) as caught:
+        Prometheus("http://p", **options)
+    assert "s3cret" not in caught.value.msg
+
+
+def test_long_queries_are_sent_as_a_form(server: Server) -> None:
     server.says(success("vector", []))
     question = " or ".join(f'up{{job="{number}"}}' for number in range(600))
     Prometheus(server.url).query(question)
-    assert server.asked[0][0] == "POST"
-    assert server.asked[0][2]["query"] == question
+    assert server.received[0][0] == "POST"
+    assert server.received[0][2]["query"] == question
 
 
 def test_warnings_are_kept_once(server: Server) -> None:
     server.says(success("vector", [], warnings=["partial response"]))
-    door = Prometheus(server.url)
-    door.query("up")
-    door.query("up")
-    assert door.warnings == ["partial response"]
+    client = Prometheus(server.url)
+    client.query("up")
+    client.query("up")
+    assert client.warnings == ["partial response"]
 
 
 @pytest.mark.parametrize(
@@ -159,13 +185,13 @@ def test_bad_answers_say_what_kind_they_are(
     assert caught.value.msg.startswith(f"Prometheus at {server.url} answered query with ")
 
 
-def test_an_overloaded_server_is_asked_again(server: Server) -> None:
+def test_an_overloaded_server_is_retried(server: Server) -> None:
     server.answers = [(503, "wait", {}), (200, json.dumps(success("vector", [])), {})]
     assert Prometheus(server.url).query("up") == []
-    assert len(server.asked) == 2
+    assert len(server.received) == 2
 
 
-def test_nobody_there(server: Server) -> None:
+def test_a_refused_connection_is_unreachable(server: Server) -> None:
     with pytest.raises(MetricsError) as caught:
         Prometheus("http://127.0.0.1:9", timeout=0.5).query("up")
     assert caught.value.details == {"status": None, "reason": "unreachable"}
@@ -178,18 +204,20 @@ def test_secrets_stay_out_of_messages(server: Server) -> None:
     assert "s3cret-token" not in str(caught.value.as_result())
 
 
-@pytest.mark.parametrize("url", ["prometheus:9090", "ftp://p", "http://", "http://u:p@host", "http://host/?q=1", ""])
-def test_addresses_that_cannot_work(url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["prometheus:9090", "ftp://p", "http://", "http://u:p@host", "http://host/?q=1", "http://[", ""]
+)
+def test_invalid_addresses_are_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="prometheus_url"):
         Prometheus(url)
 
 
-def test_no_address_no_door() -> None:
-    assert Prometheus.of_task({"prometheus_url": None}) is None
+def test_without_an_address_there_is_no_client() -> None:
+    assert Prometheus.from_params({"prometheus_url": None}) is None
 
 
 def test_labels_narrow_a_selector_with_their_values_quoted() -> None:
-    narrowed = Prometheus.of_task(
+    narrowed = Prometheus.from_params(
         {"prometheus_url": "http://p", "prometheus_labels": {"cluster": 'a"b\\c\n', "shard": 1}}
     )
     assert narrowed is not None
@@ -200,14 +228,14 @@ def test_labels_narrow_a_selector_with_their_values_quoted() -> None:
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ({"a-b": "c"}, "'a-b' is no name of a label"),
-        ({"": "c"}, "'' is no name of a label"),
-        ({"a}": "c"}, "'a}' is no name of a label"),
+        ({"a-b": "c"}, "'a-b' is not a label name"),
+        ({"": "c"}, "'' is not a label name"),
+        ({"a}": "c"}, "'a}' is not a label name"),
         ({"a": ["b", "c"]}, r"a must have one value, as \{a: prod\}, not \['b', 'c'\]"),
         ({"a": None}, "a must have one value"),
         ({"a": True}, "a must have one value"),
     ],
 )
-def test_labels_that_cannot_be(labels: dict[str, t.Any], words: str) -> None:
+def test_invalid_labels_are_refused(labels: dict[str, t.Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         Prometheus("http://p", labels=labels)

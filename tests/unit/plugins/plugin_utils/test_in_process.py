@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.meshops.canary.plugins.action import canary_rollout, canary_weight
-from ansible_collections.meshops.canary.plugins.module_utils.commands import lease
+from ansible_collections.meshops.canary.plugins.module_utils.runs import lock
 from ansible_collections.meshops.canary.plugins.plugin_utils import in_process
 
 
@@ -60,31 +60,33 @@ def action(
 def test_where_the_work_is_done(
     given: dict[str, t.Any], variables: dict[str, t.Any], env: dict[str, str], here: bool
 ) -> None:
-    assert action(**given)._may_run_here(variables, env) is here
+    assert action(**given)._can_run_in_process(variables, env) is here
 
 
-@pytest.mark.parametrize(
-    ("made", "proc", "given"),
-    [
-        ({"transport": "ssh"}, True, True),
-        ({}, True, False),  # a child of the playbook, which it finds by itself, and whether that still lives
-        ({}, False, True),
-        ({"transport": "ssh", "args": {"holder": "ada"}}, True, False),
-        ({"transport": "ssh", "command": canary_weight}, True, False),
-    ],
-)
-def test_a_module_that_cannot_know_is_told_who_holds_the_lock(
-    monkeypatch: pytest.MonkeyPatch, made: dict[str, t.Any], proc: bool, given: bool
+@pytest.mark.parametrize("given", [None, [], [{"A": "1"}], {"A": "1"}, "{{ settings }}"])
+def test_a_task_that_locks_is_told_its_run_beside_its_own_environment(
+    monkeypatch: pytest.MonkeyPatch, given: t.Any
 ) -> None:
-    monkeypatch.setattr(lease, "sees_processes", lambda: proc)
-    monkeypatch.setattr(lease, "whoever", lambda: ("ada@ops1/4711", ""))
-    holder = action(**{"command": canary_rollout, **made})._holder()
-    assert holder == ({"holder": "ada@ops1/4711"} if given else {})
+    monkeypatch.setattr(lock, "this_run", lambda host: f"ada@ops1/4711 for {host}|mark")
+    locking, other = action(canary_rollout), action(canary_weight)
+    for one in (locking, other):
+        one._task.environment = given
+        one._name_the_run("master2")
+    own = given if isinstance(given, list) else [given] if given else []
+    assert locking._task.environment == [*own, {lock.RUN: "ada@ops1/4711 for master2|mark"}]
+    assert other._task.environment == given
+
+
+def test_an_empty_option_of_a_rollout_counts_as_not_set() -> None:
+    blank: t.Any = {"image": "", "steps": [], "keep": {}, "capacity": False, "pause": 0, "drain": 0.0}
+    set_options = {"service": "reviews", "capacity": False, "pause": 0, "drain": 0.0}
+    assert action(canary_rollout, args=blank)._arguments() == set_options
+    assert action(canary_weight, args={"weights": ""})._arguments() == {"service": "reviews", "weights": ""}
 
 
 def test_without_the_library_the_module_runs_and_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_process, "IMPORT_ERROR", ImportError("kubernetes"))
-    assert action()._may_run_here({}, {}) is False
+    assert action()._can_run_in_process({}, {}) is False
 
 
 def test_the_environment_of_a_task_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,17 +117,17 @@ def test_arguments_are_plain_as_a_module_gets_them() -> None:
     assert [type(item) for item in plain["a"]] == [str, int, float, bool, type(None)]
 
 
-def _frozen_in(told: t.Any) -> None:
-    in_process._leave_the_parents_memory_alone()
-    told.send(gc.get_freeze_count())
+def _frozen_in(result: t.Any) -> None:
+    in_process._freeze_inherited_objects()
+    result.send(gc.get_freeze_count())
 
 
 def test_a_worker_does_not_collect_what_it_has_inherited_and_nobody_else_is_touched() -> None:
     forks = multiprocessing.get_context("fork")
-    heard, told = forks.Pipe(duplex=False)
-    worker = forks.Process(target=_frozen_in, args=(told,))
+    heard, result = forks.Pipe(duplex=False)
+    worker = forks.Process(target=_frozen_in, args=(result,))
     worker.start()
     worker.join(timeout=30)
     assert heard.recv() > 10_000
-    in_process._leave_the_parents_memory_alone()
+    in_process._freeze_inherited_objects()
     assert gc.get_freeze_count() == 0

@@ -11,7 +11,7 @@ import math
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.analysis import traffic
 from ansible_collections.meshops.canary.plugins.module_utils.analysis.traffic import Key, Names
-from ansible_collections.meshops.canary.plugins.module_utils.proxies import parse_samples
+from ansible_collections.meshops.canary.plugins.module_utils.mesh.proxies import parse_samples
 
 HOST = "reviews.shop.svc.cluster.local"
 NAMES = Names({HOST: None}, {"1.16.1": "v2", "v1": "v1"})
@@ -40,14 +40,14 @@ ISTIO = "".join(
 
 
 def test_envoys_own_counters_name_the_subset() -> None:
-    tally = traffic.tally(traffic.counters("shop/page", parse_samples(SIDECAR), NAMES))
+    tally = traffic.count_by_version(traffic.client_counters("shop/page", parse_samples(SIDECAR), NAMES))
     assert tally.requests == {"v1": 90, "v2": 10, "": 3}
     assert tally.errors == {"v2": 2}
     assert tally.total == 103
 
 
-def test_istios_counters_name_the_pods_version_label_and_win() -> None:
-    tally = traffic.tally(traffic.counters("shop/page", parse_samples(SIDECAR + ISTIO), NAMES))
+def test_istios_counters_take_precedence_and_name_the_version_label() -> None:
+    tally = traffic.count_by_version(traffic.client_counters("shop/page", parse_samples(SIDECAR + ISTIO), NAMES))
     assert tally.requests == {"v1": 5, "v2": 1, "": 2}
     assert tally.errors == {"v2": 1}
 
@@ -55,7 +55,7 @@ def test_istios_counters_name_the_pods_version_label_and_win() -> None:
 def test_with_the_gateway_api_each_version_is_a_host() -> None:
     names = Names({HOST: None, "reviews-v2.shop.svc.cluster.local": "reviews-v2"}, {})
     text = SIDECAR.replace("|v2|reviews.", "||reviews-v2.")
-    assert traffic.tally(traffic.counters("p", parse_samples(text), names)).requests == {
+    assert traffic.count_by_version(traffic.client_counters("p", parse_samples(text), names)).requests == {
         "v1": 90,
         "reviews-v2": 10,
         "": 3,
@@ -64,13 +64,15 @@ def test_with_the_gateway_api_each_version_is_a_host() -> None:
 
 def test_retries_are_told_where_attempts_are_counted() -> None:
     again = f'envoy_cluster_upstream_rq_retry{{cluster_name="outbound|9080|v2|{HOST}"}} 4\n'
-    assert traffic.retries("a", parse_samples(SIDECAR + again), NAMES) == {Key("a", "v2", ""): 4}
-    assert traffic.retries("a", parse_samples(ISTIO + again), NAMES) is None
-    assert traffic.retries("a", parse_samples(SIDECAR), NAMES) == {}
+    assert traffic.client_retries("a", parse_samples(SIDECAR + again), NAMES) == {Key("a", "v2", ""): 4}
+    assert traffic.client_retries("a", parse_samples(ISTIO + again), NAMES) is None
+    assert traffic.client_retries("a", parse_samples(SIDECAR), NAMES) == {}
 
 
 def test_servers_count_whoever_asked() -> None:
-    assert traffic.inbound("shop/reviews-a", parse_samples(SIDECAR), "v1") == {Key("shop/reviews-a", "v1", "200"): 11.0}
+    assert traffic.server_counters("shop/reviews-a", parse_samples(SIDECAR), "v1") == {
+        Key("shop/reviews-a", "v1", "200"): 11.0
+    }
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,6 @@ def test_growth(before: float | None, after: float | None, grown: int) -> None:
 
 
 def test_no_requests_have_no_shares() -> None:
-    assert traffic.Tally().share("v1") is None
-    tally = traffic.tally({Key("p", "v1", "200"): 3, Key("q", "v1", "204"): 1, Key("p", "v2", "500"): 1})
+    assert traffic.VersionCounts().share("v1") is None
+    tally = traffic.count_by_version({Key("p", "v1", "200"): 3, Key("q", "v1", "204"): 1, Key("p", "v2", "500"): 1})
     assert (tally.share("v1"), tally.share("v2"), tally.share("v3")) == (80.0, 20.0, 0.0)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.canary.plugins.module_utils import proxies
-from ansible_collections.meshops.canary.plugins.module_utils.commands import convergence, info
+import pytest
+from ansible_collections.meshops.canary.plugins.module_utils.commands import info
+from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError
+from ansible_collections.meshops.canary.plugins.module_utils.mesh import convergence, proxies
+from ansible_collections.meshops.canary.plugins.module_utils.objects.hosts import ServiceRef
+from ansible_collections.meshops.canary.plugins.module_utils.objects.snapshot import Snapshot
 from support import http_routes as hr
-
-if t.TYPE_CHECKING:
-    import pytest
+from support import reviews as rv
 
 PARAMS = {
     "istio_namespace": "istio-system",
@@ -25,7 +27,7 @@ PARAMS = {
 }
 
 
-class Door:
+class FakeProxies:
     """Plays istiod and one sidecar that holds what is given: backend -> weight."""
 
     def __init__(self, held: dict[str, int]) -> None:
@@ -55,25 +57,68 @@ class Door:
         return {"configs": [{"route_config": {"name": "9080", "virtual_hosts": hosts}}]}
 
 
-def told(monkeypatch: pytest.MonkeyPatch, held: dict[str, int], *rules: hr.Json) -> dict[str, t.Any]:
-    monkeypatch.setattr(convergence, "Proxies", lambda *_given: Door(held))
-    monkeypatch.setattr(info.run_status, "status", lambda *_given: None)
+def info_of(monkeypatch: pytest.MonkeyPatch, held: dict[str, int], *rules: hr.Json) -> dict[str, t.Any]:
+    monkeypatch.setattr(convergence, "Proxies", lambda *_given: FakeProxies(held))
+    monkeypatch.setattr(info.status, "status", lambda *_given: None)
     snapshot = hr.snapshot(hr.http_route(*rules))
-    one = info._Told(t.cast("t.Any", None), snapshot, hr.REVIEWS, PARAMS, lambda _said: None)
-    return one.service(None, None)
+    one = info._ServiceStatus(t.cast("t.Any", None), snapshot, hr.REVIEWS, PARAMS, lambda _said: None)
+    return one.result(None, None)
 
 
-def test_a_sidecar_that_holds_an_old_http_route_is_not_converged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sidecar_with_an_old_http_route_is_not_converged(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = hr.rule(hr.ref("reviews-v1", 90), hr.ref("reviews-v2", 10))
-    stale = told(monkeypatch, {"reviews-v3": 100}, rule)
+    stale = info_of(monkeypatch, {"reviews-v3": 100}, rule)
     assert stale["route_api"] == "gateway"
     assert stale["proxies"]["converged"] is False
     assert "reviews-v3 100%" in stale["proxies"]["pending"][0]
-    assert told(monkeypatch, {"reviews-v1": 90, "reviews-v2": 10}, rule)["proxies"]["converged"] is True
+    assert info_of(monkeypatch, {"reviews-v1": 90, "reviews-v2": 10}, rule)["proxies"]["converged"] is True
 
 
-def test_routes_that_cannot_be_told_are_not_called_converged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_routes_are_not_converged(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = hr.rule(hr.ref("reviews-v1", -1), hr.ref("reviews-v2", 10))
-    answer = told(monkeypatch, {"reviews-v3": 100}, broken)
+    answer = info_of(monkeypatch, {"reviews-v3": 100}, broken)
     assert answer["proxies"] is None
-    assert any("cannot be told" in note for note in answer["notes"])
+    assert any("The routes are not known" in note for note in answer["notes"])
+
+
+@pytest.mark.parametrize(("routed", "known"), [(True, True), (False, False)])
+def test_the_host_of_a_service_entry_is_known_by_its_routes(routed: bool, known: bool) -> None:
+    lists: dict[str, t.Any] = {**rv.healthy(), "services": []}
+    if not routed:
+        lists |= {"virtual_services": [], "destination_rules": []}
+    params = {"service": "reviews", "namespace": rv.NAMESPACE, "cluster_domain": "cluster.local"}
+    given = (t.cast("t.Any", None), Snapshot(**lists), {**params, "istio_namespace": "istio-system"})
+    if known:
+        assert [one.name for one in info._services(*given)] == ["reviews"]
+        return
+    with pytest.raises(ApiError, match="There is no Service reviews in namespace bookinfo"):
+        info._services(*given)
+
+
+@pytest.mark.parametrize(("looks", "drift"), [(1, ""), (2, ""), (9, "v1 90% -> 50%")])
+def test_drift_counts_only_if_routes_read_after_the_record_have_it(
+    looks: int, drift: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollout that moves writes routes and record one after the other. looks: at how many the two differ."""
+    seen: list[str] = []
+
+    def status(*_given: t.Any) -> dict[str, t.Any]:
+        seen.append("looked")
+        return {"drift": "v1 90% -> 50%" if len(seen) <= looks else ""}
+
+    class Nothing:
+        def __init__(self, *_given: t.Any, **_options: t.Any) -> None:
+            pass
+
+        def snapshot(self, _plurals: t.Any) -> None:
+            return None
+
+    described = {"weights": {}, "cohorts": {}}
+    monkeypatch.setattr(info.status, "status", status)
+    monkeypatch.setattr(info, "Reader", Nothing)
+    monkeypatch.setattr(info.plan, "describe", lambda *_given, **_options: described)
+    monkeypatch.setattr(info, "BETWEEN_LOOKS", 0.0)
+    nothing: t.Any = None
+    one = info._ServiceStatus(nothing, nothing, ServiceRef("reviews", "shop"), {"route_api": "auto"}, print)
+    assert one._rollout(described) == {"drift": drift}
+    assert len(seen) == min(looks + 1, info.LOOKS)

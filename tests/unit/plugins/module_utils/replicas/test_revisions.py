@@ -11,8 +11,8 @@ import typing as t
 
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.errors import Refused
-from ansible_collections.meshops.canary.plugins.module_utils.replicas import canary, revisions
-from ansible_collections.meshops.canary.plugins.module_utils.replicas.pair import Wanted
+from ansible_collections.meshops.canary.plugins.module_utils.replicas import replica_canary, revisions
+from ansible_collections.meshops.canary.plugins.module_utils.replicas.deployment_pair import Wanted
 from support.deployments import SHOP, STABLE, snapshot
 
 Object = dict[str, t.Any]
@@ -69,8 +69,8 @@ def test_undoing_takes_the_template_alone() -> None:
     bad["spec"]["replicas"] = 8
     template = revisions.template_before(bad, [of_revision(3, "shop:1")])
     assert template is not None
-    (change,) = canary.plan_undone(snapshot(bad), SHOP, Wanted(), "shop", template).changes
+    (change,) = replica_canary.plan_undone(snapshot(bad), SHOP, Wanted(), "shop", template).changes
     assert change.after is not None
     assert change.after["spec"] == {**STABLE["spec"], "replicas": 8}
-    with pytest.raises(Refused, match="gone"):
-        canary.plan_undone(snapshot(STABLE), SHOP, Wanted(), "shop-canary", template)
+    with pytest.raises(Refused, match="no longer exists"):
+        replica_canary.plan_undone(snapshot(STABLE), SHOP, Wanted(), "shop-canary", template)

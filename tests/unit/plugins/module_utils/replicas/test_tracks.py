@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
+from ansible_collections.meshops.canary.plugins.module_utils.objects import pods
+from ansible_collections.meshops.canary.plugins.module_utils.objects.managed_state import ANNOTATION
+from ansible_collections.meshops.canary.plugins.module_utils.objects.snapshot import Snapshot
 from ansible_collections.meshops.canary.plugins.module_utils.replicas import tracks
 from ansible_collections.meshops.canary.plugins.module_utils.replicas.tracks import Tracks
-from ansible_collections.meshops.canary.plugins.module_utils.routes import pods
-from ansible_collections.meshops.canary.plugins.module_utils.routes.snapshot import Snapshot
-from ansible_collections.meshops.canary.plugins.module_utils.routes.state import ANNOTATION
 from support.deployments import SHOP, deployment, owned_pod
 
 Object = dict[str, t.Any]
@@ -55,7 +55,7 @@ def test_every_ready_pod_behind_the_service_counts_once() -> None:
     ],
 )
 def test_an_answer_names_an_owner_itself_its_pod_or_a_label(answer: str, owner: str) -> None:
-    assert Tracks(seen(*THERE), SHOP).told(answer) == owner
+    assert Tracks(seen(*THERE), SHOP).owner_of_answer(answer) == owner
 
 
 def test_a_label_that_two_owners_have_names_neither() -> None:
@@ -72,7 +72,7 @@ def test_pods_without_a_deployment_are_named_by_their_owner_or_themselves() -> N
 
 @pytest.mark.parametrize("found", [(), (owned_pod("shop", "7d", "aaaaa", ready=False),)])
 def test_without_ready_pods_there_is_nothing_to_verify(found: tuple[Object, ...]) -> None:
-    with pytest.raises(InvalidInput, match="no ready pods behind it"):
+    with pytest.raises(InvalidInput, match="no ready pods"):
         Tracks(seen(*found), SHOP)
 
 
@@ -83,15 +83,15 @@ def test_the_last_change_is_the_newest_of_all_pods() -> None:
 
 
 def test_causes_name_what_was_seen_and_end_with_connections_kept_open() -> None:
-    calm = Tracks(seen(*THERE), SHOP)
-    (last,) = tracks.causes(calm, calm.ready, {"shop": 9})
+    unchanged = Tracks(seen(*THERE), SHOP)
+    (last,) = tracks.causes(unchanged, unchanged.ready, {"shop": 9})
     assert "keep connections open" in last
-    told = tracks.causes(
+    result = tracks.causes(
         Tracks(seen(*THERE, sessionAffinity="ClientIP"), SHOP), {"shop": 5}, {"shop": 3, "stranger": 2}
     )
-    assert "shop 2, shop-canary 1 before, shop 5 after" in told[0]
-    assert "sessionAffinity" in told[1]
-    assert "stranger names none" in told[2]
+    assert "shop 2, shop-canary 1 before, shop 5 after" in result[0]
+    assert "sessionAffinity" in result[1]
+    assert "stranger is not one of the Deployments behind the Service" in result[2]
 
 
 def test_each_deployment_has_the_share_of_its_ready_pods() -> None:

@@ -1,0 +1,232 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Shapes of routing objects that look routed and are not, or are routed otherwise than they look: measured requests."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from support.direct import ISTIO, essence
+
+from lab.traffic import GatewayClient, Load, SidecarClient
+
+from .conftest import FORCE, assert_split, measure
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.direct import Direct
+    from support.kube import Kube
+    from support.lab import Lab
+
+    from .conftest import Shop
+
+pytestmark = pytest.mark.mesh
+
+API = "gateway.networking.k8s.io/v1"
+# Enough to tell a share of 10 % from one of 20 %, and of none.
+NUMBER = 600
+VERSIONS = ("v1", "v2", "v3")
+
+
+def service(name: str, **spec: t.Any) -> dict[str, t.Any]:
+    ports = [{"name": "http", "port": 9080, "targetPort": 9080}]
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": ports, **spec}}
+
+
+def virtual_service(name: str, host: str, target: str, **spec: t.Any) -> dict[str, t.Any]:
+    route = {"route": [{"destination": {"host": target, "subset": "v1"}}]}
+    metadata = {"name": name, **spec.pop("metadata", {})}
+    return {
+        "apiVersion": ISTIO,
+        "kind": "VirtualService",
+        "metadata": metadata,
+        "spec": {"hosts": [host], "http": [route], **spec},
+    }
+
+
+def codes(result: dict[str, t.Any]) -> set[str]:
+    return {one["code"] for one in result["findings"]}
+
+
+def test_weights_of_a_headless_service_are_refused_and_forced_never_called_converged(
+    shop: Shop, kube: Kube, direct: Direct, lab: Lab
+) -> None:
+    subsets = [{"name": one, "labels": {"version": one}} for one in VERSIONS]
+    rule = {"apiVersion": ISTIO, "kind": "DestinationRule", "metadata": {"name": "peers"}}
+    kube.apply(
+        service("peers", clusterIP="None", selector={"app": "reviews"}),
+        {**rule, "spec": {"host": "peers", "subsets": subsets}},
+        virtual_service("peers", "peers", "peers"),
+        namespace=shop.namespace,
+    )
+    refused = direct("weight", service="peers", weights={"v2": 100}, fails=True)
+    assert "ENDPOINT_CHOSEN_BY_CALLER" in codes(refused)
+    forced = direct("weight", service="peers", weights={"v2": 100}, force=["ENDPOINT_CHOSEN_BY_CALLER", *FORCE])
+    assert (forced["convergence"]["converged"], forced["convergence"]["checked"]) == (False, 0)
+    assert "(without effect at " in forced["msg"]
+    client = SidecarClient(lab.kubeconfig, shop.namespace, url="http://peers:9080")
+    # A load resolves the name once, and all its requests go to that address, of any version.
+    answered = {version for _load in range(12) for version in client.measure(Load(requests=5)).counts}
+    assert answered - {"v2"}, "the proxies hold v2 100 % and other versions answer"
+
+
+def test_passthrough_is_seen_at_the_proxies_without_preflight(all_on_v1: Shop, kube: Kube, direct: Direct) -> None:
+    rule = {"spec": {"trafficPolicy": {"loadBalancer": {"simple": "PASSTHROUGH"}}}}
+    kube.patch(ISTIO, "DestinationRule", "reviews", all_on_v1.namespace, rule)
+    try:
+        result = direct("weight", weights={"v2": 100}, preflight=False, fails=True)
+        assert result["error_code"] == "not_converged"
+        assert "which have no effect there" in result["msg"]
+        assert "requests for v2 go to the address that the caller has resolved" in result["msg"]
+        seen = measure(all_on_v1.sidecar, Load(requests=100))
+        assert set(seen.counts) - {"v2"}
+    finally:
+        kube.patch(ISTIO, "DestinationRule", "reviews", all_on_v1.namespace, {"spec": {"trafficPolicy": None}})
+        direct("weight", weights={"v1": 100}, force=FORCE)
+
+
+def test_the_named_one_of_two_claims_is_written_and_waited_for(all_on_v1: Shop, kube: Kube, direct: Direct) -> None:
+    host = f"reviews.{all_on_v1.namespace}.svc.cluster.local"
+    kube.apply(virtual_service("second", host, "reviews"), namespace=all_on_v1.namespace)
+    try:
+        result = direct("weight", weights={"v1": 80, "v2": 20}, virtual_services=["reviews"])
+        assert result["convergence"]["converged"] is True
+        assert any(one.startswith("HOST_CLAIM_CONTESTED: ") for one in result["warnings"])
+        assert_split(measure(all_on_v1.sidecar, NUMBER), {"v1": 80, "v2": 20}, "the older of two claims")
+        unused = direct("weight", weights={"v1": 50, "v2": 50}, virtual_services=["second"])
+        assert unused["convergence"]["converged"] is None
+        assert "another object has its host" in unused["convergence"]["note"]
+        assert_split(measure(all_on_v1.sidecar, NUMBER), {"v1": 80, "v2": 20}, "nobody uses the second")
+        direct("weight", state="absent", virtual_services=["reviews"])
+    finally:
+        kube.delete(ISTIO, "VirtualService", "second", all_on_v1.namespace)
+
+
+def test_an_object_of_another_revision_routes_nobody(all_on_v1: Shop, kube: Kube, direct: Direct) -> None:
+    labels = {"metadata": {"labels": {"istio.io/rev": "1-29-0"}}}
+    kube.patch(ISTIO, "VirtualService", "reviews", all_on_v1.namespace, labels)
+    try:
+        (found,) = direct("info", measure="none", proxies=False)["services"]
+        assert "REVISION_NOT_RUNNING" in codes(found)
+        assert found["weights"] == {}
+        refused = direct("weight", weights={"v1": 50, "v2": 50}, fails=True)
+        assert "is labeled istio.io/rev=1-29-0, a revision that no istiod here has" in refused["msg"]
+        kube.wait_until(lambda: len(measure(all_on_v1.sidecar, 60).counts) == 3, 30, "all versions answer")
+    finally:
+        labels = {"metadata": {"labels": {"istio.io/rev": None}}}
+        kube.patch(ISTIO, "VirtualService", "reviews", all_on_v1.namespace, labels)
+        kube.wait_until(lambda: set(measure(all_on_v1.sidecar, 60).counts) == {"v1"}, 30, "it routes again")
+
+
+def test_a_gateway_by_its_full_name_is_read(shop: Shop, kube: Kube, direct: Direct) -> None:
+    host = f"edge.{shop.host}"
+    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": [host]}
+    gateway = {"apiVersion": ISTIO, "kind": "Gateway", "metadata": {"name": "edge"}}
+    kube.apply(
+        {**gateway, "spec": {"selector": {"istio": "ingressgateway"}, "servers": [server]}},
+        virtual_service("edge", host, "reviews", gateways=[f"edge.{shop.namespace}.svc.cluster.local"]),
+        namespace=shop.namespace,
+    )
+    outside = GatewayClient(shop.ingress_url, path="/reviews/0", host=host)
+    try:
+        kube.wait_until(lambda: outside.measure(Load(requests=5)).failed == 0, 30, "the Gateway answers")
+        result = direct("weight", weights={"v1": 80, "v2": 20}, virtual_services=["edge"])
+        assert (result["convergence"]["converged"], result["convergence"]["proxies"]) == (True, 1)
+        assert_split(measure(outside, NUMBER), {"v1": 80, "v2": 20}, "through the gateway")
+    finally:
+        kube.delete(ISTIO, "VirtualService", "edge", shop.namespace)
+        kube.delete(ISTIO, "Gateway", "edge", shop.namespace)
+
+
+@pytest.fixture
+def by_services(shop: Shop, kube: Kube) -> None:
+    """The shop without its VirtualService, and a Service for each version."""
+    kube.delete(ISTIO, "VirtualService", "reviews", shop.namespace)
+    versions = [service(f"reviews-{one}", selector={"app": "reviews", "version": one}) for one in VERSIONS]
+    kube.apply(*versions, service("admin", selector={"app": "reviews", "version": "v3"}), namespace=shop.namespace)
+
+
+def http_route(name: str, parent: dict[str, t.Any], *rules: dict[str, t.Any], **spec: t.Any) -> dict[str, t.Any]:
+    body = {"parentRefs": [parent], "rules": list(rules), **spec}
+    return {"apiVersion": API, "kind": "HTTPRoute", "metadata": {"name": name}, "spec": body}
+
+
+@pytest.mark.usefixtures("by_services")
+def test_the_rule_of_another_service_keeps_its_requests(shop: Shop, kube: Kube, direct: Direct) -> None:
+    """Here and below the shop is without its VirtualService, so these tests are the last."""
+    admin = {
+        "matches": [{"path": {"type": "Exact", "value": "/reviews/7"}}],
+        "backendRefs": [{"name": "admin", "port": 9080}],
+    }
+    parent = {"group": "", "kind": "Service", "name": "reviews", "port": 9080}
+    route = http_route("reviews", parent, admin, {"backendRefs": [{"name": "reviews-v1", "port": 9080}]})
+    kube.apply(route, namespace=shop.namespace)
+    before = essence(kube.get(API, "HTTPRoute", "reviews", shop.namespace))
+    result = direct("weight", weights={"reviews-v1": 80, "reviews-v2": 20})
+    assert result["convergence"]["converged"] is True
+    assert_split(measure(shop.sidecar, Load(requests=NUMBER)), {"v1": 80, "v2": 20}, "the service's own rule")
+    assert_split(measure(shop.sidecar, Load(requests=100, path="/reviews/7")), {"v3": 100}, "the rule of admin")
+    direct("weight", state="absent")
+    after = essence(kube.get(API, "HTTPRoute", "reviews", shop.namespace))
+    assert (after or {})["spec"] == (before or {})["spec"]
+    kube.delete(API, "HTTPRoute", "reviews", shop.namespace)
+
+
+@pytest.fixture
+def ingress(shop: Shop, kube: Kube) -> Iterator[GatewayClient]:
+    """A Gateway and an HTTPRoute of the ingress's namespace, and a grant of the shop for the Service of v1 alone."""
+    host, name = f"grant.{shop.host}", f"grant-{shop.namespace}"
+    listener = {"name": "http", "port": 80, "protocol": "HTTP", "hostname": host}
+    spec = {
+        "gatewayClassName": "istio",
+        "addresses": [{"type": "Hostname", "value": "istio-ingressgateway.istio-system.svc.cluster.local"}],
+        "listeners": [listener],
+    }
+    backend = {"name": "reviews-v1", "namespace": shop.namespace, "port": 9080}
+    gateway = {"apiVersion": API, "kind": "Gateway", "metadata": {"name": name}, "spec": spec}
+    route = http_route(name, {"name": name}, {"backendRefs": [backend]}, hostnames=[host])
+    grant(kube, shop, "reviews-v1")
+    kube.apply(gateway, route, namespace="istio-system")
+    outside = GatewayClient(shop.ingress_url, path="/reviews/0", host=host)
+    try:
+        kube.wait_until(lambda: outside.measure(Load(requests=5)).failed == 0, 30, "the Gateway answers")
+        yield outside
+    finally:
+        kube.delete(API, "HTTPRoute", name, "istio-system")
+        kube.delete(API, "Gateway", name, "istio-system")
+
+
+def grant(kube: Kube, shop: Shop, *names: str) -> None:
+    origin = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "istio-system"}
+    spec = {"from": [origin], "to": [{"group": "", "kind": "Service", "name": name} for name in names]}
+    frame = {"apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "ReferenceGrant", "metadata": {"name": "shop"}}
+    kube.apply({**frame, "spec": spec}, namespace=shop.namespace)
+
+
+@pytest.mark.usefixtures("by_services")
+def test_a_backend_that_the_gateway_may_not_use_is_refused_or_undone(
+    shop: Shop, kube: Kube, direct: Direct, ingress: GatewayClient
+) -> None:
+    name = f"grant-{shop.namespace}"
+    halves: dict[str, t.Any] = {
+        "weights": {"reviews-v1": 50, "reviews-v2": 50},
+        "http_routes": [f"istio-system/{name}"],
+    }
+    before = essence(kube.get(API, "HTTPRoute", name, "istio-system"))
+    refused = direct("weight", **halves, check_mode=True, fails=True)
+    assert "BACKEND_NOT_PERMITTED" in codes(refused)
+    undone = direct("weight", **halves, preflight=False, fails=True)
+    assert undone["error_code"] == "not_accepted"
+    assert "ResolvedRefs=False RefNotPermitted" in undone["msg"]
+    assert undone["changed"] is False
+    after = essence(kube.get(API, "HTTPRoute", name, "istio-system"))
+    assert (after or {})["spec"] == (before or {})["spec"]
+    kube.wait_until(lambda: ingress.measure(Load(requests=50)).failed == 0, 15, "no request fails any more")
+    grant(kube, shop, "reviews-v1", "reviews-v2")
+    result = direct("weight", **halves)
+    assert result["convergence"]["converged"] is True
+    assert_split(measure(ingress, NUMBER), {"v1": 50, "v2": 50}, "both are permitted")
