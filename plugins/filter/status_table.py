@@ -127,7 +127,7 @@ def _shares(service: Result) -> list[str]:
 def _row(version: Result) -> list[str]:
     hpa, measured = version["hpa"], version["measured"]
     return [
-        version["version"] or "all pods",
+        version["version"] or (UNKNOWN if version["ready"] is None and version["weight"] == 0 else "all pods"),
         _percent(version["weight"]),
         ", ".join(f"{name} {_percent(share)}" for name, share in version["cohorts"].items()) or NONE,
         f"{_number(version['ready'])}/{_number(version['desired'])}",

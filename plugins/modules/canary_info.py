@@ -170,7 +170,11 @@ services:
       elements: dict
       contains:
         version:
-          description: Name of the version. Empty stands for routes that name no version, so that any pod may answer.
+          description:
+            - Name of the version.
+            - Empty in the first entry stands for routes that name no version, so that any pod may answer.
+            - Empty in the last entry, with a weight of 0, stands for counted requests whose version is not known, such as
+              those canceled before an answer.
           type: str
           sample: v2
         labels:

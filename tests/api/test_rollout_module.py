@@ -159,7 +159,7 @@ def test_a_task_that_is_told_to_stop_leaves_a_rollout_that_goes_on(
     direct: Direct, kube: Kube, play: Player, routed: str, killed: str
 ) -> None:
     plan = {**QUICK, "steps": [{"weight": 20, "pause": 12}], "namespace": routed, "service": "reviews"}
-    process = play.begin([{"name": "Roll out", "meshops.canary.canary_rollout": plan}])
+    process = play.begin([{"name": "Roll out", "meshops.canary.canary_rollout": plan}]).process
     kube.wait_until(lambda: phase_of(kube, routed) == "observing", 60, "the pause of the first step")
     worker = children(process.pid)[-1]
     if killed == "the worker by SIGTERM":

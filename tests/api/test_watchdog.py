@@ -220,7 +220,7 @@ def test_a_module_creates_the_job_with_the_same_program(kube: Kube, play: Player
         return [one["metadata"]["name"] for one in started if one["metadata"]["name"].startswith("canary-watchdog")]
 
     module = {"name": "Test", "hosts": "localhost", "gather_facts": False, "tasks": [task], "vars": {SWITCH: False}}
-    process = play.begin([module])  # it waits for the Job, whose image is not there
+    process = play.begin([module]).process  # it waits for the Job, whose image is not there
     try:
         kube.wait_until(lambda: bool(watchdogs()), 60, "the watchdog")
     finally:

@@ -33,7 +33,7 @@ install_loader()
 from support.direct import ISTIO, Direct
 from support.kube import Kube
 from support.lab import Lab
-from support.rollouts import Stage, kill, report
+from support.rollouts import Stage, report
 from support.shop import opened
 
 from lab.traffic import Load
@@ -123,7 +123,7 @@ def rolled_back_by_command(stage: Stage) -> tuple[Figures, Later]:
     time.sleep(1)
     began = time.time()
     names = {"service": "reviews", "ns": stage.shop.namespace, "stable": "v2"}
-    stage.shop.player.begin("meshops.canary.rollback", **names).wait(timeout=60)  # a process that starts cold
+    stage.shop.player.begin("meshops.canary.rollback", **names).wait(seconds=60)  # a process that starts cold
     took = time.time() - began
 
     def last(seen: Measurement) -> Figures:
@@ -153,12 +153,12 @@ def taken_back(stage: Stage) -> tuple[Figures, Later]:
 def third_version(stage: Stage) -> tuple[Figures, Later]:
     """v1 takes the place of v3, which has half; it must begin at its own first share."""
     halves = [{"weight": 50, "gate": "manual", "analysis": False, "pause": 0}, 100]
-    process = stage.begin("v3", steps=halves, rollout_gate_seconds=60)
+    begun = stage.begin("v3", steps=halves, rollout_gate_seconds=60)
     stage.kube.wait_until(lambda: stage.run().get("phase") == "gated", 90, "v3 waits at half")
     began = time.time()
     steps = [{"weight": 10, "pause": HELD, "analysis": False}, {"weight": 100, "pause": 0, "analysis": False}]
     result = report(stage.rollout("v1", steps=steps, supersede=True, rollout_retire_after=0))
-    kill(process)  # it has lost its lock, and would say so at the end of its gate
+    begun.kill()  # it has lost its lock, and would say so at the end of its gate
     lock, shifted, next_step = (
         seconds_of(result["began"]),
         moment(result, "shifted", 10),
@@ -205,11 +205,11 @@ def share_while_promoting(stage: Stage) -> tuple[Figures, Later]:
 def killed_and_resumed(stage: Stage) -> tuple[Figures, Later]:
     """The playbook is killed at 25 percent, nobody is there, and it is run again."""
     lasting = [{**one, "pause": HELD} if one["weight"] == 25 else one for one in STEPS]
-    process = stage.begin("v3", steps=lasting, rollout_retire_after=0)
+    begun = stage.begin("v3", steps=lasting, rollout_retire_after=0)
     stage.kube.wait_until(
         lambda: (now := stage.run()).get("at") == 1 and now["phase"] == "observing", 180, "25 percent"
     )
-    kill(process)
+    begun.kill()
     gone = time.time()
     time.sleep(AWAY)
     began = time.time()

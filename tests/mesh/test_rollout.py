@@ -85,13 +85,12 @@ def test_without_requests_nothing_is_proven_and_the_canary_is_rolled_back(stage:
 def test_a_third_version_supersedes_one_at_half(stage: Stage) -> None:
     with stage.shop.sidecar.background(LOAD) as load:
         halves = [{"weight": 50, "gate": "manual"}, 100]
-        process = stage.begin("v3", steps=halves, rollout_gate_seconds=15)
-        stage.kube.wait_until(lambda: stage.run().get("phase") == "gated", 90, "v3 waits at half")
+        begun = stage.begin("v3", steps=halves, rollout_gate_seconds=15)
+        stage.wait_for(begun, "gated", 0)
         ended = report(stage.rollout("v1", supersede=True))
-        process.wait(timeout=120)
+        begun.wait(fails=True)  # the run that lost its lock says so
         load.stop()
         seen = load.result()
     assert ended["phase"] == "promoted"
     assert stage.weights() == {"v1": 100}
-    assert process.returncode != 0, "the run that lost its lock says so"
     assert seen.failed == 0, seen.reasons

@@ -10,7 +10,7 @@ import dataclasses
 import typing as t
 
 import pytest
-from support.rollouts import LOAD, Stage, kill, report, with_errors
+from support.rollouts import LOAD, Stage, report, with_errors
 
 from .conftest import measure
 
@@ -32,11 +32,11 @@ def test_the_cohort_comes_first_and_a_kill_changes_nothing(stage: Stage) -> None
     place = stage.shop.sidecar
     before = stage.route()
     with place.background(LONG) as everybody, place.background(THEIRS) as testers:
-        process = stage.begin("v3", steps=steps, **PATIENT)
-        stage.kube.wait_until(lambda: stage.run().get("phase") == "observing", 90, "the step of the cohort")
+        begun = stage.begin("v3", steps=steps, **PATIENT)
+        stage.wait_for(begun, "observing", 0)
         assert measure(place, 300, USER).counts == {"v3": 300}
         assert measure(place, 300).counts == {"v2": 300}
-        kill(process)
+        begun.kill()
         ended = report(stage.rollout("v3", steps=steps, **PATIENT))
         everybody.stop()
         testers.stop()

@@ -25,11 +25,11 @@ def test_the_old_version_keeps_its_pods_when_a_user_rolls_back_to_it(stage: Stag
     """Between the promotion and the end of the old version's pods, where a rollback by hand is most likely."""
     pods = len(stage.pods("v2"))
     with stage.shop.sidecar.background(LOAD) as load:
-        process = stage.begin("v3", **{**TWO_STEPS, "rollout_retire_after": 8, "rollout_old_replicas": 0})
+        begun = stage.begin("v3", **{**TWO_STEPS, "rollout_retire_after": 8, "rollout_old_replicas": 0})
         done = ("shifted", "promoting", "promoting")
         stage.kube.wait_until(lambda: done in stage.audit_log(), 120, "v3 gets all requests")
         stage.direct("weight", weights={"v2": 100}, finalize=True, force=FORCE)
-        assert process.wait(timeout=120) != 0
+        begun.wait(fails=True)
         load.stop()
         seen = load.result()
     run = stage.run()

@@ -16,7 +16,7 @@ from ansible_collections.meshops.canary.plugins.module_utils.rollout import capa
 from support.direct import essence
 from support.effort import random_numbers, rounds
 from support.pending_deployments import autoscaler
-from support.rollouts import LOAD, Stage, kill, report
+from support.rollouts import LOAD, Stage, report
 
 from lab.traffic import Load
 
@@ -72,9 +72,9 @@ def test_killed_at_checkpoints_it_resumes_and_ends_the_same(
     options = {**PATIENT, "steps": STEPS, "rollout_before_step": str(hook)}
     with stage.shop.sidecar.background(LOAD) as load:
         for phase, at in checkpoints:
-            process = stage.begin("v3", **options)
-            stage.wait_for(phase, at)
-            kill(process)
+            begun = stage.begin("v3", **options)
+            stage.wait_for(begun, phase, at)
+            begun.kill()
         ended = report(stage.rollout("v3", **options))
         load.stop()
         seen = load.result()
@@ -118,9 +118,9 @@ def test_killed_with_raised_min_replicas_it_restores_them(
     options = {**SCALED, "rollout_after_step": str(hook)}
     before, route = pods_of(scaled), {"promoted": undisturbed, "rolled_back": scaled.route()}[end]
     with scaled.shop.sidecar.background(LOAD) as load:
-        process = scaled.begin("v3", **options)
-        scaled.wait_for(phase, 0)
-        kill(process)
+        begun = scaled.begin("v3", **options)
+        scaled.wait_for(begun, phase, 0)
+        begun.kill()
         raised = pods_of(scaled)["HorizontalPodAutoscaler reviews-v3"]
         own = [capacity_changes.MIN_REPLICAS_BEFORE, capacity_changes.MIN_REPLICAS_RAISED]
         assert (raised["spec"]["minReplicas"], raised["ours"]) == (2, own)
@@ -139,9 +139,9 @@ def test_killed_at_random_moments_it_ends_the_same(undisturbed: Object, stage: S
         for _kill in range(RANDOM_KILLS):
             if stage.run().get("phase") == "promoted":
                 stage.reset()
-            process = stage.begin("v3", **SWIFT)
+            begun = stage.begin("v3", **SWIFT)
             time.sleep(moments.uniform(0.5, 6))
-            kill(process)
+            begun.kill()
         ended = report(stage.rollout("v3", **SWIFT))
         load.stop()
         seen = load.result()
@@ -153,11 +153,11 @@ def test_killed_at_random_moments_it_ends_the_same(undisturbed: Object, stage: S
 
 def test_a_restart_of_istiod_changes_nothing(undisturbed: Object, stage: Stage, kube: Kube) -> None:
     with stage.shop.sidecar.background(LOAD) as load:
-        process = stage.begin("v3", **PATIENT)
-        stage.wait_for("observing", 0)
+        begun = stage.begin("v3", **PATIENT)
+        stage.wait_for(begun, "observing", 0)
         for pod in kube.list("v1", "Pod", "istio-system", selector="app=istiod"):
             kube.delete("v1", "Pod", pod["metadata"]["name"], "istio-system")
-        assert process.wait(timeout=180) == 0
+        begun.wait()
         load.stop()
         seen = load.result()
     assert stage.run()["phase"] == "promoted"
@@ -168,10 +168,10 @@ def test_a_restart_of_istiod_changes_nothing(undisturbed: Object, stage: Stage, 
 def test_a_restart_of_the_api_server_costs_time_and_no_request(undisturbed: Object, stage: Stage, lab: Lab) -> None:
     # From outside: a load in a pod would end with the API server that carries its connection.
     with stage.shop.gateway.background(Load(seconds=300, rate=60, connections=6, limit=300)) as load:
-        process = stage.begin("v3", **PATIENT)
-        stage.wait_for("observing", 0)
+        begun = stage.begin("v3", **PATIENT)
+        stage.wait_for(begun, "observing", 0)
         lab.restart_api_server()
-        process.wait(timeout=240)
+        begun.process.wait(timeout=240)
         ended = report(stage.rollout("v3", **PATIENT))
         load.stop()
         seen = load.result()
@@ -185,11 +185,11 @@ def test_without_prometheus_the_canary_is_rolled_back(stage: Stage, kube: Kube, 
     namespace, scale = prometheus(kube)
     with stage.shop.sidecar.background(LOAD):
         options = {"prometheus_url": lab.facts["prometheus_url"], "pause": 8, "deadline": 14, "rollout_interval": 2}
-        process = stage.begin("v3", **options)
-        stage.wait_for("observing", 0)
+        begun = stage.begin("v3", **options)
+        stage.wait_for(begun, "observing", 0)
         try:
             scale(0)
-            assert process.wait(timeout=180) != 0
+            begun.wait(fails=True)
         finally:
             scale(1)
             kube.wait_available(["prometheus"], namespace)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from support.rollouts import LOAD, Stage, kill, report
+from support.rollouts import LOAD, Stage, report
 
 from lab.traffic import bookinfo_variables
 
@@ -57,10 +57,10 @@ def watchdog_objects(stage: Stage) -> list[str]:
 def test_a_killed_run_is_rolled_back_and_the_next_run_finishes_it(stage: Stage, watched: dict[str, t.Any]) -> None:
     slow = {**watched, "steps": [10, 100], "pause": 100, "deadline": 200}
     with stage.shop.sidecar.background(LOAD) as load:
-        process = stage.begin("v3", **slow)
-        stage.kube.wait_until(lambda: stage.run().get("phase") == "observing", 90, "the first step")
+        begun = stage.begin("v3", **slow)
+        stage.wait_for(begun, "observing", 0)
         assert stage.weights() == {"v2": 90, "v3": 10}
-        kill(process)
+        begun.kill()
         stage.kube.wait_until(lambda: stage.weights() == {"v2": 100}, 5 * AFTER, "the requests back on v2")
         stage.kube.wait_until(lambda: events(stage), 20, "the Event of the watchdog")
         assert stage.run()["phase"] == "rolling_back"

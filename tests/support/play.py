@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -57,6 +58,28 @@ class Played:
         return sum(host["changed"] for host in self.stats.values())
 
 
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """A playbook that runs, in a process group of its own. log: the file with what it prints."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    def kill(self) -> None:
+        """End the playbook and all its workers as a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=20)
+
+    def wait(self, *, fails: bool = False, seconds: float = 180) -> None:
+        """Wait for its end. fails: whether it must fail; the other outcome raises AssertionError with its output."""
+        code = self.process.wait(timeout=seconds)
+        assert (code != 0) == fails, f"exit status {code}\n{self.printed()}"
+
+    def printed(self) -> str:
+        """Return the end of what it has printed."""
+        return self.log.read_text(encoding="utf-8", errors="replace")[-4000:]
+
+
 class Player:
     """Call it with tasks, with whole plays, or with the name of a playbook of the collection."""
 
@@ -95,18 +118,20 @@ class Player:
         assert (played.code != 0) == fails, report
         return played
 
-    def begin(self, playbook: str | list[t.Any], **variables: t.Any) -> subprocess.Popen[str]:
+    def begin(self, playbook: str | list[t.Any], **variables: t.Any) -> Begun:
         """Start the playbook in a process group of its own, so that it can be killed whole, and return at once."""
         self.runs += 1
-        with (self.folder / f"begun{self.runs}.log").open("w+", encoding="utf-8") as log:
-            return subprocess.Popen(
+        log = self.folder / f"begun{self.runs}.log"
+        with log.open("w", encoding="utf-8") as sink:
+            process = subprocess.Popen(
                 self._command(playbook, (), variables),
-                stdout=log,
+                stdout=sink,
                 stderr=subprocess.STDOUT,
                 text=True,
                 env=self._environment(None),
                 start_new_session=True,
             )
+        return Begun(process, log)
 
     def on_a_terminal(
         self, playbook: str, environment: dict[str, str], **variables: t.Any

@@ -12,8 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
-import signal
+import time
 import typing as t
 
 from lab.traffic import Load
@@ -22,11 +21,10 @@ from .direct import ISTIO, Direct, essence
 from .rollout_role import ADVANCED, role_variables
 
 if t.TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator, Mapping
 
     from .kube import Kube, Object
-    from .play import Played
+    from .play import Begun, Played
     from .shop import Shop
     from .terminal import Terminal
 
@@ -125,7 +123,7 @@ class Stage:
             **role_variables({**QUICK, **variables}),
         )
 
-    def begin(self, canary: str, **variables: t.Any) -> subprocess.Popen[str]:
+    def begin(self, canary: str, **variables: t.Any) -> Begun:
         """Start a rollout that can be killed."""
         names = {"service": "reviews", "ns": self.shop.namespace, "canary": canary}
         return self.shop.player.begin("meshops.canary.rollout", **names, **role_variables({**QUICK, **variables}))
@@ -142,14 +140,18 @@ class Stage:
         found = self.kube.get("v1", "ConfigMap", "canary-rollout-reviews", self.shop.namespace)
         return dict(json.loads(found["data"]["run"])) if found else {}
 
-    def wait_for(self, phase: str, at: int, seconds: float = 120) -> None:
-        """Wait until the rollout is in this phase of step `at`, counted from 0."""
+    def wait_for(self, begun: Begun, phase: str, at: int, seconds: float = 120) -> None:
+        """Wait until the rollout that was begun is in this phase of step `at`, counted from 0.
 
-        def there() -> bool:
-            run = self.run()
-            return (run.get("phase"), run.get("at")) == (phase, at)
-
-        self.kube.wait_until(there, seconds, f"{phase} of step {at + 1}")
+        Raises AssertionError with what it printed if it ends before, or after `seconds`. Some phases last a moment, so
+        the record is read often.
+        """
+        deadline = time.monotonic() + seconds
+        while (seen := (run := self.run()).get("phase"), run.get("at")) != (phase, at):
+            late = begun.process.poll() is not None or time.monotonic() > deadline
+            reason = run.get("reason")
+            assert not late, f"not seen: {phase} of step {at + 1}, but {seen}, {reason}\n{begun.printed()}"
+            time.sleep(0.05)
 
     def audit_log(self) -> list[tuple[str, str, str]]:
         """Return the recorded events: name, phase before, phase after."""
@@ -179,9 +181,3 @@ def report(played: Played) -> dict[str, t.Any]:
 def shown(played: Played) -> list[str]:
     """Return the lines that the rollout showed while it worked."""
     return [line for name, _host, result in played.tasks if name == ADVANCED for line in result["lines"]]
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """End the playbook and all its workers as a power cut would."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=20)

@@ -72,9 +72,16 @@ def ambient_notes(snapshot: Snapshot, service: ServiceRef) -> list[str]:
 def versions(
     snapshot: Snapshot, service: ServiceRef, description: Description, measured: Mapping[str, t.Any] | None
 ) -> list[dict[str, t.Any]]:
-    """Return an entry for each version, in natural order; what was not read or not measured is None."""
+    """Return an entry for each version, in natural order; what was not read or not measured is None.
+
+    Requests whose version their counter does not name, such as those canceled before an answer, have an entry of
+    their own at the end, with version NO_VERSION. A route without a subset has NO_VERSION for all pods instead.
+    """
     known = all_versions(description)
     counted = (measured or {}).get("by_version") or {}
+    found = sorted(known | {one for one in counted if counted[one]["requests"]}, key=natural_key)
+    if NO_VERSION in found and NO_VERSION not in known:
+        found = [*found[1:], NO_VERSION]
     return [
         {
             "version": version,
@@ -89,7 +96,7 @@ def versions(
             **_capacity(snapshot, service, description, version),
             "measured": _measured(measured, counted, version),
         }
-        for version in sorted(known | {one for one in counted if counted[one]["requests"]}, key=natural_key)
+        for version in found
     ]
 
 
@@ -107,7 +114,7 @@ def _capacity(snapshot: Snapshot, service: ServiceRef, description: Description,
     if version and versions_are_services(description["route_api"]):
         owner = type(service)(version, service.namespace, service.domain)
         labels = pods.selector_of(snapshot, owner) if labels is None else labels
-    elif version == NO_VERSION:
+    elif version == NO_VERSION and version in description["weights"]:
         labels = {}
     if labels is None:
         unknown = ("ready", "pods", "desired", "deployments", "images", "since", "hpa")

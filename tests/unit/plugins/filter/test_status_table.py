@@ -79,11 +79,23 @@ def test_proxies_behind_are_not_counted_as_holding() -> None:
     )
 
 
-def test_a_version_nobody_routes_to_but_that_answers_is_shown() -> None:
+def test_requests_whose_version_is_not_known_come_last_and_are_not_said_to_be_of_all_pods() -> None:
+    """Istio counts a request that was canceled before an answer with an unknown version."""
     stray = {**COUNTED, "by_version": {**COUNTED["by_version"], "": {"requests": 9, "errors": 0, "share": 0.3}}}
-    lines = filters.status_table([overview_of(reviews.healthy(), stray)])
-    assert lines[2].startswith("all pods      0%")
-    assert " 9 " in lines[2]
+    overview = overview_of(reviews.healthy(), stray)
+    assert overview["versions"][-1]["version"] == ""
+    assert overview["versions"][-1]["ready"] is None, "no pods are its pods"
+    (line,) = [one for one in filters.status_table([overview]) if one.startswith(("all pods", "? "))]
+    assert line.split()[:2] == ["?", "0%"]
+    assert " 9 " in line
+
+
+def test_a_route_without_a_subset_is_of_all_pods() -> None:
+    lists = reviews.healthy()
+    lists["virtual_services"][0]["spec"]["http"] = [{"route": [{"destination": {"host": "reviews"}}]}]
+    overview = overview_of(lists, None)
+    assert (overview["versions"][0]["version"], overview["versions"][0]["weight"]) == ("", 100)
+    assert any(line.startswith("all pods   ") for line in filters.status_table([overview]))
 
 
 ROLLOUT = {
