@@ -89,7 +89,7 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
     # Found by preflight, which reads the whole service.
     "ROUTE_APIS_MIXED": Kind(
         "error",
-        "A VirtualService and an HTTPRoute both route the service",
+        "Two kinds of routes claim the service: VirtualService, HTTPRoute, GRPCRoute",
         "Proxies apply only one of them. Keep one and delete the other.",
     ),
     "SUBSET_NOT_READY": Kind(
