@@ -90,7 +90,7 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
     "ROUTE_APIS_MIXED": Kind(
         "error",
         "Two kinds of routes claim the service: VirtualService, HTTPRoute, GRPCRoute",
-        "Proxies apply only one of them. Keep one and delete the other.",
+        "Proxies apply a part of them only. Keep one and delete the other, or give each a port of its own.",
     ),
     "SUBSET_NOT_READY": Kind(
         "error",

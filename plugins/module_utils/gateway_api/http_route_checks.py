@@ -52,10 +52,12 @@ def refuse_two_kinds(routes: Sequence[Object], all_routes: Sequence[Object]) -> 
     for one in routes:
         other = next((two for two in all_routes if claims_the_same(one, two)), None)
         if other is not None:
-            reason = f"{full_name(other)} claims the same host at the same parent, and proxies apply only one of them."
+            reason = (
+                f"{full_name(other)} has the same parent and host, so the HTTPRoute may take calls of the GRPCRoute."
+            )
             raise Refused(
-                f"{full_name(one)}: {reason} An HTTPRoute routes calls of gRPC too: put its rules there (path "
-                "/SERVICE/METHOD) and delete the GRPCRoute, or give each a host of its own.",
+                f"{full_name(one)}: {reason} Give each a port or listener of its own in parentRefs, or a "
+                "hostname; or put all rules into the HTTPRoute, which routes calls by path /SERVICE/METHOD.",
                 [Finding("ROUTE_APIS_MIXED", full_name(one), reason)],
             )
 

@@ -101,7 +101,7 @@ def _two_apis(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
             )
         others = [one for one in snapshot.http_routes or () if claims_the_same(route, one)]
         if others and route["kind"] == "GRPCRoute" and is_attached_to(route, service):
-            reason = f"It routes {service.fqdn}, and so does {full_name(others[0])}; proxies apply only one."
+            reason = f"It routes {service.fqdn}, and so does {full_name(others[0])}, which may take its calls."
             yield Finding("ROUTE_APIS_MIXED", full_name(route), reason)
 
 
