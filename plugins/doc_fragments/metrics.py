@@ -38,6 +38,17 @@ options:
         interval has no effect. With Prometheus it is 2 if proxies are read for requests in flight (V(stalled)); with longer
         intervals more requests must stall until the failure is certain.
     type: float
+  grpc_failures:
+    description:
+      - Status codes of gRPC, by name or number, that are failed requests, as answers of 500 and above are. gRPC answers
+        with HTTP status 200 and its own status in a trailer.
+      - The default has those that are the server's fault. C(RESOURCE_EXHAUSTED) is not among them, because quotas and rate
+        limits answer it, as HTTP answers 429. Other codes are no failures; metrics of kind V(codes) compare how often
+        both versions answer them.
+      - Calls whose status no counter has are not judged. An empty list judges gRPC by its HTTP status alone.
+    type: list
+    elements: str
+    default: [UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS]
   metrics:
     description:
       - Metrics to judge. Default is C(errors), critical, C(latency) from 50 requests on, C(stalled), critical, and C(codes),
@@ -51,14 +62,14 @@ options:
         required: true
       kind:
         description:
-          - V(errors) judges answers of 500 and above and gRPC statuses that are the server's fault (2, 4, 12, 13, 14, 15), V(latency)
+          - V(errors) judges answers of 500 and above and gRPC statuses of O(grpc_failures), V(latency)
             the response times of all requests, V(rate) the answered requests per second over the whole analysis.
           - V(stalled) fails when certainly more of the canary's requests than of stable's wait for an answer for longer than
             O(metrics[].limit), or are canceled by their callers. It only raises alarms, and has no effect on V(pass).
             Only proxies know the requests in flight, and only of the present; Prometheus knows those canceled. Without a
             metric of this kind, requests canceled more often on the canary turn V(pass) into V(inconclusive).
-          - V(codes) fails when the canary answers 1xx, 3xx, 4xx, a single code of 4xx or a gRPC status that is the caller's
-            fault more often than stable, beyond chance. More answers of 2xx, so fewer redirects and refusals, are
+          - V(codes) fails when the canary answers 1xx, 3xx, 4xx, a single code of 4xx or a gRPC status outside of
+            O(grpc_failures) more often than stable, beyond chance. More answers of 2xx, so fewer redirects and refusals, are
             V(inconclusive). Errors are left out, and 304 counts as 2xx. Without a metric of this kind, different codes
             turn V(pass) into V(inconclusive).
           - V(sizes) fails when more of the canary's answers than of stable's are of some size, beyond chance, so also when
@@ -125,7 +136,7 @@ options:
       ignore:
         description:
           - For V(codes), codes and classes that may differ, C(1xx), C(2xx), C(3xx), C(4xx), a code of 4xx such as C(404),
-            C(grpc) or a gRPC status such as C(grpc 5). A class stands for its codes too.
+            C(grpc) or a gRPC status outside of O(grpc_failures) such as C(grpc 5). A class stands for its codes too.
         type: list
         elements: str
       verdict:

@@ -23,11 +23,20 @@ options:
     description:
       - Names of the HTTPRoutes to edit, as C(name) in O(namespace) or as C(namespace/name).
       - With names the module edits HTTPRoutes, also where VirtualServices route the service too. Not together with
-        O(virtual_services).
+        O(virtual_services) or O(grpc_routes).
     type: list
     elements: str
     default: []
     aliases: [http_route]
+  grpc_routes:
+    description:
+      - Names of the GRPCRoutes to edit, as C(name) in O(namespace) or as C(namespace/name).
+      - By default, the module edits the HTTPRoutes and the GRPCRoutes of O(service) together. Not together with
+        O(virtual_services) or O(http_routes).
+    type: list
+    elements: str
+    default: []
+    aliases: [grpc_route]
   routes:
     description:
       - Names of the routes in these objects to change.

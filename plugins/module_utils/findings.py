@@ -89,8 +89,8 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
     # Found by preflight, which reads the whole service.
     "ROUTE_APIS_MIXED": Kind(
         "error",
-        "A VirtualService and an HTTPRoute both route the service",
-        "Proxies apply only one of them. Keep one and delete the other.",
+        "Two kinds of routes claim the service: VirtualService, HTTPRoute, GRPCRoute",
+        "Proxies apply a part of them only. Keep one and delete the other, or give each a port of its own.",
     ),
     "SUBSET_NOT_READY": Kind(
         "error",

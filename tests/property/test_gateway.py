@@ -296,5 +296,5 @@ def test_a_route_that_does_not_name_the_service_is_not_found() -> None:
         "metadata": {"name": "page", "namespace": "bookinfo"},
         "spec": {"parentRefs": [{"kind": "Gateway", "name": "public"}], "rules": [{**rule, "backendRefs": backends}]},
     }
-    with pytest.raises(Refused, match="No HTTPRoute"):
+    with pytest.raises(Refused, match="No HTTPRoute or GRPCRoute"):
         plan.plan(start_of(route), REVIEWS, intents.SetWeights({"reviews-v1": 100}), api="gateway")

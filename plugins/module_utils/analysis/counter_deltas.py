@@ -15,12 +15,12 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from . import histogram, traffic
+from . import grpc_statuses, histogram, traffic
 from .error_rates import RequestCount
 from .in_flight import InFlight, from_counters
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from .in_flight import InFlightKey
     from .traffic import Key, Names, Sample
@@ -91,8 +91,11 @@ class Increment:
         return self.counts.get(version, RequestCount(0, 0))
 
 
-def client_reading(source: str, samples: Iterable[Sample], names: Names) -> Reading:
-    """Return the counters of one proxy as a client of the service. Istio's metrics take precedence over Envoy's."""
+def client_reading(source: str, samples: Iterable[Sample], names: Names, grpc: Collection[str] = ()) -> Reading:
+    """Return the counters of one proxy as a client of the service. Istio's metrics take precedence over Envoy's.
+
+    grpc: see `traffic.client_counters`.
+    """
     listed = list(samples)
     by_envoy: Histograms = {}
     by_istio: Histograms = {}
@@ -105,14 +108,24 @@ def client_reading(source: str, samples: Iterable[Sample], names: Names) -> Read
             version = names.version_of_cluster(labels.get("cluster_name", ""))
             if version is not None:
                 _add(by_envoy, (source, version), labels, value)
-    counts = traffic.client_counters(source, listed, names)
+    counts = traffic.client_counters(source, listed, names, grpc)
     in_flight = from_counters(listed, lambda labels: names.version_of_cluster(labels.get("cluster_name", "")))
     by_source = {(source, version): requests for version, requests in in_flight.items()}
     return Reading(counts, by_istio or by_envoy, frozenset((source,)), in_flight=by_source, sizes=sizes)
 
 
-def server_reading(source: str, samples: Iterable[Sample], version: str) -> Reading:
-    """Return the counters of a pod of `version` as a server. Istio's metrics take precedence over Envoy's."""
+def server_reading(
+    source: str,
+    samples: Iterable[Sample],
+    version: str,
+    *,
+    failures: Collection[str] = grpc_statuses.FAILURES,
+    only_grpc: bool = False,
+) -> Reading:
+    """Return the counters of a pod of `version` as a server. Istio's metrics take precedence over Envoy's.
+
+    failures, only_grpc: see `traffic.server_counters`.
+    """
     listed = list(samples)
     by_envoy: Histograms = {}
     by_istio: Histograms = {}
@@ -124,7 +137,7 @@ def server_reading(source: str, samples: Iterable[Sample], version: str) -> Read
             _add(by_envoy, (source, version), labels, value)
     in_flight = from_counters(listed, lambda labels: version if _is_inbound(labels) else None)
     by_source = {(source, served): requests for served, requests in in_flight.items()}
-    counts = traffic.server_counters(source, listed, version)
+    counts = traffic.server_counters(source, listed, version, failures=failures, only_grpc=only_grpc)
     return Reading(counts, by_istio or by_envoy, frozenset((source,)), in_flight=by_source, sizes=sizes)
 
 
@@ -151,7 +164,8 @@ def grown(before: Reading, after: Reading) -> Increment:
     An invalid histogram (not cumulative, NaN) is left out.
     """
     counts = counted(before, after)
-    summed = traffic.count_by_version(counts)
+    # A call whose gRPC status is not known may have failed: it is no request to judge by.
+    summed = traffic.count_by_version({key: value for key, value in counts.items() if key.code != traffic.GRPC_UNKNOWN})
     result = Increment(
         {version: RequestCount(number, summed.errors[version]) for version, number in summed.requests.items()},
         codes=summed.codes,

@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ..errors import InvalidInput
+from . import grpc_statuses
 from .codes_evaluator import CodesEvaluator
 from .evaluators import ErrorEvaluator, LatencyEvaluator, RateEvaluator, ValueEvaluator
 from .intervals import MetricSpec
@@ -18,9 +19,10 @@ from .metrics import Metric, judge_check
 from .response_codes import is_group
 from .sizes_evaluator import SizesEvaluator
 from .stalled_evaluator import StalledEvaluator
+from .traffic import GRPC
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from .intervals import Evaluator, Evidence
 
@@ -86,11 +88,12 @@ DEFAULT_METRICS: t.Final = tuple(
 )
 
 
-def check(where: str, name: str, options: Mapping[str, t.Any]) -> None:
+def check(where: str, name: str, options: Mapping[str, t.Any], grpc_failures: Collection[str]) -> None:
     """Raise InvalidInput for options that do not fit the kind `name`. where: how messages call the metric."""
     kind = KINDS[name]
     _check_source(where, name, options)
     _check_own(where, name, options)
+    _check_ignored(where, options, grpc_failures)
     given = [option for option in BOUNDS if options[option] is not None]
     for option in given:
         if option not in kind.bounds:
@@ -119,15 +122,25 @@ def _check_source(where: str, name: str, options: Mapping[str, t.Any]) -> None:
 
 
 def _check_own(where: str, name: str, options: Mapping[str, t.Any]) -> None:
-    """Raise InvalidInput for an option that only another kind has, and for a group of codes that does not exist."""
+    """Raise InvalidInput for an option that only another kind has."""
     for option in sorted({option for kind in KINDS.values() for option in kind.own} - {*KINDS[name].own}):
         if options.get(option):
             having = " and ".join(other for other, kind in KINDS.items() if option in kind.own)
             raise InvalidInput(f"{where}.{option}: only metrics of kind {having} have {option}.")
+
+
+def _check_ignored(where: str, options: Mapping[str, t.Any], grpc_failures: Collection[str]) -> None:
+    """Raise InvalidInput for a group of codes that is not compared."""
     for group in options.get("ignore") or ():
         if not is_group(group):
             raise InvalidInput(
                 f"{where}.ignore: {group!r} is no group of codes that is compared. There are 1xx, 2xx, 3xx, 4xx, each "
-                "code of 4xx (as 404), grpc, and each gRPC status that is the caller's fault (as grpc 5). Codes of 5xx "
-                "are judged by metrics of kind errors."
+                "code of 4xx (as 404), grpc, and each gRPC status that is not in grpc_failures (as grpc 5). Codes of "
+                "5xx are judged by metrics of kind errors."
+            )
+        status = group.removeprefix(GRPC)
+        if status != group and status in grpc_failures:
+            raise InvalidInput(
+                f"{where}.ignore: {group!r} ({grpc_statuses.name_of(status)}) is in grpc_failures, so it is judged by "
+                "metrics of kind errors and not compared. Take it out of grpc_failures, or out of ignore."
             )

@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .traffic import CANCELED, GRPC, is_error
+from . import grpc_statuses
+from .traffic import CANCELED, GRPC, GRPC_UNKNOWN, is_error
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,9 @@ _USUAL_SHARE: t.Final = 0.02
 _OTHER_SHARE: t.Final = 0.0005
 _USUAL: t.Final = frozenset({"400", "401", "403", "404", "405", "409", "410", "415", "422", "429"})
 _GRPC_SHARE: t.Final = 0.005
-_SAME: t.Final = re.compile(r"[1-4]xx|4[0-9]{2}|other|grpc|grpc (1|3|[5-9]|10|11|16)")
+_FAILURE_SHARE: t.Final = 0.002
+"""Of each gRPC status that is an error by default."""
+_SAME: t.Final = re.compile(r"[1-4]xx|4[0-9]{2}|other|grpc|grpc ([1-9]|1[0-6])")
 
 
 def groups_of(code: str) -> tuple[str, ...]:
@@ -37,7 +40,7 @@ def groups_of(code: str) -> tuple[str, ...]:
 
     code: see `traffic.code_of`. The groups are a class, and for 4xx and gRPC also the code itself.
     """
-    if code == CANCELED or is_error(code):
+    if code in (CANCELED, GRPC_UNKNOWN) or is_error(code):
         return ()
     if code.startswith(GRPC):
         return (GRPC_CLASS, code) if is_group(code) else (GRPC_CLASS,)
@@ -67,7 +70,7 @@ def share_of_alpha(group: str) -> float:
     if group in _CLASS_SHARES:
         return _CLASS_SHARES[group]
     if group.startswith(GRPC):
-        return _GRPC_SHARE
+        return _FAILURE_SHARE if group.removeprefix(GRPC) in grpc_statuses.FAILURES else _GRPC_SHARE
     return _USUAL_SHARE if group in _USUAL else _OTHER_SHARE
 
 

@@ -8,17 +8,23 @@ Two kinds of counters have the same requests. Envoy's own name the cluster,
 `outbound|9080|v2|reviews.shop.svc.cluster.local`, and so the subset; Istio's `istio_requests_total` names the version
 label of the pod that answered, and of a request without an answer only the workload and the canonical revision it was
 sent to, or neither. A counter restarts at 0 with its proxy, so its growth is counted; a counter that fell was reset.
+
+gRPC calls that fail are answers with HTTP status 200. Istio's counter has their gRPC status; Envoy has it in counters
+of its own, `grpc.STATUS` of the cluster, which count each call once, at its end.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from . import grpc_statuses
+
 if t.TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     Sample = tuple[str, Mapping[str, str], float]
 
@@ -39,9 +45,14 @@ NO_VERSION: t.Final = ""
 CANCELED: t.Final = "0"
 """Istio's code of a request that its caller canceled before there was an answer."""
 GRPC: t.Final = "grpc "
-GRPC_FAULTS: t.Final = frozenset({"2", "4", "12", "13", "14", "15"})
-"""UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS: the statuses that are a server's fault
-(source: OpenTelemetry, semantic conventions for gRPC spans)."""
+FAILED_GRPC: t.Final = "failed grpc "
+GRPC_UNKNOWN: t.Final = "grpc without status"
+"""A gRPC call whose status is not known: no evidence of either."""
+ATTEMPT: t.Final = "attempt "
+"""An HTTP status by Envoy's counter, where Envoy counts gRPC calls by their status too (see `resolve_calls`)."""
+_GRPC_OK: t.Final = f"{GRPC}{grpc_statuses.OK}"
+_HTTP_OK: t.Final = "200"
+_ENVOY_GRPC: t.Final = re.compile(r"envoy_cluster_grpc_(?:.*_)?([0-9]{1,2})")
 _GRPC_CALLER_LEFT: t.Final = frozenset({"1", "2"})
 """CANCELLED, UNKNOWN: what Envoy reports of a stream that its caller ended."""
 _LEFT: t.Final = frozenset({"DC", "DR"})
@@ -112,12 +123,15 @@ class Names:
     The rest is for Istio's own metrics. labels: value of the pods' label `version` -> version. workloads:
     `namespace/name` of a Deployment or another owner of pods -> version. revisions: canonical revision -> version.
     Values that several versions share are left out.
+    grpc_failures: gRPC statuses that are failures. only_grpc: whether the service has no port but those of gRPC.
     """
 
     hosts: Mapping[str, str | None]
     labels: Mapping[str, str]
     workloads: Mapping[str, str] = field(default_factory=dict)
     revisions: Mapping[str, str] = field(default_factory=dict)
+    grpc_failures: frozenset[str] = grpc_statuses.FAILURES
+    only_grpc: bool = False
 
     def version_of(self, labels: Mapping[str, str]) -> str:
         """Return the version for the labels of `istio_requests_total`; NO_VERSION where they do not identify it.
@@ -139,6 +153,14 @@ class Names:
                 return known[value]
         return NO_VERSION if label == UNKNOWN else label
 
+    def code_of(self, labels: Mapping[str, str]) -> str:
+        """Return how a request ended, as the function `code_of` does.
+
+        A recording rule that left the protocol out has calls of gRPC where the service serves nothing else.
+        """
+        protocol = {"request_protocol": "grpc"} if self.only_grpc else {}
+        return code_of({**protocol, **labels}, self.grpc_failures)
+
     def label_of(self, version: str) -> str:
         """Return the label value of the version's pods, the version itself where it is not known."""
         known = (*self.labels.items(), *self.revisions.items())
@@ -152,39 +174,130 @@ class Names:
         return self.hosts[parts[3]] or parts[2]
 
 
-def code_of(labels: Mapping[str, str]) -> str:
+def code_of(labels: Mapping[str, str], failures: Collection[str] = grpc_statuses.FAILURES) -> str:
     """Return how a request ended, by the labels of `istio_requests_total`.
 
-    That is the HTTP status, CANCELED, or `grpc STATUS` for a gRPC status other than OK behind HTTP status 200. A stream
-    that its caller ended after the first bytes has no status; Envoy reports UNKNOWN, which is not an error then.
+    That is the HTTP status, CANCELED, GRPC_UNKNOWN, or `grpc STATUS` for a gRPC status other than OK behind HTTP status
+    200; `failed grpc STATUS` for one of `failures`. A stream that its caller ended after the first bytes has no status;
+    Envoy reports UNKNOWN, which is not an error then.
     """
     code, status = labels.get("response_code", ""), labels.get("grpc_response_status", "")
-    if code.startswith("5") or status in ("", "0"):
+    if code.startswith("5") or status == grpc_statuses.OK:
         return code
+    if not status:
+        # Istio's proxies always give the status of a call; a Telemetry resource may have removed the label.
+        is_call = code.startswith("2") and labels.get("request_protocol") == "grpc"
+        return GRPC_UNKNOWN if is_call and failures else code
     if status in _GRPC_CALLER_LEFT and not _LEFT.isdisjoint(labels.get("response_flags", "").split(",")):
         return code
-    return f"{GRPC}{status}" if status in GRPC_FAULTS or (status.isdecimal() and code.startswith("2")) else code
+    if status in failures:
+        return f"{FAILED_GRPC}{status}"
+    return f"{GRPC}{status}" if status.isdecimal() and code.startswith("2") else code
 
 
 def is_error(code: str) -> bool:
-    """Return whether a request failed: an answer of 500 and above, or a gRPC status that is a server's fault."""
-    return code.startswith("5") or (code.startswith(GRPC) and code.removeprefix(GRPC) in GRPC_FAULTS)
+    """Return whether a request failed: an answer of 500 and above, or a gRPC status that is a failure."""
+    return code.startswith(("5", FAILED_GRPC))
 
 
-def client_counters(source: str, samples: Iterable[Sample], names: Names) -> dict[Key, float]:
-    """Return the counters of one proxy as a client; Envoy's own as duplicates where it has Istio's too."""
-    by_envoy: dict[Key, float] = {}
+def client_counters(
+    source: str, samples: Iterable[Sample], names: Names, grpc: Collection[str] = ()
+) -> dict[Key, float]:
+    """Return the counters of one proxy as a client; Envoy's own as duplicates where it has Istio's too.
+
+    grpc: the ports of the service that are declared as gRPC. There an HTTP status of 200 says nothing, so only calls
+    whose gRPC status is known are counted.
+    """
+    by_envoy = _EnvoyCounters(source, names.grpc_failures)
     by_istio: dict[Key, float] = {}
     for name, labels, value in samples:
         if name == ISTIO and labels.get("reporter") == "source" and labels.get("destination_service") in names.hosts:
-            _add(by_istio, Key(source, names.version_of(labels), code_of(labels)), value)
-        elif name == ENVOY and "response_code" in labels:
-            version = names.version_of_cluster(labels.get("cluster_name", ""))
-            if version is not None:
-                _add(by_envoy, Key(source, version, labels["response_code"]), value)
+            _add(by_istio, Key(source, names.version_of(labels), names.code_of(labels)), value)
+            continue
+        cluster = labels.get("cluster_name", "")
+        version = names.version_of_cluster(cluster)
+        if version is not None:
+            by_envoy.add(name, labels, value, version)
     if not by_istio:
-        return by_envoy
-    return {**by_istio, **{replace(key, duplicate=True): value for key, value in by_envoy.items()}}
+        return by_envoy.keys(lambda cluster: _port_of(cluster) in grpc)
+    return {**by_istio, **{replace(key, duplicate=True): value for key, value in by_envoy.requests().items()}}
+
+
+class _EnvoyCounters:
+    """Envoy's own counters of one proxy, by cluster: HTTP statuses, and statuses of gRPC calls."""
+
+    def __init__(self, source: str, failures: Collection[str]) -> None:
+        self._source, self._failures = source, failures
+        self._http: dict[tuple[str, str], dict[str, float]] = {}
+        self._grpc: dict[tuple[str, str], dict[str, float]] = {}
+
+    def add(self, name: str, labels: Mapping[str, str], value: float, version: str) -> None:
+        """Add a sample if it is a counter of answers."""
+        cluster = (labels.get("cluster_name", "").rstrip(";"), version)
+        call = _ENVOY_GRPC.fullmatch(name)
+        if call:
+            counted, code = self._grpc.setdefault(cluster, {}), call[1]
+        elif name == ENVOY and "response_code" in labels:
+            counted, code = self._http.setdefault(cluster, {}), labels["response_code"]
+        else:
+            return
+        counted[code] = counted.get(code, 0.0) + value
+
+    def requests(self) -> dict[Key, float]:
+        """Return the counters of HTTP statuses alone."""
+        found: dict[Key, float] = {}
+        for (_cluster, version), http in self._http.items():
+            for code, value in http.items():
+                _add(found, Key(self._source, version, code), value)
+        return found
+
+    def keys(self, is_grpc: Callable[[str], bool]) -> dict[Key, float]:
+        """Return all counters. is_grpc: whether a cluster serves gRPC alone."""
+        found: dict[Key, float] = {}
+        for (cluster, version), http in self._http.items():
+            only_grpc, calls = is_grpc(cluster), (cluster, version) in self._grpc
+            prefix = ATTEMPT if calls else ""
+            for code, value in http.items():
+                if not only_grpc or not code.startswith("2"):
+                    _add(found, Key(self._source, version, f"{prefix}{code}"), value)
+                elif not self._grpc:  # else the calls have not ended, or their caller left
+                    _add(found, Key(self._source, version, GRPC_UNKNOWN), value)
+        for (_cluster, version), counted in self._grpc.items():
+            for status, value in counted.items():
+                prefix = FAILED_GRPC if status in self._failures else GRPC
+                _add(found, Key(self._source, version, f"{prefix}{status}"), value)
+        return found
+
+
+def _port_of(cluster: str) -> str:
+    return cluster.partition("|")[2].partition("|")[0]
+
+
+def resolve_calls(counts: Mapping[Key, float]) -> dict[Key, float]:
+    """Return the counts without `attempt CODE`, where these are requests that the counters of gRPC calls have too.
+
+    A call is counted once at its end with its gRPC status, and each attempt with its HTTP status: 200 mostly, or that
+    of an answer that the proxy makes itself, as 503 (UNAVAILABLE). What remains of the attempts are requests that are
+    no gRPC calls, and attempts that were repeated.
+    """
+    result: dict[Key, float] = {}
+    calls: dict[tuple[str, str], dict[str, float]] = {}
+    for key, value in counts.items():
+        if key.code.startswith((GRPC, FAILED_GRPC)) and key.code != GRPC_UNKNOWN:
+            calls.setdefault((key.source, key.version), {})[key.code.rpartition(" ")[2]] = value
+        if not key.code.startswith(ATTEMPT):
+            _add(result, replace(key, code=_HTTP_OK) if key.code == _GRPC_OK else key, value)
+    attempts = (key for key in counts if key.code.startswith(ATTEMPT))
+    for key in sorted(attempts, key=lambda one: one.code, reverse=True):  # errors first: the other calls have 200
+        code, remaining = key.code.removeprefix(ATTEMPT), counts[key]
+        own = calls.get((key.source, key.version), {})
+        for status in tuple(own) if code.startswith("2") else grpc_statuses.of_http(code):
+            counted = min(remaining, own.get(status, 0.0))
+            own[status] = own.get(status, 0.0) - counted
+            remaining -= counted
+        if remaining > 0:
+            _add(result, replace(key, code=code), remaining)
+    return result
 
 
 def resolve_versions(counts: Mapping[Key, float]) -> dict[Key, float]:
@@ -194,7 +307,7 @@ def resolve_versions(counts: Mapping[Key, float]) -> dict[Key, float]:
     more failures than Istio. Envoy counts attempts, so with retries it may have more than there are to move; then the
     version is certain only if there is just one, and else nothing is moved.
     """
-    result = {key: value for key, value in counts.items() if not key.duplicate}
+    result = resolve_calls({key: value for key, value in counts.items() if not key.duplicate})
     for source in {key.source for key in counts if key.duplicate}:
         more: Counter[str] = Counter()
         for key, value in counts.items():
@@ -234,31 +347,35 @@ def client_retries(source: str, samples: Iterable[Sample], names: Names) -> dict
     return found
 
 
-def server_counters(source: str, samples: Iterable[Sample], version: str) -> dict[Key, float]:
-    """Return the counters of a pod of `version` as a server. Istio's metrics take precedence over Envoy's."""
-    by_envoy: dict[Key, float] = {}
+def server_counters(
+    source: str,
+    samples: Iterable[Sample],
+    version: str,
+    *,
+    failures: Collection[str] = grpc_statuses.FAILURES,
+    only_grpc: bool = False,
+) -> dict[Key, float]:
+    """Return the counters of a pod of `version` as a server. Istio's metrics take precedence over Envoy's.
+
+    failures: gRPC statuses that are failures. only_grpc: whether the service has no other ports; the clusters of a
+    server have the ports of the pod.
+    """
+    by_envoy = _EnvoyCounters(source, failures)
     by_istio: dict[Key, float] = {}
     for name, labels, value in samples:
         if name == ISTIO and labels.get("reporter") == "destination":
-            _add(by_istio, Key(source, version, code_of(labels)), value)
-        elif name == ENVOY and "response_code" in labels and labels.get("cluster_name", "").startswith("inbound|"):
-            _add(by_envoy, Key(source, version, labels["response_code"]), value)
-    return by_istio or by_envoy
+            _add(by_istio, Key(source, version, code_of(labels, failures)), value)
+        elif labels.get("cluster_name", "").startswith("inbound|"):
+            by_envoy.add(name, labels, value, version)
+    return by_istio or by_envoy.keys(lambda _cluster: only_grpc)
 
 
-def lacks_grpc_status(samples: Iterable[Sample], ports: Collection[str]) -> bool:
-    """Return whether one proxy counted calls of the service's gRPC `ports` by Envoy's clusters alone.
+def lacks_grpc_status(counts: Mapping[Key, float]) -> bool:
+    """Return whether one proxy counted gRPC calls without their status, by Envoy's HTTP statuses or by Istio's metrics.
 
-    Those know the HTTP status only, which is 200 for most gRPC errors. A server's cluster has a port of the pod, so
-    there any port counts.
+    The HTTP status is 200 for most gRPC errors.
     """
-    found = False
-    for name, labels, _value in samples:
-        if name == ISTIO:
-            return False
-        side, _bar, rest = labels.get("cluster_name", "").partition("|")
-        found = found or (name == ENVOY and (side == "inbound" or rest.partition("|")[0] in ports))
-    return found and bool(ports)
+    return any(key.code == GRPC_UNKNOWN and value > 0 for key, value in counts.items())
 
 
 def growth(before: Mapping[Key, float], after: Mapping[Key, float]) -> dict[Key, int]:

@@ -184,7 +184,7 @@ class _ServiceStatus:
             "wait_sample": self._params["proxy_sample"],
         }
         kind = kinds.of_api(description["route_api"])
-        routed = RoutedService(self._service, self._snapshot, self._snapshot.select(description["objects"], kind.kind))
+        routed = RoutedService(self._service, self._snapshot, self._snapshot.select(description["objects"], kind.kinds))
         try:
             return wait_for_proxies(self._cluster, kind, routed, routed, no_wait, self._log).as_dict()
         except CanaryError as error:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import time
 import typing as t
+from dataclasses import replace
 
+from ..analysis import grpc_statuses
 from ..analysis.kinds import KINDS
 from ..analysis.traffic import NO_VERSION
 from ..errors import CanaryError, InvalidInput
 from ..objects.snapshot import PLURALS
+from ..preflight.service_ports import serves_only_grpc
 from ..routing import overview, plan, version_labels
 from ..task.argument_spec import BY_PODS, PROMETHEUS, ArgSpec
 from ..task.reading import Reader, service_of
@@ -155,7 +158,11 @@ def _source(
     metric_specs: Sequence[MetricSpec],
 ) -> Source:
     """Return the source of the counts. Raises InvalidInput for options that fit none."""
-    names = version_labels.names(snapshot, service, description)
+    names = replace(
+        version_labels.names(snapshot, service, description),
+        grpc_failures=grpc_statuses.failures(params["grpc_failures"]),
+    )
+    names = replace(names, only_grpc=serves_only_grpc(snapshot, service, names.hosts))
     server = analysis_options.prometheus_of(params)
     subsets = description["subsets"]
     sizes = any(KINDS[one.kind].reads_sizes for one in metric_specs)

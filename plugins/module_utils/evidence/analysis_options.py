@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import typing as t
 
-from ..analysis import kinds
+from ..analysis import grpc_statuses, kinds
 from ..analysis.intervals import MetricSpec
 from ..analysis.metrics import Metric
 from ..analysis.sequential import Observation
@@ -63,6 +63,7 @@ OPTIONS: t.Final[Options] = {
     "metrics": {"type": "list", "elements": "dict", "options": METRIC_OPTIONS},
     "warm_up": {"type": "float", "default": 0.0},
     "interval": {"type": "float"},
+    "grpc_failures": {"type": "list", "elements": "str", "default": list(grpc_statuses.FAILURE_NAMES)},
 }
 RULES: t.Final[dict[str, t.Any]] = {"required_if": [("source", "prometheus", ["prometheus_url"])]}
 _MIN_SECONDS: t.Final = {"warm_up": 0.0, "interval": 0.1}
@@ -109,7 +110,7 @@ def prometheus_of(params: Mapping[str, t.Any]) -> Prometheus | None:
 def check(params: Mapping[str, t.Any]) -> tuple[MetricSpec, ...]:
     """Return the metrics to judge. params: of canary_analysis. Raises InvalidInput for what could never be judged."""
     check_seconds(params, _MIN_SECONDS)
-    specs = metric_specs(params["metrics"])
+    specs = specs_of(params)
     check_queries(params["metrics"], "proxies" if prometheus_of(params) is None else "prometheus")
     return specs
 
@@ -144,8 +145,18 @@ def check_queries(metrics: Sequence[MetricOptions] | None, source: str) -> None:
             raise InvalidInput(f"metrics: {one['name']} has a query, which needs prometheus_url.")
 
 
-def metric_specs(metrics: Sequence[MetricOptions] | None) -> tuple[MetricSpec, ...]:
-    """Return the metrics to judge, the default ones for None. Raises InvalidInput."""
+def specs_of(params: Mapping[str, t.Any]) -> tuple[MetricSpec, ...]:
+    """Return the metrics to judge, of canary_analysis or canary_rollout. Raises InvalidInput."""
+    return metric_specs(params["metrics"], grpc_statuses.failures(params["grpc_failures"]))
+
+
+def metric_specs(
+    metrics: Sequence[MetricOptions] | None, grpc_failures: frozenset[str] = grpc_statuses.FAILURES
+) -> tuple[MetricSpec, ...]:
+    """Return the metrics to judge, the default ones for None. Raises InvalidInput.
+
+    grpc_failures: the gRPC statuses that are errors.
+    """
     if metrics is None:
         return kinds.DEFAULT_METRICS
     if not metrics:
@@ -154,16 +165,16 @@ def metric_specs(metrics: Sequence[MetricOptions] | None) -> tuple[MetricSpec, .
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
         raise InvalidInput(f"metrics: {', '.join(duplicates)} is named twice; each metric needs a name of its own.")
-    return tuple(_metric_spec(one) for one in metrics)
+    return tuple(_metric_spec(one, grpc_failures) for one in metrics)
 
 
-def _metric_spec(options: MetricOptions) -> MetricSpec:
+def _metric_spec(options: MetricOptions, grpc_failures: frozenset[str]) -> MetricSpec:
     where = f"metrics[{options['name']}]"
     for option, (above, maximum) in _RANGES.items():
         value = options[option]
         if value is not None and not above < value <= maximum:
             raise InvalidInput(f"{where}.{option} must be above {above:g} and at most {maximum:g}, not {value:g}.")
-    kinds.check(where, options["kind"], options)
+    kinds.check(where, options["kind"], options, grpc_failures)
     probes.expression_of(f"{where}.pattern", options["pattern"] or "")
     metric = Metric(**{name: options[name] for name in _METRIC_FIELDS})
     return MetricSpec(

@@ -79,7 +79,7 @@ def reported(
     found = [one for one in series if math.isfinite(one.value)]  # NaN is no count
     identified = [(_identity(one.labels), one) for one in found]
     numbers = {
-        traffic.Key(source, names.version_of(one.labels), traffic.code_of(one.labels)): one.value
+        traffic.Key(source, names.version_of(one.labels), names.code_of(one.labels)): one.value
         for source, one in identified
     }
     targets = {source: scrape_labels.target(one.labels) for source, one in identified}

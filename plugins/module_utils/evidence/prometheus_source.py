@@ -26,6 +26,11 @@ if t.TYPE_CHECKING:
 STALE_SECONDS: t.Final = 60.0
 STALE_MEASUREMENTS: t.Final = 4
 """Scraping has stopped after so many seconds and measurements without a new sample; it may be once a minute."""
+NO_GRPC: t.Final = (
+    "The gRPC status of calls is not known: istio_requests_total comes without the label grpc_response_status, which a "
+    "Telemetry resource or a recording rule has removed. These calls are not judged. Keep the label, or judge by HTTP "
+    "status alone with grpc_failures: []."
+)
 _GROUP_LABELS: t.Final = (*scrape_labels.TARGET, *traffic.VERSION_LABELS)
 """Labels by which histograms are summed: those of the proxy and of the version."""
 
@@ -89,6 +94,8 @@ class PrometheusSource:
     def _read(self, at: float | None) -> Reading:
         now, notes = counts.reported(self._server, self._names, at)
         self.notes.add(*notes)
+        if traffic.lacks_grpc_status(now.counts):
+            self.notes.add_once(NO_GRPC, NO_GRPC)
         targets = dict(now.targets)
         buckets = self._histograms(counter_deltas.ISTIO_TIME, at, targets)
         sizes = self._histograms(counter_deltas.ISTIO_SIZE, at, targets) if self._sizes else {}

@@ -22,7 +22,7 @@ from ..kube.resources import POD
 from ..mesh.proxies import Proxies, Proxy, in_parallel
 from ..objects import pods
 from ..objects.metadata import identity
-from ..preflight.service_ports import grpc_ports
+from ..preflight.service_ports import grpc_ports, serves_only_grpc
 from . import measuring
 from .notes import Notes
 
@@ -36,7 +36,7 @@ if t.TYPE_CHECKING:
 
     Answers: t.TypeAlias = "list[tuple[tuple[str, Proxy], Reading | ApiError]]"
 
-COUNTERS: t.Final = rf"(upstream_rq_([0-9]+|time)|{'|'.join(in_flight.COUNTERS)})$"
+COUNTERS: t.Final = rf"(upstream_rq_([0-9]+|time)|grpc\.(.*\.)?[0-9]+|{'|'.join(in_flight.COUNTERS)})$"
 ISTIO_METRICS: t.Final = f"{traffic.ISTIO}|istio_request_duration_milliseconds"
 ISTIO_SIZES: t.Final = "istio_response_bytes"
 
@@ -46,8 +46,10 @@ SERVERS_READ_INSTEAD: t.Final = (
     "pods were read instead. They do not know requests that reached no pod."
 )
 NO_GRPC: t.Final = (
-    "The gRPC status of answers is not known: a proxy has only Envoy's own counters, in which most gRPC errors are "
-    "answers with status 200. Enable istio_requests_total in the proxies, or judge by custom metrics."
+    "The gRPC status of answers is not known: a proxy counts them by HTTP status, which is 200 for most gRPC errors. "
+    "They are not judged. Enable istio_requests_total with its label grpc_response_status in the proxies, or Envoy's "
+    "counters of gRPC calls by the annotation sidecar.istio.io/statsInclusionPrefixes: cluster.outbound on the pods of "
+    "the callers; or judge by HTTP status alone with grpc_failures: []."
 )
 ALL_CALLERS_EVERY: t.Final = 5
 """Every n-th measurement reads all proxies, the others those that have counted requests to the service."""
@@ -90,7 +92,8 @@ class Source(t.Protocol):
 class ServerProxies:
     """The proxies of the versions' own pods: they know the requests of callers whose proxies cannot be read.
 
-    grpc: the service's gRPC ports. lacks_grpc_status: whether a proxy was read that does not count gRPC statuses.
+    failures: gRPC statuses that are failures. only_grpc: whether the service has no other ports.
+    lacks_grpc_status: whether a proxy was read that does not count gRPC statuses.
     """
 
     def __init__(
@@ -100,10 +103,13 @@ class ServerProxies:
         snapshot: Snapshot,
         service: ServiceRef,
         subsets: Mapping[str, Mapping[str, str]],
-        grpc: Collection[str],
+        *,
+        failures: Collection[str],
+        only_grpc: bool,
         metrics: str = ISTIO_METRICS,
     ) -> None:
-        self._cluster, self._client, self._grpc = cluster, client, grpc
+        self._cluster, self._client = cluster, client
+        self._failures, self._only_grpc = failures, only_grpc
         self._pattern = rf"(^cluster\.inbound\|.*\.{COUNTERS}|{metrics})"
         self.lacks_grpc_status = False
         self._snapshot, self._service, self._subsets = snapshot, service, subsets
@@ -128,9 +134,13 @@ class ServerProxies:
     def _read_one(self, server: tuple[str, Proxy]) -> Reading:
         version, proxy = server
         samples = self._client.counters(proxy.namespace, proxy.name, self._pattern)
-        self.lacks_grpc_status = self.lacks_grpc_status or traffic.lacks_grpc_status(samples, self._grpc)
         # The pod may be a caller too, whose reading as a client does not say when it began to serve.
-        return counter_deltas.server_reading(f"{proxy} serving", samples, version)
+        source = f"{proxy} serving"
+        reading = counter_deltas.server_reading(
+            source, samples, version, failures=self._failures, only_grpc=self._only_grpc
+        )
+        self.lacks_grpc_status = self.lacks_grpc_status or traffic.lacks_grpc_status(reading.counts)
+        return reading
 
 
 class ProxySource:
@@ -156,9 +166,19 @@ class ProxySource:
         self._cluster, self._snapshot, self._service, self._names = cluster, snapshot, service, names
         self._params, self._in_flight_every = params, in_flight_every
         self._client = Proxies(cluster, params["istio_namespace"])
-        self._grpc = grpc_ports(snapshot, service, names.hosts)
+        # Without gRPC failures to see, the HTTP status is all there is to judge.
+        self._grpc = grpc_ports(snapshot, service, names.hosts) if names.grpc_failures else frozenset()
         metrics = f"{ISTIO_METRICS}|{ISTIO_SIZES}" if sizes else ISTIO_METRICS
-        self._servers = ServerProxies(cluster, self._client, snapshot, service, subsets, self._grpc, metrics)
+        self._servers = ServerProxies(
+            cluster,
+            self._client,
+            snapshot,
+            service,
+            subsets,
+            failures=names.grpc_failures,
+            only_grpc=bool(self._grpc) and serves_only_grpc(snapshot, service, names.hosts),
+            metrics=metrics,
+        )
         self._reads_servers = self._requests_counted = self._incomplete = False
         self._idle_measurements = 0
         self._callers: list[Proxy] = []
@@ -218,8 +238,8 @@ class ProxySource:
 
     def _read_caller(self, proxy: Proxy) -> Reading:
         samples = self._client.counters(proxy.namespace, proxy.name, self._pattern)
-        reading = counter_deltas.client_reading(str(proxy), samples, self._names)
-        if traffic.lacks_grpc_status(samples, self._grpc):
+        reading = counter_deltas.client_reading(str(proxy), samples, self._names, self._grpc)
+        if traffic.lacks_grpc_status(reading.counts):
             self._note(NO_GRPC)
         its_turn = (self._looks - 1) % self._in_flight_every == 0
         if reading.in_flight or not reading.counts or not its_turn or proxy in self._without_in_flight:

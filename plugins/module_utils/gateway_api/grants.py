@@ -50,7 +50,7 @@ def not_permitted(http_route: Object, namespace: str, grants: Iterable[Object]) 
     for grant in grants:
         spec = grant.get("spec") or {}
         origins = ((one.get("group") or "", one.get("kind"), one.get("namespace")) for one in spec.get("from") or ())
-        if identity(grant)[0] != namespace or (GROUP, "HTTPRoute", own) not in origins:
+        if identity(grant)[0] != namespace or (GROUP, http_route["kind"], own) not in origins:
             continue
         for target in spec.get("to") or ():
             if (target.get("group") or "", target.get("kind")) == ("", "Service"):

@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Converts an HTTPRoute to the equivalent VirtualService, and back. Pure.
+"""Converts an HTTPRoute or a GRPCRoute to the equivalent VirtualService, and back. Pure.
 
 Both have rules with matches, destinations and weights, so one planner serves both. A backendRef that is a version of a
 service becomes a destination with the version as its subset, matches become match blocks, RequestMirror filters become
-mirrors; the records in the managed state likewise. Everything else is carried unchanged.
+mirrors; the records in the managed state likewise. Everything else is carried unchanged. The kinds differ in their
+matches alone (see `route_matches`).
 
 Not every release of the API keeps names of rules, so inserted ones are recognized by fingerprints in the managed state.
 """
@@ -23,7 +24,7 @@ from ..objects import managed_state
 from ..objects.hosts import ServiceRef
 from ..objects.metadata import full_name, identity
 from ..objects.patch import canonical_json
-from .match_translation import to_blocks, to_matches
+from . import route_matches
 from .mirror_filters import filters_with, mirrors_in, to_filter, to_mirror
 from .parents import parent_gateways, parent_services, short_host, versions_on
 from .rule_fingerprints import cohort_fingerprints, match_cohorts
@@ -34,6 +35,7 @@ if t.TYPE_CHECKING:
     from ..istio.route_keys import Route
     from ..objects.managed_state import State
     from ..objects.metadata import Object
+    from .route_matches import RouteMatches
 
 Ref = dict[str, t.Any]
 Rule = dict[str, t.Any]
@@ -107,9 +109,10 @@ def versions_in(service_state: State) -> frozenset[str]:
 
 
 def to_virtual_service(http_route: Object, adapter: HTTPRouteAdapter, domain: str) -> Object:
-    """Return the HTTPRoute as a VirtualService (of kind HTTPRoute, for messages)."""
+    """Return the route as a VirtualService (of its own kind, for messages)."""
     state = managed_state.read(http_route)
     spec = http_route.get("spec") or {}
+    kind = route_matches.of(http_route)
     attached = sorted(parent_services(http_route))
     hosts = [f"{one}.svc.{domain}" for one in attached] + list(spec.get("hostnames") or ())
     metadata = copy.deepcopy(http_route["metadata"])
@@ -120,7 +123,8 @@ def to_virtual_service(http_route: Object, adapter: HTTPRouteAdapter, domain: st
             "hosts": hosts or ["*"],
             "gateways": [*(["mesh"] if attached else []), *parent_gateways(http_route)] or ["mesh"],
             "http": [
-                _read_rule(rule, adapter, cohort) for rule, cohort in match_cohorts(spec.get("rules") or (), state)
+                _read_rule(rule, adapter, cohort, kind)
+                for rule, cohort in match_cohorts(spec.get("rules") or (), state, kind)
             ],
         },
     }
@@ -133,11 +137,11 @@ def to_virtual_service(http_route: Object, adapter: HTTPRouteAdapter, domain: st
     return result
 
 
-def _read_rule(rule: Rule, adapter: HTTPRouteAdapter, cohort: str | None) -> Route:
+def _read_rule(rule: Rule, adapter: HTTPRouteAdapter, cohort: str | None, kind: RouteMatches) -> Route:
     rest = {key: copy.deepcopy(value) for key, value in rule.items() if key != "backendRefs"}
     route: Route = {
         "rule": rest,
-        "match": to_blocks(rule.get("matches")),
+        "match": kind.to_blocks(rule.get("matches")),
         "mirrors": mirrors_in(rule, adapter.destination),
     }
     if rule.get("name"):
@@ -151,9 +155,9 @@ def _read_rule(rule: Rule, adapter: HTTPRouteAdapter, cohort: str | None) -> Rou
     return route
 
 
-def matches_of(route: Route) -> list[dict[str, t.Any]]:
-    """Return the HTTPRoute matches of a route as it will be written; at least one."""
-    matches = to_matches(route["match"]) if is_managed(route) else route["rule"].get("matches")
+def matches_of(route: Route, kind: RouteMatches) -> list[dict[str, t.Any]]:
+    """Return the matches of a route as it will be written; at least one."""
+    matches = kind.to_matches(route["match"]) if is_managed(route) else route["rule"].get("matches")
     return list(matches or [{}])
 
 
@@ -167,9 +171,11 @@ def to_http_route(http_route: Object, virtual_service: Object, adapter: HTTPRout
 
     Raises ForeignDestination for weights above the API's limit.
     """
-    rules = [_write_rule(route, full_name(http_route)) for route in virtual_service["spec"]["http"]]
+    kind = route_matches.of(http_route)
+    rules = [_write_rule(route, full_name(http_route), kind) for route in virtual_service["spec"]["http"]]
     fingerprints = cohort_fingerprints(
-        [(rule, cohort_of(route)) for rule, route in zip(rules, virtual_service["spec"]["http"], strict=True)]
+        [(rule, cohort_of(route)) for rule, route in zip(rules, virtual_service["spec"]["http"], strict=True)],
+        kind,
     )
     after = {**copy.deepcopy(http_route), "metadata": copy.deepcopy(virtual_service["metadata"])}
     if "rules" in after["spec"]:
@@ -215,12 +221,12 @@ def _without_versions(http_route: Object) -> Object:
     return copied
 
 
-def _write_rule(route: Route, where: str) -> dict[str, t.Any]:
+def _write_rule(route: Route, where: str, kind: RouteMatches) -> dict[str, t.Any]:
     rule: dict[str, t.Any] = copy.deepcopy(route["rule"])
     if is_managed(route):
         # Names are unique within a route, so a copy goes without.
         rule.pop("name", None)
-        rule["matches"] = to_matches(route["match"])
+        rule["matches"] = kind.to_matches(route["match"])
     filters = filters_with(rule.get("filters") or [], route["mirrors"])
     if filters:
         rule["filters"] = filters
@@ -231,7 +237,7 @@ def _write_rule(route: Route, where: str) -> dict[str, t.Any]:
         heaviest = max((ref["weight"] for ref in rule["backendRefs"]), default=0)
         if heaviest > MAX_WEIGHT:
             raise ForeignDestination(
-                f"{where}: exact shares would need the weight {heaviest}, but an HTTPRoute allows {MAX_WEIGHT}. "
+                f"{where}: exact shares would need the weight {heaviest}, but the Gateway API allows {MAX_WEIGHT}. "
                 "Round the weights of the other backends, or use weights with fewer decimals."
             )
     return rule

@@ -15,8 +15,9 @@ from ..objects import managed_state
 from ..objects.match_intersection import intersect_matches
 from ..objects.matches import match_text
 from ..objects.metadata import full_name, identity
+from . import route_matches
 from .http_route_adapter import live_refs, matches_of, versions_in
-from .match_translation import precedence
+from .parents import claims_the_same
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +42,24 @@ def require_positive_weight(rule: Mapping[str, t.Any], adapter: HTTPRouteAdapter
             f"{where}: all backends of a rule ({names}) have weight 0, so its requests are "
             "answered 500. Give one of them a weight above 0 first."
         )
+
+
+def refuse_two_kinds(routes: Sequence[Object], all_routes: Sequence[Object]) -> None:
+    """Raise Refused if an HTTPRoute and a GRPCRoute claim the same host at the same parent.
+
+    routes: those to be edited. all_routes: of all kinds.
+    """
+    for one in routes:
+        other = next((two for two in all_routes if claims_the_same(one, two)), None)
+        if other is not None:
+            reason = (
+                f"{full_name(other)} has the same parent and host, so the HTTPRoute may take calls of the GRPCRoute."
+            )
+            raise Refused(
+                f"{full_name(one)}: {reason} Give each a port or listener of its own in parentRefs, or a "
+                "hostname; or put all rules into the HTTPRoute, which routes calls by path /SERVICE/METHOD.",
+                [Finding("ROUTE_APIS_MIXED", full_name(one), reason)],
+            )
 
 
 def refuse_new_owners(http_route: Object, service: ServiceRef, named: frozenset[str]) -> None:
@@ -71,6 +90,7 @@ def refuse_new_owners(http_route: Object, service: ServiceRef, named: frozenset[
 
 def refuse_overtaking(virtual_service: Object, cohort: Sequence[t.Any]) -> None:
     """Raise Refused if the cohort's rule, which tests more than its base rule, would precede a third rule."""
+    kind = route_matches.of(virtual_service)
     pairs, inserted_routes = [], []
     for route in virtual_service["spec"]["http"]:
         if is_managed(route):
@@ -83,10 +103,10 @@ def refuse_overtaking(virtual_service: Object, cohort: Sequence[t.Any]) -> None:
         one for one in virtual_service["spec"]["http"] if not is_managed(one) and not any(one is base for base in bases)
     ]
     for base, inserted in pairs:
-        lowest = min(map(precedence, matches_of(base)))
-        highest = max(map(precedence, matches_of(inserted)))
+        lowest = min(map(kind.precedence, matches_of(base, kind)))
+        highest = max(map(kind.precedence, matches_of(inserted, kind)))
         for other in others:
-            between = any(lowest < precedence(match) <= highest for match in matches_of(other))
+            between = any(lowest < kind.precedence(match) <= highest for match in matches_of(other, kind))
             if between and _may_overlap(other, cohort, virtual_service):
                 raise Refused(
                     f"{full_name(virtual_service)}: the cohort's rule would test more than the rule for "
@@ -139,7 +159,7 @@ def _location(ref: Mapping[str, t.Any]) -> tuple[t.Any, ...]:
 
 def _refuse_version(where: str, reason: str, known: list[str]) -> t.NoReturn:
     raise UnknownSubset(
-        f"{where}: {reason} With HTTPRoutes each version is a Service of its own, beside the one callers use. "
+        f"{where}: {reason} With the Gateway API each version is a Service of its own, beside the one callers use. "
         f"Requests sent there would be answered 500. There are: {', '.join(known) or 'none'}.",
         [Finding("SUBSET_UNKNOWN", where, reason)],
         known=known,

@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Plans for HTTPRoutes: converted to VirtualServices, planned by `istio`, and converted back. Pure.
+"""Plans for HTTPRoutes and GRPCRoutes: converted to VirtualServices, planned by `istio`, and converted back. Pure.
 
-A version is a Service; weights name it by the Service's name. Edited are, in the service's namespace, the HTTPRoutes
+Both kinds are edited together: a service may have its calls in the one and its pages in the other. A version is a
+Service; weights name it by the Service's name. Edited are, in the service's namespace, the routes
 attached to the service itself (mesh) and those with a rule for it: a rule whose backends include the service, or
 Services that a command names or named as its versions, or that the rule for all requests of an HTTPRoute attached to
 the service sends to. Other backends are foreign and keep their share, and other rules belong to somebody else.
@@ -23,19 +24,19 @@ from ..istio.find import Scope, has_routes_to, mesh_claimants
 from ..objects import intents, managed_state
 from ..objects.change import Plan, edit
 from ..objects.matches import to_istio_blocks
-from ..objects.metadata import creation_order, full_name, identity
+from ..objects.metadata import creation_order, full_name, identity, typed_identity
 from ..objects.snapshot import Snapshot
 from ..objects.weights import parse_weights
-from . import http_route_adapter
+from . import http_route_adapter, route_matches
 from .http_route_adapter import HTTPRouteAdapter
 from .http_route_checks import (
     refuse_new_owners,
     refuse_overtaking,
+    refuse_two_kinds,
     require_limits,
     require_positive_weight,
     require_services,
 )
-from .match_translation import require_expressible, require_whole_segments
 from .parents import is_attached_to, parent_services, versions_of
 
 if t.TYPE_CHECKING:
@@ -52,16 +53,19 @@ class _ReadSnapshot(Snapshot):
 
     def after(self, changes: Iterable[Change]) -> Snapshot:
         """Return the snapshot as it will be; a written HTTPRoute is one of its VirtualServices."""
-        written = {(change.namespace, change.name): change.after for change in changes}
-        kept = (written.get(identity(one), one) for one in self.virtual_services or ())
+        written = {(change.kind, change.namespace, change.name): change.after for change in changes}
+        kept = (written.get(typed_identity(one), one) for one in self.virtual_services or ())
         return replace(self, virtual_services=tuple(one for one in kept if one is not None))
 
 
 @dataclass(frozen=True)
 class _View:
-    """The HTTPRoutes to edit, each with its adapter, and the snapshot for the planner of VirtualServices."""
+    """The routes to edit, each with its adapter, and the snapshot for the planner of VirtualServices.
 
-    routes: dict[tuple[str, str], tuple[Object, HTTPRouteAdapter]]
+    routes: (kind, namespace, name) -> the route and its adapter.
+    """
+
+    routes: dict[tuple[str, str, str], tuple[Object, HTTPRouteAdapter]]
     snapshot: Snapshot
     scope: Scope
 
@@ -89,7 +93,9 @@ def _plan_cohort(view: _View, service: ServiceRef, intent: intents.SetCohort) ->
     """
     blocks = to_istio_blocks(intent.match)
     for obj in view.snapshot.virtual_services or ():
-        require_whole_segments((route["match"] for route in obj["spec"]["http"]), blocks, full_name(obj))
+        kind = route_matches.of(obj)
+        kind.require_expressible(intent.match)
+        kind.require_whole_segments((route["match"] for route in obj["spec"]["http"]), blocks, full_name(obj))
     planned = virtual_service_planner.plan(view.snapshot, service, intent, view.scope)
     for change in planned.changes:
         refuse_overtaking(t.cast("Object", change.after), blocks)
@@ -101,7 +107,7 @@ def _check_weights(_service: ServiceRef, intent: intents.SetWeights) -> None:
 
 
 def _check_cohort(_service: ServiceRef, intent: intents.SetCohort) -> None:
-    require_expressible(intent.match)
+    to_istio_blocks(intent.match)
     parse_weights(intent.weights)
 
 
@@ -109,8 +115,8 @@ def _refuse_sticky(service: ServiceRef, intent: intents.SetSticky) -> None:
     """Refuse: what the Gateway API calls session persistence keeps users at a pod and is experimental."""
     raise InvalidInput(
         f"Keeping users at their version (cookie {intent.cookie_for(service)}, path {intent.path}, {intent.max_age} s) "
-        f"is not done on HTTPRoutes. Route {service.name} by a VirtualService, or give the users a cohort by a cookie "
-        "your application sets."
+        f"is not done on routes of the Gateway API. Route {service.name} by a VirtualService, or give the users a "
+        "cohort by a cookie your application sets."
     )
 
 
@@ -154,11 +160,11 @@ def _view(snapshot: Snapshot, service: ServiceRef, scope: Scope, versions: Itera
         chosen = [
             one for one in all_routes if identity(one)[0] == service.namespace and _has_rules_for(one, service, named)
         ]
-    routes = {identity(one): (one, HTTPRouteAdapter.on(one, service, named)) for one in chosen}
+    routes = {typed_identity(one): (one, HTTPRouteAdapter.on(one, service, named)) for one in chosen}
     converted = tuple(
         http_route_adapter.to_virtual_service(one, adapter, service.domain) for one, adapter in routes.values()
     )
-    names = tuple("/".join(key) for key in routes)
+    names = tuple(dict.fromkeys(f"{namespace}/{name}" for _kind, namespace, name in routes))
     # Here a version is a Service, which `require_services` checks, so every version gets a subset for the planner.
     rule = {
         "apiVersion": "networking.istio.io/v1",
@@ -189,14 +195,16 @@ def _all_versions(converted: Iterable[Object], named: frozenset[str]) -> set[str
 
 def _require_named(chosen: Sequence[Object], service: ServiceRef, scope: Scope, named: frozenset[str]) -> None:
     known = {"/".join(identity(one)) for one in chosen}
+    kind = scope.kind or "HTTPRoute"
+    option = route_matches.KINDS[kind].option
     for name in scope.objects:
         full = name if "/" in name else f"{service.namespace}/{name}"
         if full not in known:
-            raise InvalidInput(f"http_routes: there is no HTTPRoute {full}.", http_route=full)
+            raise InvalidInput(f"{option}: there is no {kind} {full}.", route=full)
     for one in chosen:
         if not _has_rules_for(one, service, named):
             raise InvalidInput(
-                f"http_routes: {full_name(one)} has no rule for {service.fqdn}: none of its backends is the service or "
+                f"{option}: {full_name(one)} has no rule for {service.fqdn}: none of its backends is the service or "
                 f"one of the versions named. {_backends_text(one)}"
             )
 
@@ -216,11 +224,12 @@ def _require_routes(view: _View, snapshot: Snapshot, service: ServiceRef, versio
     """Raise Refused where a change could not have its effect."""
     if not view.routes:
         raise NoRoutes(
-            f"No HTTPRoute in {service.namespace} routes {service.fqdn}: neither one with the Service as parent nor "
-            "one with a rule for it or its versions.",
+            f"No HTTPRoute or GRPCRoute in {service.namespace} routes {service.fqdn}: neither one with the Service "
+            "as parent nor one with a rule for it or its versions.",
             "Create one whose backendRefs name a Service for each version.",
         )
     claimants = mesh_claimants(snapshot.virtual_services or (), service)
+    refuse_two_kinds([obj for obj, _adapter in view.routes.values()], snapshot.need("http_routes"))
     for obj, adapter in view.routes.values():
         refuse_new_owners(obj, service, frozenset(map(str, versions)))
         attached = parent_services(obj)
@@ -243,14 +252,16 @@ def _write_back(view: _View, snapshot: Snapshot, service: ServiceRef, planned: P
     """Return the plan with its changes converted back to HTTPRoutes."""
     changes = []
     for change in planned.changes:
-        real, adapter = view.routes[change.namespace, change.name]
+        real, adapter = view.routes[change.kind, change.namespace, change.name]
         after = http_route_adapter.to_http_route(real, t.cast("Object", change.after), adapter)
         written = edit(real, after, change.summary)
         if written and not http_route_adapter.equal_except_versions(real, after):
             require_limits(real, after)
             require_services(snapshot, service, real, after)
             changes.append(written)
-    names = {(one.namespace, one.name) for one in changes}
-    objects = tuple({**one, "changed": (one["namespace"], one["name"]) in names} for one in planned.objects)
+    names = {(one.kind, one.namespace, one.name) for one in changes}
+    objects = tuple(
+        {**one, "changed": (one["kind"], one["namespace"], one["name"]) in names} for one in planned.objects
+    )
     result = planned if changes else replace(planned, summary=(), diff_after=planned.diff_before)
     return replace(result, changes=tuple(changes), objects=objects, route_api="gateway")

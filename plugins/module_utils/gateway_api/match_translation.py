@@ -43,11 +43,12 @@ def _to_block(match: Match) -> Block:
         block["method"] = {"exact": match["method"]}
     for field, name in (("headers", "headers"), ("queryParams", "queryParams")):
         for one in match.get(field) or ():
-            block.setdefault(name, {}).setdefault(str(one["name"]), _condition(one))
+            block.setdefault(name, {}).setdefault(str(one["name"]), condition(one))
     return block
 
 
-def _condition(one: Mapping[str, t.Any]) -> Block:
+def condition(one: Mapping[str, t.Any]) -> Block:
+    """Return the condition of a match on a header or a parameter; {} for any value."""
     kind = "regex" if one.get("type") == "RegularExpression" else "exact"
     return {} if (kind, one.get("value")) == ("regex", _ANY) else {kind: one["value"]}
 
@@ -62,16 +63,17 @@ def _to_match(block: Block) -> Match:
     match: Match = {"path": {"type": _PATH_TYPES[kind], "value": value}}
     for field in ("headers", "queryParams"):
         if block.get(field):
-            match[field] = [_header_match(name, condition) for name, condition in block[field].items()]
+            match[field] = [header_match(name, one) for name, one in block[field].items()]
     if "method" in block:
         match["method"] = block["method"]["exact"]
     return match
 
 
-def _header_match(name: str, condition: Block) -> dict[str, str]:
-    if "exact" in condition:
-        return {"type": "Exact", "name": name, "value": condition["exact"]}
-    regex = escape_regex(condition["prefix"]) + _ANY if "prefix" in condition else condition.get("regex", _ANY)
+def header_match(name: str, wanted: Block) -> dict[str, str]:
+    """Return a condition as a match on a header or a parameter: the inverse of `condition`."""
+    if "exact" in wanted:
+        return {"type": "Exact", "name": name, "value": wanted["exact"]}
+    regex = escape_regex(wanted["prefix"]) + _ANY if "prefix" in wanted else wanted.get("regex", _ANY)
     return {"type": "RegularExpression", "name": name, "value": regex}
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import typing as t
 
 from ..objects.metadata import identity
-from .match_translation import to_blocks
+from . import route_matches
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..objects.hosts import ServiceRef
     from ..objects.metadata import Object
@@ -43,6 +43,37 @@ def parent_gateways(http_route: Object) -> list[str]:
     ]
 
 
+def claims_the_same(one: Object, other: Object) -> bool:
+    """Return whether two routes of different kinds claim the same host at a Service or a Gateway.
+
+    istiod joins both and sorts their rules as one list: the rule of an HTTPRoute for all paths comes before those of a
+    GRPCRoute that name no service. Of two with the same name it drops the GRPCRoute (seen on Istio 1.31). Ports and
+    listeners (`sectionName`) keep them apart where both name one.
+    """
+    if one.get("kind") == other.get("kind"):
+        return False
+    hosts, theirs = (set((route.get("spec") or {}).get("hostnames") or ()) for route in (one, other))
+    same_namespace, same_hosts = identity(one)[0] == identity(other)[0], not hosts or not theirs or bool(hosts & theirs)
+    return any(
+        (same_namespace if kind == "Service" else same_hosts) and _may_be_equal(places, wanted)
+        for kind, parent, *places in _claims(one)
+        for their_kind, their_parent, *wanted in _claims(other)
+        if (kind, parent) == (their_kind, their_parent)
+    )
+
+
+def _claims(route: Object) -> Iterator[tuple[str, str, t.Any, t.Any]]:
+    """Yield kind, `namespace/name`, listener and port of each parent; None for all listeners and ports."""
+    own, _name = identity(route)
+    for ref in (route.get("spec") or {}).get("parentRefs") or ():
+        parent = f"{ref.get('namespace') or own}/{ref.get('name')}"
+        yield str(ref.get("kind") or "Gateway"), parent, ref.get("sectionName"), ref.get("port")
+
+
+def _may_be_equal(one: Iterable[t.Any], other: Iterable[t.Any]) -> bool:
+    return all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
+
+
 def short_host(fqdn: str) -> str:
     """Return `name.namespace`."""
     return ".".join(fqdn.split(".")[:2])
@@ -59,7 +90,7 @@ def versions_on(http_route: Object, service: ServiceRef, named: frozenset[str]) 
     for rule in (http_route.get("spec") or {}).get("rules") or ():
         backends = _services_in(rule, identity(http_route)[0], service.namespace)
         every.append(backends)
-        if not to_blocks(rule.get("matches")):
+        if not route_matches.of(http_route).to_blocks(rule.get("matches")):
             general.append(backends)
     has_named = any(backends & named for backends in every)
     known = named.union(*(backends for backends in general if backends & named or not has_named))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Fingerprints, by which the rules we inserted into an HTTPRoute are recognized. Pure."""
+"""Fingerprints, by which the rules we inserted into a route of the Gateway API are recognized. Pure."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import typing as t
 from collections import Counter
 
 from ..objects.patch import canonical_json
-from .match_translation import with_defaults
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..objects.managed_state import State
+    from .route_matches import RouteMatches
 
 Rule = dict[str, t.Any]
 
 
-def cohort_fingerprints(rules: Sequence[tuple[Rule, str | None]]) -> dict[str, list[str]]:
+def cohort_fingerprints(rules: Sequence[tuple[Rule, str | None]], kind: RouteMatches) -> dict[str, list[str]]:
     """Return cohort -> the identifiers of its rules, in order, for the managed state.
 
     rules: all of the object, each with the cohort it was inserted for. An identifier is the rule's fingerprint; where
     earlier rules have the same, `#` and their number; where no other rule has the same matches, `/` and their digest.
     """
-    with_matches = Counter(_matches_fingerprint(rule) for rule, _cohort in rules)
+    with_matches = Counter(_matches_fingerprint(rule, kind) for rule, _cohort in rules)
     before: Counter[str] = Counter()
     found: dict[str, list[str]] = {}
     for rule, cohort in rules:
-        digest, match = fingerprint(rule), _matches_fingerprint(rule)
+        digest, match = fingerprint(rule, kind), _matches_fingerprint(rule, kind)
         if cohort is not None:
             number = f"#{before[digest]}" if before[digest] else ""
             found.setdefault(cohort, []).append(f"{digest}{number}" + (f"/{match}" if with_matches[match] == 1 else ""))
@@ -39,7 +39,7 @@ def cohort_fingerprints(rules: Sequence[tuple[Rule, str | None]]) -> dict[str, l
     return found
 
 
-def match_cohorts(rules: Sequence[Rule], state: State) -> list[tuple[Rule, str | None]]:
+def match_cohorts(rules: Sequence[Rule], state: State, kind: RouteMatches) -> list[tuple[Rule, str | None]]:
     """Return each rule with the cohort it was inserted for.
 
     Each identifier stands for one rule; of equal rules it is the one at its number. A rule of ours in which somebody
@@ -52,7 +52,7 @@ def match_cohorts(rules: Sequence[Rule], state: State) -> list[tuple[Rule, str |
         for identifier in cohort.get("rules", ())
     ]
     found: dict[int, str] = {}
-    digests = [fingerprint(rule) for rule in rules]
+    digests = [fingerprint(rule, kind) for rule in rules]
     for one in list(known):
         digest, _hash, number = one[1].partition("#")
         positions = [index for index, other in enumerate(digests) if other == digest]
@@ -61,7 +61,7 @@ def match_cohorts(rules: Sequence[Rule], state: State) -> list[tuple[Rule, str |
         if free:
             found[free[0]] = one[0]
             known.remove(one)
-    matches = [_matches_fingerprint(rule) for rule in rules]
+    matches = [_matches_fingerprint(rule, kind) for rule in rules]
     for name, _fingerprint, match in known:
         positions = [index for index, other in enumerate(matches) if other == match and index not in found]
         if len(positions) == 1:
@@ -69,21 +69,21 @@ def match_cohorts(rules: Sequence[Rule], state: State) -> list[tuple[Rule, str |
     return [(rule, found.get(index)) for index, rule in enumerate(rules)]
 
 
-def fingerprint(rule: Rule) -> str:
+def fingerprint(rule: Rule, kind: RouteMatches) -> str:
     """Return a digest of the requests that an inserted rule selects and of where it sends them.
 
     The matches alone are not enough: they equal those of the base rule if its requests are all in the cohort.
     """
     shares = [(ref.get("name"), ref.get("weight", 1)) for ref in rule.get("backendRefs") or ()]
-    return _digest([_complete(rule), shares])
+    return _digest([_complete(rule, kind), shares])
 
 
-def _matches_fingerprint(rule: Rule) -> str:
-    return _digest(_complete(rule))
+def _matches_fingerprint(rule: Rule, kind: RouteMatches) -> str:
+    return _digest(_complete(rule, kind))
 
 
-def _complete(rule: Rule) -> list[Rule]:
-    return [with_defaults(match) for match in rule.get("matches") or ()]
+def _complete(rule: Rule, kind: RouteMatches) -> list[Rule]:
+    return [kind.with_defaults(match) for match in rule.get("matches") or ()]
 
 
 def _digest(value: t.Any) -> str:

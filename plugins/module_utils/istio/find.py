@@ -31,15 +31,18 @@ class Scope:
     """The objects and routes that a command is limited to. Empty means all of the service.
 
     objects: names of VirtualServices, `name` (in the service's namespace) or `namespace/name`.
-    routes: names of routes in them.
+    routes: names of routes in them. kind: that of the objects named, where a list has several.
     """
 
     objects: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
+    kind: str = ""
 
     def names(self, obj: Object, service: ServiceRef) -> bool:
         """Return whether the object is one of those named."""
         namespace, name = identity(obj)
+        if self.kind and obj.get("kind") != self.kind:
+            return False
         return f"{namespace}/{name}" in {one if "/" in one else f"{service.namespace}/{one}" for one in self.objects}
 
 

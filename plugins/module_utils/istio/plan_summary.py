@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import replace
 
 from ..objects.change import Plan, edit
-from ..objects.metadata import full_name, identity
+from ..objects.metadata import full_name, typed_identity
 from ..objects.weights import weights_text
 from .describe import describe, reference, routes_text, weight_change
 from .find import has_routes_to
@@ -40,7 +40,7 @@ def make_plan(
         (describe(later, service, scope), routes_text(later, service, scope)) if changes else (old, old_text)
     )
     summary = summarize(service, old, new)
-    written = {(change.namespace, change.name) for change in changes}
+    written = {(change.kind, change.namespace, change.name) for change in changes}
     return Plan(
         changes=tuple(replace(change, summary=tuple(summary)) for change in changes),
         weights_before=old["weights"],
@@ -50,7 +50,7 @@ def make_plan(
         diff_after=new_text,
         host=service.fqdn,
         cohorts=new["cohorts"],
-        objects=tuple({**reference(before), "changed": identity(before) in written} for before, _after in edited),
+        objects=tuple({**reference(before), "changed": typed_identity(before) in written} for before, _after in edited),
         notes=(*notes, *_notes(new), *_unedited_objects(snapshot, service, edited)),
     )
 
@@ -101,11 +101,11 @@ def _cohort_sentence(cohort: dict[str, t.Any] | None) -> str:
 
 
 def _unedited_objects(snapshot: Snapshot, service: ServiceRef, edited: Sequence[tuple[Object, Object]]) -> list[str]:
-    in_scope = {identity(before) for before, _after in edited}
+    in_scope = {typed_identity(before) for before, _after in edited}
     return [
         f"{full_name(one)} also routes to {service.name} under another host and is not edited unless named"
         for one in snapshot.virtual_services or ()
-        if identity(one) not in in_scope and has_routes_to(one, service)
+        if typed_identity(one) not in in_scope and has_routes_to(one, service)
     ]
 
 

@@ -47,6 +47,7 @@ SERVICE_ENTRY: t.Final = _istio("serviceentries", "ServiceEntry")
 REFERENCE_GRANT: t.Final = _gateway_api("referencegrants", "ReferenceGrant", ("v1beta1", "v1"))
 ENDPOINT_SLICE: t.Final = Resource("discovery.k8s.io", ("v1",), "endpointslices", "EndpointSlice")
 HTTP_ROUTE: t.Final = _gateway_api("httproutes", "HTTPRoute")
+GRPC_ROUTE: t.Final = _gateway_api("grpcroutes", "GRPCRoute", ("v1",))
 API_GATEWAY: t.Final = _gateway_api("gateways", "Gateway")
 
 SERVICE: t.Final = Resource("", ("v1",), "services", "Service")
@@ -80,6 +81,7 @@ ALL: t.Final = (
     ISTIO_GATEWAY,
     SIDECAR,
     HTTP_ROUTE,
+    GRPC_ROUTE,
     API_GATEWAY,
     SERVICE,
     POD,

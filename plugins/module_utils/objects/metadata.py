@@ -24,6 +24,11 @@ def identity(obj: Object) -> tuple[str, str]:
     return str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
 
 
+def typed_identity(obj: Object) -> tuple[str, str, str]:
+    """Return (kind, namespace, name): objects of two kinds may have the same name."""
+    return (str(obj.get("kind") or ""), *identity(obj))
+
+
 def full_name(obj: Object) -> str:
     """Return the object as messages name it: `Kind namespace/name`."""
     namespace, name = identity(obj)

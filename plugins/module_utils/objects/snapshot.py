@@ -11,10 +11,10 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ..errors import CanaryError
-from .metadata import Object, identity
+from .metadata import Object, typed_identity
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .change import Change
 
@@ -22,6 +22,7 @@ PLURALS: t.Final[dict[str, str]] = {
     "VirtualService": "virtual_services",
     "DestinationRule": "destination_rules",
     "HTTPRoute": "http_routes",
+    "GRPCRoute": "http_routes",
     "Gateway": "gateways",
     "Service": "services",
     "Pod": "pods",
@@ -52,6 +53,7 @@ class Snapshot:
     """The raw API dictionaries a plan is made from, by plural.
 
     A list that was not read is None, an empty one (): "not read" is never "nothing exists".
+    http_routes: HTTPRoutes and GRPCRoutes, which differ in their matches alone.
     ignored: routing objects that no istiod of the mesh reads, because they are labeled for another revision; they are
     in none of the lists. The dictionaries must not be changed; copy an object to edit it.
     """
@@ -80,11 +82,12 @@ class Snapshot:
             raise NotRead(plural)
         return objects
 
-    def select(self, references: Iterable[Mapping[str, t.Any]], kind: str = "") -> list[Object]:
-        """Return the objects that the references (kind, namespace, name) name, of all kinds or of one."""
+    def select(self, references: Iterable[Mapping[str, t.Any]], kinds: Collection[str] = ()) -> list[Object]:
+        """Return the objects that the references (kind, namespace, name) name, of all kinds or of these."""
         keys = {(one["kind"], one["namespace"], one["name"]) for one in references}
-        lists = (getattr(self, plural) or () for known, plural in PLURALS.items() if kind in ("", known))
-        return [obj for objects in lists for obj in objects if (obj["kind"], *identity(obj)) in keys]
+        plurals = dict.fromkeys(plural for kind, plural in PLURALS.items() if not kinds or kind in kinds)
+        lists = (getattr(self, plural) or () for plural in plurals)
+        return [obj for objects in lists for obj in objects if typed_identity(obj) in keys]
 
     def replaced(self, objects: Iterable[Object]) -> Snapshot:
         """Return the snapshot with newer states of objects that are in it."""
@@ -92,7 +95,7 @@ class Snapshot:
         for obj in objects:
             plural = PLURALS[obj["kind"]]
             known = lists.setdefault(plural, list(getattr(self, plural) or ()))
-            lists[plural] = [obj if identity(one) == identity(obj) else one for one in known]
+            lists[plural] = [obj if typed_identity(one) == typed_identity(obj) else one for one in known]
         return replace(self, **lists)
 
     def after(self, changes: Iterable[Change]) -> Snapshot:
@@ -101,7 +104,7 @@ class Snapshot:
         for change in changes:
             plural = PLURALS[change.kind]
             objects = lists.setdefault(plural, list(getattr(self, plural) or ()))
-            key = (change.namespace, change.name)
-            place = next((i for i, known in enumerate(objects) if identity(known) == key), len(objects))
+            key = (change.kind, change.namespace, change.name)
+            place = next((i for i, known in enumerate(objects) if typed_identity(known) == key), len(objects))
             objects[place : place + 1] = [] if change.after is None else [copy.deepcopy(change.after)]
         return replace(self, **{plural: tuple(objects) for plural, objects in lists.items()})

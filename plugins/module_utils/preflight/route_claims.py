@@ -10,7 +10,7 @@ import typing as t
 
 from ..errors import Refused
 from ..findings import Finding
-from ..gateway_api.parents import parent_services, short_host
+from ..gateway_api.parents import claims_the_same, is_attached_to, parent_services, short_host
 from ..istio import find
 from ..istio.route_keys import PROTOCOLS
 from ..objects.hosts import MESH, by_precedence, exports_overlap, legacy_gateway_names, resolve_gateway
@@ -99,6 +99,10 @@ def _two_apis(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
                 full_name(route),
                 f"It routes {service.fqdn} for the mesh, and so does {full_name(claimants[0])}; callers use only one.",
             )
+        others = [one for one in snapshot.http_routes or () if claims_the_same(route, one)]
+        if others and route["kind"] == "GRPCRoute" and is_attached_to(route, service):
+            reason = f"It routes {service.fqdn}, and so does {full_name(others[0])}, which may take its calls."
+            yield Finding("ROUTE_APIS_MIXED", full_name(route), reason)
 
 
 def _unknown_subsets(snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float]) -> Iterator[Finding]:

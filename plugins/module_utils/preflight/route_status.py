@@ -50,6 +50,6 @@ def _not_permitted(snapshot: Snapshot, service: ServiceRef, versions: set[str], 
 
 
 def _remedy(http_route: Object, service: ServiceRef, refused: list[str]) -> str:
-    origin = f"{{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: {identity(http_route)[0]}}}"
+    origin = f"{{group: gateway.networking.k8s.io, kind: {http_route['kind']}, namespace: {identity(http_route)[0]}}}"
     targets = ", ".join(f"{{group: '', kind: Service, name: {name}}}" for name in refused)
     return f"Create a ReferenceGrant in {service.namespace} with from: [{origin}] and to: [{targets}]."

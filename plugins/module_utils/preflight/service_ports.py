@@ -56,12 +56,20 @@ def ports(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
 def grpc_ports(snapshot: Snapshot, service: ServiceRef, hosts: Collection[str]) -> frozenset[str]:
     """Return the numbers of the ports of these hosts' Services that are declared as gRPC."""
     return frozenset(
-        str(port.get("port"))
-        for one in snapshot.services or ()
-        if "{1}.{0}.svc.{2}".format(*identity(one), service.domain) in hosts
-        for port in (one.get("spec") or {}).get("ports") or ()
-        if protocol_of(port).startswith("grpc")
+        str(port.get("port")) for port in _ports_of(snapshot, service, hosts) if protocol_of(port).startswith("grpc")
     )
+
+
+def serves_only_grpc(snapshot: Snapshot, service: ServiceRef, hosts: Collection[str]) -> bool:
+    """Return whether these hosts' Services have ports, all of which are declared as gRPC."""
+    protocols = {protocol_of(port) for port in _ports_of(snapshot, service, hosts)}
+    return bool(protocols) and all(one.startswith("grpc") for one in protocols)
+
+
+def _ports_of(snapshot: Snapshot, service: ServiceRef, hosts: Collection[str]) -> Iterator[Object]:
+    for one in snapshot.services or ():
+        if "{1}.{0}.svc.{2}".format(*identity(one), service.domain) in hosts:
+            yield from (one.get("spec") or {}).get("ports") or ()
 
 
 def _ports_of_http_routes(snapshot: Snapshot, service: ServiceRef) -> set[int | None]:

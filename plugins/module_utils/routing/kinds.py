@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ..envoy import missing_http_routes, missing_routes
 from ..errors import InvalidInput
-from ..gateway_api import http_route_adapter, http_route_planner, parents
+from ..gateway_api import http_route_adapter, http_route_planner, parents, route_matches
 from ..istio import describe, find, virtual_service_planner
 from ..objects.snapshot import PLURALS
 
@@ -56,12 +56,12 @@ class GatewaysByRoutes:
 class RouteKind:
     """One kind of routing object.
 
-    api: its value of the option `route_api`. kind: its Kubernetes kind.
+    api: its value of the option `route_api`. kinds: its Kubernetes kinds, all of one list.
     versions_are_services: a version is a Service of its own, not a subset.
     """
 
     api: str
-    kind: str
+    kinds: tuple[str, ...]
     versions_are_services: bool
     plan: Callable[[Snapshot, ServiceRef, Intent, Scope], Plan]
     describe: Callable[[Snapshot, ServiceRef, Scope], dict[str, t.Any]]
@@ -83,13 +83,13 @@ class RouteKind:
     @property
     def plural(self) -> str:
         """Return the name of its list in a snapshot."""
-        return PLURALS[self.kind]
+        return PLURALS[self.kinds[0]]
 
 
 ROUTE_KINDS: t.Final = (
     RouteKind(
         api="istio",
-        kind="VirtualService",
+        kinds=("VirtualService",),
         versions_are_services=False,
         plan=virtual_service_planner.plan,
         describe=describe.describe,
@@ -104,7 +104,7 @@ ROUTE_KINDS: t.Final = (
     ),
     RouteKind(
         api="gateway",
-        kind="HTTPRoute",
+        kinds=tuple(route_matches.KINDS),
         versions_are_services=True,
         plan=http_route_planner.plan,
         describe=http_route_planner.describe,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
+from ..gateway_api import route_matches
 from ..gateway_api.grants import routes_of_namespace
 from ..gateway_api.parents import is_attached_to
 from ..istio import find
@@ -88,7 +89,7 @@ def ignored_objects(snapshot: Snapshot, service: ServiceRef) -> list[tuple[Objec
         affected = (
             (kind == "VirtualService" and find.routes_service(one, service))
             or (kind == "DestinationRule" and find.rule_covers(one, service))
-            or (kind == "HTTPRoute" and is_attached_to(one, service))
+            or (kind in route_matches.KINDS and is_attached_to(one, service))
         )
         if affected:
             found.append((one, labels_of(one)[REVISION]))

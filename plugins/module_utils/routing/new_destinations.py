@@ -29,7 +29,7 @@ def new_destinations(changes: Iterable[Change], domain: str) -> frozenset[Destin
     after: set[Destination] = set()
     for kind in ROUTE_KINDS:
         for old, new in edits:
-            if old["kind"] == kind.kind:
+            if old["kind"] in kind.kinds:
                 before.update(kind.destinations(old, domain))
                 after.update(kind.destinations(new, domain))
     own = defined_subsets(changes)

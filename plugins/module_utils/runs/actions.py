@@ -160,7 +160,7 @@ class Actions:
 
     def _estimate(self, rollout: Rollout, per_second: float | None) -> None:
         """Set the estimate of the steps' lengths, and warn of those that would end without a verdict."""
-        needed = analysis_options.requests_needed(analysis_options.metric_specs(self._params["metrics"]))
+        needed = analysis_options.requests_needed(analysis_options.specs_of(self._params))
         if per_second is None or not needed:
             return
         self.estimates = step_estimates.estimate_lines(rollout, per_second, needed)

@@ -65,6 +65,7 @@ SCOPE: t.Final[Options] = {
         "aliases": ["virtual_service"],
     },
     "http_routes": {"type": "list", "elements": "str", "default": [], "aliases": ["http_route"]},
+    "grpc_routes": {"type": "list", "elements": "str", "default": [], "aliases": ["grpc_route"]},
     "routes": {"type": "list", "elements": "str", "default": []},
 }
 

@@ -32,7 +32,7 @@ FEW_LISTS: t.Final = 3
 RESOURCES: t.Final[dict[str, tuple[kinds.Resource, ...]]] = {
     "virtual_services": (kinds.VIRTUAL_SERVICE,),
     "destination_rules": (kinds.DESTINATION_RULE,),
-    "http_routes": (kinds.HTTP_ROUTE,),
+    "http_routes": (kinds.HTTP_ROUTE, kinds.GRPC_ROUTE),
     "gateways": (kinds.ISTIO_GATEWAY, kinds.API_GATEWAY),
     "services": (kinds.SERVICE,),
     "pods": (kinds.POD,),
@@ -59,12 +59,13 @@ def service_of(params: Mapping[str, t.Any]) -> ServiceRef:
 
 def scope_of(params: Mapping[str, t.Any]) -> Scope:
     """Return the objects and routes a task is limited to."""
-    return Scope(named_objects(params), tuple(params.get("routes") or ()))
+    kind = next((kind for option, (_api, kind) in _OBJECT_OPTIONS.items() if params.get(option)), "")
+    return Scope(named_objects(params), tuple(params.get("routes") or ()), kind)
 
 
 def named_objects(params: Mapping[str, t.Any]) -> tuple[str, ...]:
     """Return the routing objects that a task names, of one kind."""
-    return tuple(params.get("virtual_services") or params.get("http_routes") or ())
+    return tuple(next((params[option] for option in _OBJECT_OPTIONS if params.get(option)), ()))
 
 
 def api_of(params: Mapping[str, t.Any]) -> str:
@@ -73,13 +74,16 @@ def api_of(params: Mapping[str, t.Any]) -> str:
     Raises InvalidInput for names that contradict each other or route_api.
     """
     api = str(params.get("route_api") or "auto")
-    named = {kind: option for kind, option in _OPTION_OF_API.items() if params.get(option)}
+    named = [option for option in _OBJECT_OPTIONS if params.get(option)]
     if len(named) > 1:
-        raise InvalidInput("virtual_services and http_routes cannot be used together: a task edits one kind of object.")
-    for kind, option in named.items():
-        if api not in ("auto", kind):
-            raise InvalidInput(f"{option} names objects of route_api: {kind}, not of {api}. Leave one of them out.")
-        return kind
+        raise InvalidInput(
+            f"{' and '.join(named)} cannot be used together: with names a task edits one kind of object."
+        )
+    for option in named:
+        known, _kind = _OBJECT_OPTIONS[option]
+        if api not in ("auto", known):
+            raise InvalidInput(f"{option} names objects of route_api: {known}, not of {api}. Leave one of them out.")
+        return known
     return api
 
 
@@ -88,7 +92,12 @@ def api_of_routes(route_api: str) -> str:
     return "auto" if route_api == "replicas" else route_api
 
 
-_OPTION_OF_API: t.Final = {"istio": "virtual_services", "gateway": "http_routes"}
+_OBJECT_OPTIONS: t.Final = {
+    "virtual_services": ("istio", ""),
+    "http_routes": ("gateway", "HTTPRoute"),
+    "grpc_routes": ("gateway", "GRPCRoute"),
+}
+"""Option that names objects -> their routing API, and their kind where the API has several."""
 
 
 def missing(cluster: Cluster, service: ServiceRef) -> str:
@@ -132,7 +141,7 @@ class Reader:
 
         if_allowed: a list that the user may not read is left out (None: not read) instead of raising.
         """
-        wanted = [plural for plural in plurals if plural not in self._lists]
+        wanted = [plural for plural in dict.fromkeys(plurals) if plural not in self._lists]
         for plural, found in in_parallel(self._read, wanted, 1 if len(wanted) <= FEW_LISTS else 2):
             if not isinstance(found, ApiError):
                 self._lists[plural] = found
@@ -155,10 +164,10 @@ class Reader:
                 raise
 
     def _read(self, plural: str) -> tuple[Object, ...]:
-        found: dict[tuple[str, str, str], Object] = {}
+        found: dict[tuple[str, ...], Object] = {}
         for resource in RESOURCES[plural]:
             for obj in self._read_kind(resource, plural):
-                found.setdefault((obj["apiVersion"], *identity(obj)), obj)
+                found.setdefault((obj["apiVersion"], obj["kind"], *identity(obj)), obj)
         objects = tuple(found.values())
         if plural not in _CLUSTER_WIDE or not any(REVISION in labels_of(one) for one in objects):
             return objects

@@ -235,8 +235,8 @@ class Application:
             self._must_converge(snapshot, plan, plan.changes)
 
     def _routed(self, snapshot: Snapshot, plan: Plan) -> RoutedService:
-        kind = kinds.of_api(plan.route_api).kind
-        return RoutedService(self._service, snapshot, snapshot.select(plan.objects, kind))
+        kind = kinds.of_api(plan.route_api)
+        return RoutedService(self._service, snapshot, snapshot.select(plan.objects, kind.kinds))
 
     def _must_converge(self, snapshot: Snapshot, plan: Plan, changes: Sequence[Change], purpose: str = "") -> None:
         """Wait for what was written so far; raise NotConverged if a proxy is behind at the deadline."""

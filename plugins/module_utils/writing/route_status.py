@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the parents of an HTTPRoute say of what was written: their conditions, once they are of this generation."""
+"""What the parents of an HTTPRoute or a GRPCRoute say of what was written: their conditions of this generation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from ..errors import ApiError
-from ..kube.resources import HTTP_ROUTE
+from ..kube.resources import GRPC_ROUTE, HTTP_ROUTE
 from ..objects.route_status import has_status, is_current, problems
 
 if t.TYPE_CHECKING:
@@ -20,16 +20,17 @@ if t.TYPE_CHECKING:
     from ..objects.change import Change
     from ..objects.route_status import Problem
 
+KINDS: t.Final = {one.kind: one for one in (HTTP_ROUTE, GRPC_ROUTE)}
 SECONDS: t.Final = 5.0
 """How long a controller that has said something of the object before has to say it of the new generation."""
 FIRST_PAUSE: t.Final = 0.05
 
 
 def new_problems(cluster: Cluster, changes: Sequence[Change], notes: list[str]) -> list[tuple[Change, Problem]]:
-    """Return what parents say against the written HTTPRoutes and did not say before. notes: what was not learnt."""
+    """Return what parents say against the written routes and did not say before. notes: what was not learnt."""
     found = []
     for change in changes:
-        if change.kind == "HTTPRoute" and change.before is not None and change.after is not None:
+        if change.kind in KINDS and change.before is not None and change.after is not None:
             known = {one[:3] for one in problems(change.before)}
             found += [(change, one) for one in _problems(cluster, change, notes) if one[:3] not in known]
     return found
@@ -41,7 +42,7 @@ def _problems(cluster: Cluster, change: Change, notes: list[str]) -> list[Proble
     deadline, pause = time.monotonic() + SECONDS, FIRST_PAUSE
     while True:
         try:
-            stored = cluster.get(HTTP_ROUTE, change.namespace, change.name)
+            stored = cluster.get(KINDS[change.kind], change.namespace, change.name)
         except ApiError as error:
             notes.append(f"The status of {change.object} could not be read: {error.msg}")
             return []

@@ -199,7 +199,7 @@ def test_the_parts_of_alpha_sum_to_less_than_one() -> None:
     groups = {group for code in codes for group in response_codes.groups_of(code)}
     assert sum(response_codes.share_of_alpha(group) for group in groups) <= 1.0
     assert all(response_codes.is_group(group) for group in groups)
-    assert not any(map(response_codes.is_group, ("5xx", "500", "grpc 14", "200", "grpc 17", "404x")))
+    assert not any(map(response_codes.is_group, ("5xx", "500", "grpc 0", "200", "grpc 17", "404x", "failed grpc 14")))
 
 
 def test_codes_are_read_from_the_counters_of_the_proxies() -> None:

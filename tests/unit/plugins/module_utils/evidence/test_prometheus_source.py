@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from ansible_collections.meshops.canary.plugins.module_utils.analysis import traffic
@@ -65,6 +66,26 @@ def test_the_version_is_found_by_all_that_istio_knows_of_the_pod() -> None:
     assert came.times == {"canary": {math.inf: 3}}
     question = next(requested for requested, _at in server.queries if requested.startswith("sum by"))
     assert set(traffic.VERSION_LABELS) <= set(question.partition("(")[2].partition(")")[0].split(", "))
+
+
+def test_calls_without_their_status_are_no_evidence() -> None:
+    """A Telemetry resource may remove the label, and a recording rule the protocol too."""
+    server = Server()
+    removed = {**istio_metrics.labels("v2", request_protocol="grpc"), "pod": "page"}
+    del removed["grpc_response_status"]
+    summed = {name: value for name, value in removed.items() if name != "request_protocol"}
+    for labels, names, judged in (
+        (removed, NAMES, False),
+        (summed, replace(NAMES, only_grpc=True), False),
+        (summed, NAMES, True),
+        (removed, replace(NAMES, grpc_failures=frozenset()), True),
+    ):
+        one = PrometheusSource(server, SERVICE, names)
+        server.answers = {"istio": [Series(labels, ((0.0, 1.0),))]}
+        one.begin(None)
+        server.answers = {"istio": [Series(labels, ((0.0, 8.0),))]}
+        assert one.measure(None).counts == ({"v2": RequestCount(7, 0)} if judged else {})
+        assert any("grpc_response_status" in note for note in one.notes) is not judged
 
 
 def test_the_present_is_the_servers_time_not_the_local_clocks() -> None:

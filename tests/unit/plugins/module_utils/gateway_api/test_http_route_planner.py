@@ -219,7 +219,7 @@ def test_a_version_needs_a_service(services: tuple[Json, ...], described: str) -
 
 def test_impossible_changes_are_refused() -> None:
     mine = http_route(rule(ref("reviews-v1")))
-    with pytest.raises(Refused, match="No HTTPRoute in bookinfo"):
+    with pytest.raises(Refused, match="No HTTPRoute or GRPCRoute in bookinfo"):
         plan.plan(snapshot(mine), RATINGS, intents.SetWeights({"ratings": 100}), api="gateway")
     with pytest.raises(InvalidInput, match="no HTTPRoute bookinfo/other"):
         plan.plan(snapshot(mine), REVIEWS, intents.SetWeights({"reviews-v1": 100}), scope=Scope(("other",)))

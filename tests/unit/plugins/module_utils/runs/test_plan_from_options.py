@@ -58,6 +58,7 @@ def test_valid_analysis_options_are_accepted(judged_by: dict[str, t.Any]) -> Non
         ({"source": "prometheus"}, "source is prometheus, so prometheus_url is required"),
         ({"prometheus_url": "prometheus:9090"}, "prometheus_url: 'prometheus:9090' is not an address"),
         ({"interval": 0.01}, "interval must be between 0.1 and 604800"),
+        ({"grpc_failures": ["503"]}, "grpc_failures: '503' is no status code of gRPC"),
         ({"warm_up": -1}, "warm_up must be between 0 and 604800"),
         ({"warm_up": 540}, r"steps\[0\] is judged for 60 s after a warm_up of 540 s, and ends at 600 s. Make deadline"),
     ],
