@@ -226,8 +226,8 @@ def _causes(
 ) -> list[str]:
     description, probed = intended.description, counted.source == "probes"
     ready = {}
-    for version, labels in description["subsets"].items():
-        ready[version] = pods.count_ready(pods.of_service(snapshot, service, labels) or ())
+    for version, (owner, labels) in overview.places(service, description).items():
+        ready[version] = pods.count_ready(pods.of_service(snapshot, owner, labels) or ())
     known = causes.SplitContext(
         by_caller=counted.by_caller,
         ready=ready,

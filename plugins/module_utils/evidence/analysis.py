@@ -157,17 +157,17 @@ def _source(
     """Return the source of the counts. Raises InvalidInput for options that fit none."""
     names = version_labels.names(snapshot, service, description)
     server = analysis_options.prometheus_of(params)
-    subsets = description["subsets"]
+    places = overview.places(service, description)
     if server is not None:
         counted = PrometheusSource(server, service, names)
         past_or_pods = params["window"] or params["route_api"] == "replicas"
         if past_or_pods or not any(KINDS[one.kind].in_flight for one in metric_specs):
             return counted
-        proxies = ProxySource(cluster, snapshot, service, names, subsets, params, in_flight_every=1)
+        proxies = ProxySource(cluster, snapshot, service, names, places, params, in_flight_every=1)
         return PrometheusAndProxies(counted, proxies)
     if params["window"]:
         raise InvalidInput("window: proxies know only what happens from now on; the past needs prometheus_url.")
-    return ProxySource(cluster, snapshot, service, names, subsets, params)
+    return ProxySource(cluster, snapshot, service, names, places, params)
 
 
 def _unknown_version_notes(seen: Mapping[str, int], known: set[str], params: Mapping[str, t.Any]) -> list[str]:

@@ -33,6 +33,7 @@ if t.TYPE_CHECKING:
     from ..kube.client import Cluster
     from ..objects.hosts import ServiceRef
     from ..objects.snapshot import Snapshot
+    from ..routing.overview import Place
 
     Answers: t.TypeAlias = "list[tuple[tuple[str, Proxy], Reading | ApiError]]"
 
@@ -90,7 +91,8 @@ class Source(t.Protocol):
 class ServerProxies:
     """The proxies of the versions' own pods: they know the requests of callers whose proxies cannot be read.
 
-    grpc: the service's gRPC ports. lacks_grpc_status: whether a proxy was read that does not count gRPC statuses.
+    places: version -> the Service and the labels that select its pods. grpc: the service's gRPC ports.
+    lacks_grpc_status: whether a proxy was read that does not count gRPC statuses.
     """
 
     def __init__(
@@ -99,24 +101,32 @@ class ServerProxies:
         client: Proxies,
         snapshot: Snapshot,
         service: ServiceRef,
-        subsets: Mapping[str, Mapping[str, str]],
+        places: Mapping[str, Place],
         grpc: Collection[str],
     ) -> None:
         self._cluster, self._client, self._grpc = cluster, client, grpc
         self.lacks_grpc_status = False
-        self._snapshot, self._service, self._subsets = snapshot, service, subsets
+        self._snapshot, self._service, self._places = snapshot, service, places
 
     def refresh(self) -> None:
         """List the pods again. Raises ApiError, and then keeps those known before."""
         self._snapshot = replace(self._snapshot, pods=tuple(self._cluster.list(POD, self._service.namespace)))
 
     def proxies(self) -> list[tuple[str, Proxy]]:
-        """Return each pod's proxy with its version."""
+        """Return each pod's proxy with its version.
+
+        Where the service itself is a version, it may select the pods of the others too, and these have their own.
+        """
+        found: dict[Proxy, list[str]] = {}
+        for version, (owner, labels) in self._places.items():
+            for pod in pods.of_service(self._snapshot, owner, labels) or ():
+                if pods.has_proxy(pod):
+                    found.setdefault(Proxy(*identity(pod)), []).append(version)
         return [
-            (version, Proxy(*identity(pod)))
-            for version, labels in self._subsets.items()
-            for pod in pods.of_service(self._snapshot, self._service, labels) or ()
-            if pods.has_proxy(pod)
+            (version, proxy)
+            for proxy, versions in found.items()
+            for version in versions
+            if len(versions) == 1 or version != self._service.name
         ]
 
     def read(self) -> Answers:
@@ -142,7 +152,7 @@ class ProxySource:
         snapshot: Snapshot,
         service: ServiceRef,
         names: Names,
-        subsets: Mapping[str, Mapping[str, str]],
+        places: Mapping[str, Place],
         params: Mapping[str, t.Any],
         *,
         in_flight_every: int = IN_FLIGHT_EVERY,
@@ -151,7 +161,7 @@ class ProxySource:
         self._params, self._in_flight_every = params, in_flight_every
         self._client = Proxies(cluster, params["istio_namespace"])
         self._grpc = grpc_ports(snapshot, service, names.hosts)
-        self._servers = ServerProxies(cluster, self._client, snapshot, service, subsets, self._grpc)
+        self._servers = ServerProxies(cluster, self._client, snapshot, service, places, self._grpc)
         self._reads_servers = self._requests_counted = self._incomplete = False
         self._idle_measurements = 0
         self._callers: list[Proxy] = []

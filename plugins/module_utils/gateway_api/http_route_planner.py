@@ -123,12 +123,13 @@ _CHECKS: t.Final[Mapping[type[Intent], Callable[[ServiceRef, t.Any], None]]] = {
 
 
 def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope) -> dict[str, t.Any]:
-    """Return which version gets which share; see `istio.describe.describe`. subsets: empty, versions are Services."""
+    """Return which version gets which share; see `istio.describe.describe`. All versions are Services."""
     view = _view(snapshot, service, scope)
     description = virtual_service_description.describe(
         replace(view.snapshot, destination_rules=None), service, view.scope
     )
-    return {**description, "route_api": "gateway"}
+    versions = _all_versions(view.snapshot.virtual_services or (), frozenset())
+    return {**virtual_service_description.with_services(description, versions), "route_api": "gateway"}
 
 
 def routes_service(http_route: Object, service: ServiceRef, versions: Iterable[str] = ()) -> bool:

@@ -41,8 +41,10 @@ def inspect(
     """
     yield from _claimed_twice(snapshot, service, scope)
     yield from _two_apis(snapshot, service)
-    if snapshot.destination_rules is not None and (description or {}).get("route_api") != "gateway":
-        yield from _unknown_subsets(snapshot, service, versions)
+    if snapshot.destination_rules is not None:
+        services = (description or {}).get("services") or ()
+        subsets = {version: percent for version, percent in versions.items() if version not in services}
+        yield from _unknown_subsets(snapshot, service, subsets)
     yield from _single_zero(snapshot, service)
     yield from ports(snapshot, service)
     yield from _names(snapshot, service)

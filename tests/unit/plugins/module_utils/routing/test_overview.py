@@ -74,6 +74,7 @@ def test_with_the_gateway_api_versions_are_services() -> None:
         "cohorts": {},
         "mirrors": {},
         "subsets": {},
+        "services": ["reviews-v1", "reviews-v2"],
     }
     lists = reviews.healthy()
     for version in ("v1", "v2"):
