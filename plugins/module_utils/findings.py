@@ -102,6 +102,7 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "A version would receive requests on a port that its Service does not have",
         "Give the Services of all versions the same ports, or the destination a port that the version's Service has. "
         "Otherwise requests to the version fail with 503.",
+        forcible=False,
     ),
     "VERSIONS_SHARE_PODS": Kind(
         "error",

@@ -91,6 +91,10 @@ def plan(snapshot: Snapshot, service: ServiceRef, intent: Intent, scope: Scope) 
     view = _view(snapshot, service, scope, frozenset(map(str, intent.named_versions)), strict=True)
     if not view.converters:
         return virtual_service_planner.plan(snapshot, service, intent, scope)
+    if intent.needs_route:
+        named = frozenset(map(str, intent.named_versions)) & view.names
+        raw = snapshot.need("virtual_services")
+        _refuse_new_owners([one for one in raw if identity(one) in view.converters], service, named)
     planned = virtual_service_planner.plan(view.snapshot, service, intent, scope)
     return _write_back(view, snapshot, service, planned)
 
@@ -210,13 +214,18 @@ def _names(
     if service.name in unclear & services and chosen:
         chosen, unclear = chosen | {service.name}, unclear - {service.name}
     if unclear and not subsets:
-        chosen |= _services_of(snapshot, service, unclear)
-    elif unclear and strict:
-        _refuse_other_form(snapshot, service, unclear, subsets)
+        unclear -= _defined(snapshot, service)
+        # Beside Services, a name of nothing is a Service that is missing; else it is a missing subset.
+        if unclear and (chosen or services - {service.name} or unclear & _services_of(snapshot, service)):
+            chosen |= unclear
     if subsets or (named and not chosen):
         return chosen
-    found = versions_among(_routes_of(objects.own, service), chosen | {service.name})
-    if not chosen and (found == {service.name} or not _has_no_subsets(snapshot, service, needed=strict)):
+    routes = list(_routes_of(objects.own, service))
+    found = versions_among(routes, chosen | {service.name})
+    if chosen:
+        return found
+    to_itself = any(service.name in one for one, every in routes if every)
+    if found == {service.name} or (to_itself and not _has_no_subsets(snapshot, service, needed=strict)):
         return chosen
     return found
 
@@ -237,20 +246,21 @@ def _routes_of(objects: Iterable[Object], service: ServiceRef) -> Iterator[tuple
                 yield services, takes_all_requests(route)
 
 
-def _services_of(snapshot: Snapshot, service: ServiceRef, names: frozenset[str]) -> frozenset[str]:
-    """Return the names that are Services and no subsets. Raises NotRead."""
+def _services_of(snapshot: Snapshot, service: ServiceRef) -> frozenset[str]:
+    """Return the Services of the service's namespace. Raises NotRead."""
+    there = (identity(one) for one in snapshot.need("services"))
+    return frozenset(name for namespace, name in there if namespace == service.namespace)
+
+
+def _defined(snapshot: Snapshot, service: ServiceRef) -> frozenset[str]:
+    """Return the subsets that DestinationRules define. Raises NotRead."""
     snapshot.need("destination_rules")
-    candidates = names - find.subsets(snapshot, service).keys()
-    if not candidates:
-        return candidates
-    return candidates & {identity(one)[1] for one in snapshot.need("services") if identity(one)[0] == service.namespace}
+    return frozenset(find.subsets(snapshot, service))
 
 
 def _has_no_subsets(snapshot: Snapshot, service: ServiceRef, *, needed: bool) -> bool:
-    if snapshot.destination_rules is None and not needed:
-        return True
-    snapshot.need("destination_rules")
-    return not find.subsets(snapshot, service)
+    unknown = snapshot.destination_rules is None and not needed
+    return unknown or not _defined(snapshot, service)
 
 
 def _refuse_ambiguous(service: ServiceRef, names: Iterable[str]) -> None:
@@ -274,21 +284,6 @@ def _refuse_subsets_of_versions(own: Iterable[Object], service: ServiceRef, name
                 )
 
 
-def _refuse_other_form(snapshot: Snapshot, service: ServiceRef, names: frozenset[str], subsets: Iterable[str]) -> None:
-    """Raise UnknownSubset for Services that are named where the routes have subsets: a typo would change the form."""
-    if snapshot.services is None:
-        return
-    there = {identity(one)[1] for one in snapshot.services if identity(one)[0] == service.namespace}
-    for name in sorted(names & there):
-        if name not in find.subsets(snapshot, service):
-            raise UnknownSubset(
-                f"{service.name} has no subset {name}, and its routes have subsets: {', '.join(sorted(subsets))}. "
-                f"There is a Service {name}; to use it as a version, add it to the route as a destination at weight 0.",
-                [Finding("SUBSET_UNKNOWN", f"DestinationRule of {service.fqdn}", f"There is no subset {name}.")],
-                known=sorted(subsets),
-            )
-
-
 def _write_back(view: _View, snapshot: Snapshot, service: ServiceRef, planned: Plan) -> Plan:
     """Return the plan with its changes in the form that the objects have."""
     raw = {identity(one): one for one in snapshot.need("virtual_services")}
@@ -300,7 +295,6 @@ def _write_back(view: _View, snapshot: Snapshot, service: ServiceRef, planned: P
             continue
         real = raw[key]
         after = view.converters[key].write(t.cast("Object", change.after))
-        _refuse_new_owners(real, service, view.names)
         written = edit(real, after, change.summary)
         if written and canonical_json(_without_versions(real)) != canonical_json(_without_versions(after)):
             _require_services(snapshot, service, view.names, real, after)
@@ -339,30 +333,28 @@ def _without_versions(virtual_service: Object) -> Object:
     return copied
 
 
-def _refuse_new_owners(virtual_service: Object, service: ServiceRef, names: frozenset[str]) -> None:
-    """Raise Refused if a destination that was foreign when the canary began would now be a version.
+def _refuse_new_owners(objects: Iterable[Object], service: ServiceRef, names: frozenset[str]) -> None:
+    """Raise Refused for a named Service that is a version of another, or was foreign when the canary began.
 
     The weights of earlier commands would suddenly apply to all routes that send to it.
     """
-    known = recorded(virtual_service)
-    of_others = {name for fqdn, versions in known.items() if fqdn != service.fqdn for name in versions}
-    if service.fqdn not in known and not (names & of_others):
-        return
-    there = services_in(all_destinations(virtual_service), service, identity(virtual_service)[0])
-    new = sorted((names - known.get(service.fqdn, names) - {service.name}) & there)
-    if new:
-        raise Refused(
-            f"{full_name(virtual_service)}: {', '.join(new)} is a destination there, but was not named as a version of "
-            f"{service.name} when its routes were first changed. Its routes would now get the weights of earlier "
-            "commands. Restore the routes (state: absent) and start with weights that name every version, with 0 for "
-            "those that are to get no requests."
-        )
-    if names & of_others:
-        taken = ", ".join(sorted(names & of_others))
-        raise Refused(
-            f"{full_name(virtual_service)}: {taken} is a version of another service there, by an earlier command. End "
-            "that canary first (state: absent)."
-        )
+    for one in objects:
+        known = recorded(one)
+        of_others = {name for fqdn, versions in known.items() if fqdn != service.fqdn for name in versions}
+        if names & of_others:
+            raise Refused(
+                f"{full_name(one)}: {', '.join(sorted(names & of_others))} belong to another service there, as its "
+                "versions by an earlier command. End that canary first (state: absent)."
+            )
+        there = services_in(all_destinations(one), service, identity(one)[0])
+        new = sorted((names - known.get(service.fqdn, names) - {service.name}) & there)
+        if new:
+            raise Refused(
+                f"{full_name(one)}: {', '.join(new)} is a destination there, but was not named as a version of "
+                f"{service.name} when its routes were first changed. Its routes would now get the weights of earlier "
+                "commands. Restore the routes (state: absent) and start with weights that name every version, with 0 "
+                "for those that are to get no requests."
+            )
 
 
 def _require_services(
@@ -376,13 +368,14 @@ def _require_services(
         where = f"{full_name(after)}: version {name}"
         reason = problem_of(snapshot, service, name, one)
         if reason:
+            exists = endpoints.service_object(snapshot, service.sibling(name)) is not None
             there = sorted(
                 identity(other)[1] for other in snapshot.need("services") if identity(other)[0] == service.namespace
             )
             raise UnknownSubset(
                 f"{where}: {reason} Requests sent there would be answered 503. Services there: "
                 f"{', '.join(there) or 'none'}.",
-                [Finding("SUBSET_UNKNOWN", where, reason)],
+                [Finding("VERSION_PORT_UNKNOWN" if exists else "SUBSET_UNKNOWN", where, reason)],
                 known=there,
             )
 
