@@ -12,6 +12,7 @@ service by path they are known by name alone, for `/admin` may well belong to an
 
 from __future__ import annotations
 
+import copy
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,7 @@ from ..objects.patch import canonical_json
 from . import describe as subset_description
 from . import find, virtual_service_planner
 from .find import Scope
-from .route_keys import PROTOCOLS
+from .route_keys import PROTOCOLS, route_keys
 from .service_versions import (
     VERSIONS,
     all_destinations,
@@ -96,6 +97,8 @@ def plan(snapshot: Snapshot, service: ServiceRef, intent: Intent, scope: Scope) 
         raw = snapshot.need("virtual_services")
         _refuse_new_owners([one for one in raw if identity(one) in view.converters], service, named)
     planned = virtual_service_planner.plan(view.snapshot, service, intent, scope)
+    if isinstance(intent, intents.SetWeights) and intent.finalize:
+        planned = _keep_recognizable(view, service, planned)
     return _write_back(view, snapshot, service, planned)
 
 
@@ -282,6 +285,33 @@ def _refuse_subsets_of_versions(own: Iterable[Object], service: ServiceRef, name
                     f"{full_name(one)} sends to subset {found[0]} of Service {name}, so {name} is not one version of "
                     f"{service.name}. Send to the Service without a subset, or name subsets of {service.name}."
                 )
+
+
+def _keep_recognizable(view: _View, service: ServiceRef, planned: Plan) -> Plan:
+    """Return the plan with the unused versions left at weight 0 where two of them make a route the service's.
+
+    In an object without the service's host a route to one version may be its preview: the next canary would miss it.
+    """
+    changes = []
+    for change in planned.changes:
+        converter = view.converters.get((change.namespace, change.name))
+        if converter is None or service.fqdn in converter.whole:
+            changes.append(change)
+            continue
+        after = copy.deepcopy(t.cast("Object", change.after))
+        kept = {key: route for key, _protocol, route in route_keys(after["spec"])}
+        for key, _protocol, route in route_keys(t.cast("Object", change.before)["spec"]):
+            there = list(map(_version_of, kept[key].get("route") or ())) if key in kept else []
+            if len([one for one in there if one[0] == service.fqdn]) == 1:
+                unused = (one for one in route["route"] if _version_of(one) not in there)
+                kept[key]["route"] += [{**copy.deepcopy(one), "weight": 0} for one in unused]
+        changes.append(replace(change, after=after))
+    return replace(planned, changes=tuple(changes))
+
+
+def _version_of(entry: dict[str, t.Any]) -> tuple[str, str]:
+    destination = entry.get("destination") or {}
+    return str(destination.get("host")), str(destination.get("subset") or "")
 
 
 def _write_back(view: _View, snapshot: Snapshot, service: ServiceRef, planned: Plan) -> Plan:

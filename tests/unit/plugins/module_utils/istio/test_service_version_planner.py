@@ -249,6 +249,16 @@ def test_a_gateway_route_among_versions_is_split_and_a_preview_is_not() -> None:
     assert write(end, intents.RestoreWeights()).virtual_services == start.virtual_services
 
 
+def test_a_gateways_route_keeps_two_versions_at_the_end_so_that_the_next_canary_finds_it() -> None:
+    shop = on_gateway(routed(to("web-stable", 100), to("web-canary", 0), timeout="3s"))
+    start = snapshot(virtual_service(routed(to("web-stable"))), shop)
+    end = write(write(start, intents.SetWeights(TEN)), intents.SetWeights({"web-canary": 100}, finalize=True))
+    assert shares(end, index=0) == {"web-canary": 100}
+    assert shares(end, index=1) == {"web-canary": 100, "web-stable": 0}
+    assert all("annotations" not in one["metadata"] for one in end.virtual_services or ())
+    assert shares(write(end, intents.SetWeights(TEN)), index=1) == TEN
+
+
 def test_a_named_object_of_a_gateway_is_edited_and_known_afterwards() -> None:
     front = on_gateway(routed(to("web-stable")))
     start, scope = snapshot(front), Scope(("shop",))
