@@ -159,7 +159,7 @@ def _intended(snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.An
     """Return the weights of the task, of a cohort, or of the routes."""
     notes: list[str] = []
     try:
-        description = plan.describe(snapshot, service, api=params["route_api"])
+        description = plan.describe(snapshot, service, api=params["route_api"], versions=params["weights"] or ())
     except CanaryError as error:
         if params["weights"] is None:
             raise

@@ -128,7 +128,8 @@ def _description(
     if params["route_api"] == "replicas":
         return overview.unknown_description(snapshot, service)
     try:
-        description = plan.describe(snapshot, service, api=params["route_api"])
+        versions = (params["stable"], params["canary"])
+        description = plan.describe(snapshot, service, api=params["route_api"], versions=versions)
     except CanaryError as error:
         notes.append(f"The routes are not known: {error.msg}")
         description = overview.unknown_description(snapshot, service)
@@ -143,7 +144,7 @@ def _description(
 
 
 def _known(description: Mapping[str, t.Any]) -> set[str]:
-    return {*description["subsets"], *description["weights"]} - {NO_VERSION}
+    return {*description["subsets"], *description["services"], *description["weights"]} - {NO_VERSION}
 
 
 def _source(

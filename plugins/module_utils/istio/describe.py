@@ -68,10 +68,21 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
     }
 
 
-def with_services(description: dict[str, t.Any], services: Iterable[str]) -> dict[str, t.Any]:
-    """Return the description with those of the services that are versions in it."""
+def with_services(
+    description: dict[str, t.Any],
+    services: Iterable[str],
+    snapshot: Snapshot,
+    service: ServiceRef,
+    versions: Iterable[str],
+) -> dict[str, t.Any]:
+    """Return the description with those of the services that are versions in it.
+
+    versions: that a command names; they need no route, if there are such Services.
+    """
+    there = None if snapshot.services is None else {identity(one) for one in snapshot.services}
+    named = (one for one in versions if there is None or (service.namespace, one) in there)
     shares = (one["weights"] for one in (*description["routes"], *description["cohorts"].values()))
-    versions = {*description["weights"], *description["mirrors"]}.union(*shares)
+    versions = {*description["weights"], *description["mirrors"], *named}.union(*shares)
     return {**description, "services": sorted(versions & set(services))}
 
 

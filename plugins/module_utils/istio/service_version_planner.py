@@ -35,6 +35,7 @@ from .service_versions import (
     mirrors_of,
     object_versions,
     recorded,
+    recorded_for,
     services_in,
     subsets_in,
     takes_all_requests,
@@ -102,21 +103,30 @@ def plan(snapshot: Snapshot, service: ServiceRef, intent: Intent, scope: Scope) 
     return _write_back(view, snapshot, service, planned)
 
 
-def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None) -> dict[str, t.Any]:
+def describe(
+    snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None, versions: frozenset[str] = frozenset()
+) -> dict[str, t.Any]:
     """Return which version gets which share; see `istio.describe.describe`."""
-    view = _view(snapshot, service, scope or Scope(), frozenset(), strict=False)
+    view = _view(snapshot, service, scope or Scope(), versions, strict=False)
     if not view.converters:
         return subset_description.describe(snapshot, service, scope)
     real = replace(view.snapshot, destination_rules=snapshot.destination_rules)
-    return subset_description.with_services(subset_description.describe(real, service, scope), view.names)
+    description = subset_description.describe(real, service, scope)
+    return subset_description.with_services(description, view.names, snapshot, service, versions)
 
 
 def routes_service(virtual_service: Object, service: ServiceRef, versions: Iterable[str] = ()) -> bool:
     """Return whether the VirtualService routes the service, or shares requests among these versions of it."""
     if find.routes_service(virtual_service, service):
         return True
-    names = frozenset(map(str, versions)) | recorded(virtual_service).get(service.fqdn, frozenset())
+    names = frozenset(map(str, versions)) | recorded_for(virtual_service, service)
     return bool(names) and _shares_among(virtual_service, service, names)
+
+
+def with_subsets(snapshot: Snapshot, service: ServiceRef) -> Snapshot:
+    """Return the snapshot with the VirtualServices as if the versions that are Services were subsets."""
+    view = _view(snapshot, service, Scope(), frozenset(), strict=False)
+    return replace(snapshot, virtual_services=view.snapshot.virtual_services)
 
 
 def find_objects(snapshot: Snapshot, service: ServiceRef) -> list[Object]:
@@ -135,7 +145,7 @@ def version_hosts(service: ServiceRef, objects: Iterable[Object]) -> frozenset[s
     found = {service.fqdn}
     for one in objects:
         namespace, _name = identity(one)
-        names = recorded(one).get(service.fqdn, frozenset())
+        names = recorded_for(one, service)
         if not subsets_in(all_destinations(one), service, namespace):
             names |= services_in(all_destinations(one), service, namespace)
         found.update(service.sibling(name).fqdn for name in names)
@@ -152,7 +162,8 @@ def _view(snapshot: Snapshot, service: ServiceRef, scope: Scope, named: frozense
     converters = {}
     for one in everything:
         in_scope = scope.names(one, service)
-        if one in own or in_scope or has_state(one) or _shares_among(one, service, names):
+        is_known = managed_state.has_state_for(one, service.fqdn)
+        if one in own or in_scope or is_known or _shares_among(one, service, names):
             converters[identity(one)] = object_versions(one, service, names, own_host=one in own, named=in_scope)
     converted = tuple(
         converters[identity(one)].read(one) if identity(one) in converters else one
@@ -203,7 +214,7 @@ def _names(
     snapshot: Snapshot, service: ServiceRef, objects: _Objects, named: frozenset[str], *, strict: bool
 ) -> frozenset[str]:
     """Return the versions of the service that are Services; none for what most have, subsets or the whole service."""
-    known = frozenset[str]().union(*(recorded(one).get(service.fqdn, ()) for one in objects.everything))
+    known = frozenset[str]().union(*(recorded_for(one, service) for one in objects.everything))
     subsets = _subsets_of(objects.everything, service)
     services = objects.services(service, named | known)
     if not known and services <= {service.name} and not (named and services):

@@ -4,8 +4,8 @@
 
 """Converts a VirtualService whose versions are Services to one with subsets, and back. Pure.
 
-`host: web-canary` becomes `host: web, subset: web-canary`, so one planner serves both. `ref` keeps how the host was
-written, and the port. Destinations that are subsets of the service already are not touched; neither is any other field.
+`host: web-canary` becomes `host: web, subset: web-canary`, so one planner serves both. `short` keeps how the host was
+written. Destinations that are subsets of the service already are not touched; neither is any other field.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ if t.TYPE_CHECKING:
 
 VERSIONS: t.Final = "versions"
 """The key of a service's state that lists its versions that are Services."""
+SHORT: t.Final = "short"
+"""The key of a converted destination that tells whether its host was a short name."""
 EVERY_ROUTE: t.Final = "every_route"
 """The key of a service's state that is set where a command named the object, which has not the service's own host."""
 
@@ -110,8 +112,12 @@ class ServiceVersions:
         if owner is None or owner not in hosts or destination.get("subset"):
             return destination
         rest = {key: value for key, value in destination.items() if key not in ("host", "subset")}
-        ref = {"short": "." not in str(destination["host"]), **rest}
-        return {"host": owner, "subset": host.partition(".")[0], "ref": ref}
+        return {
+            "host": owner,
+            "subset": host.partition(".")[0],
+            SHORT: "." not in str(destination["host"]),
+            **rest,
+        }
 
     def _to_service(self, destination: Destination) -> Destination:
         """Write a version's Service in the manner of the destination that was its model: short or full, same port."""
@@ -119,13 +125,10 @@ class ServiceVersions:
         name = str(destination.get("subset") or "")
         version = ServiceRef.from_fqdn(host).sibling(name).fqdn if name and host in self.owners.values() else ""
         is_service = self.owners.get(version) == host
-        if not is_service and "ref" not in destination:
+        if not is_service and SHORT not in destination:
             return destination
-        rest = {key: value for key, value in destination.items() if key not in ("host", "subset", "ref")}
-        short = "." not in str(destination["host"])
-        if "ref" in destination:
-            short = destination["ref"]["short"]
-            rest = {key: value for key, value in destination["ref"].items() if key != "short"}
+        rest = {key: value for key, value in destination.items() if key not in ("host", "subset", SHORT)}
+        short = destination.get(SHORT, "." not in str(destination["host"]))
         target = version if is_service else host
         named = {"host": target.partition(".")[0] if short else target}
         return {**named, **({} if is_service else {"subset": name}), **rest}
@@ -169,6 +172,16 @@ def all_destinations(virtual_service: Object) -> Iterator[Destination]:
     spec = virtual_service.get("spec") or {}
     for route in (one for protocol in PROTOCOLS for one in spec.get(protocol) or ()):
         yield from (*destinations_of(route), *mirrors_of(route))
+
+
+def recorded_for(virtual_service: Object, service: ServiceRef) -> frozenset[str]:
+    """Return the service's versions that are Services, as the object's state lists them.
+
+    The state of other services is not parsed: an unreadable one must not block changes of this service.
+    """
+    if not managed_state.has_state_for(virtual_service, service.fqdn):
+        return frozenset()
+    return frozenset(managed_state.read(virtual_service)["services"][service.fqdn].get(VERSIONS, ()))
 
 
 def recorded(virtual_service: Object) -> dict[str, frozenset[str]]:

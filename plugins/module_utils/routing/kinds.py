@@ -62,7 +62,8 @@ class RouteKind:
     api: str
     kind: str
     plan: Callable[[Snapshot, ServiceRef, Intent, Scope], Plan]
-    describe: Callable[[Snapshot, ServiceRef, Scope], dict[str, t.Any]]
+    describe: Callable[[Snapshot, ServiceRef, Scope, frozenset[str]], dict[str, t.Any]]
+    """The shares of each version. frozenset: the versions that a command names."""
     routes_service: Callable[[Object, ServiceRef, Iterable[str]], bool]
     """Whether an object routes the service, or has one of these versions of it as a backend."""
     claims_service: Callable[[Object, ServiceRef], bool]

@@ -103,9 +103,9 @@ def versions(
 
 
 def all_versions(description: Description) -> set[str]:
-    """Return the versions that have a subset, a weight, a share of a cohort or a mirror."""
+    """Return the versions that have a subset, a Service, a weight, a share of a cohort or a mirror."""
     cohorts = (cohort["weights"] for cohort in description["cohorts"].values())
-    found = {*description["subsets"], *description["weights"], *description["mirrors"]}
+    found = {*description["subsets"], *description["services"], *description["weights"], *description["mirrors"]}
     return found.union(*cohorts)
 
 

@@ -413,3 +413,10 @@ def test_what_others_add_to_a_route_survives_the_restoration() -> None:
     left = snapshot(edited)
     restored = spec(write(left, intents.RestoreWeights()))
     assert restored["http"] == [routed(to("web-stable", 100), to("web-canary", 0), timeout="7s")]
+
+
+def test_an_unreadable_state_of_another_service_blocks_nothing() -> None:
+    cart = virtual_service(routed(to("cart")), name="cart", hosts=["cart"])
+    cart["metadata"]["annotations"] = {"canary.meshops.io/state": "{broken, of cart.shop.svc.cluster.local"}
+    end = write(snapshot(virtual_service(routed(to("web-stable"))), cart), intents.SetWeights(TEN))
+    assert shares(end) == TEN
