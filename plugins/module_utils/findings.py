@@ -104,7 +104,7 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "Otherwise requests to the version fail with 503.",
         forcible=False,
     ),
-    "VERSIONS_SHARE_PODS": Kind(
+    "PODS_OF_TWO_VERSIONS": Kind(
         "error",
         "Two versions that are Services select the same pods, so the weights do not decide who answers",
         "Let the selector of each version's Service select the pods of that version only, such as by a label version.",

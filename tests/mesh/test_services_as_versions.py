@@ -70,8 +70,7 @@ def stage(outside: GatewayClient, shop: Shop, kube: Kube, direct: Direct) -> Sta
     kube.delete("v1", "ConfigMap", "canary-rollout-reviews", shop.namespace)
     kube.delete("coordination.k8s.io/v1", "Lease", "canary-reviews", shop.namespace)
     direct("header_route", state="absent")
-    direct("weight", weights={STABLE: 100, CANARY: 0}, force=FORCE)
-    direct("weight", state="absent")
+    direct("weight", weights={STABLE: 100}, finalize=True, force=FORCE)
     return Stage(shop, kube, direct)
 
 
@@ -157,13 +156,16 @@ def test_counters_status_and_verification_name_the_services(stage: Stage) -> Non
 
 def test_a_whole_rollout_loses_no_request(stage: Stage) -> None:
     with stage.shop.sidecar.background(LOAD) as load:
-        ended = report(stage.rollout(CANARY, steps=[10, 50, 100], **NAMES))
+        ended = report(stage.rollout(CANARY, steps=[10, 50, 100], rollout_old_replicas=1, **NAMES))
         load.stop()
         seen = load.result()
     assert ended["phase"] == "promoted", ended["reason"]
     assert seen.failed == 0, seen.reasons
     assert set(seen.counts) == {"v2", "v3"}
     assert weights(stage) == [{CANARY: 100}, {CANARY: 100}]
+    assert [entry["note"] for entry in ended["events"] if entry["event"] == "drained"] == [
+        f"{STABLE}: no requests in the last 1 s"
+    ]
 
 
 def test_a_bad_version_is_rolled_back(stage: Stage) -> None:

@@ -57,7 +57,7 @@ REFUSED: tuple[FindingCase, ...] = (
     FindingCase("SUBSET_NOT_READY", causes.nothing, options={"weights": {"v1": 75, "v3": 25}}),
     FindingCase("SUBSET_NOT_READY", causes.unready),
     FindingCase("VERSION_PORT_UNKNOWN", causes.service_with_another_port, options=SHIFT_SERVICES),
-    FindingCase("VERSIONS_SHARE_PODS", causes.services_with_the_same_pods, options=SHIFT_SERVICES),
+    FindingCase("PODS_OF_TWO_VERSIONS", causes.services_with_the_same_pods, options=SHIFT_SERVICES),
     FindingCase(
         "SUBSET_LABELS_DIFFER", causes.nothing, "routing", {"versions": {"v1": {"tier": "gold"}}, "stable": "v1"}
     ),

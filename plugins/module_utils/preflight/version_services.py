@@ -70,7 +70,7 @@ def _shared_pods(
                 f"{f' and {len(shared) - 1} other pods' if len(shared) > 1 else ''}, so requests for one version are "
                 "answered by the other."
             )
-            yield Finding("VERSIONS_SHARE_PODS", f"Service {service.namespace}/{first}", reason)
+            yield Finding("PODS_OF_TWO_VERSIONS", f"Service {service.namespace}/{first}", reason)
 
 
 def _pods_of(snapshot: Snapshot, service: ServiceRef, version: str) -> set[str]:

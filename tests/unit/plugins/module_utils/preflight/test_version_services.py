@@ -78,7 +78,7 @@ def test_a_healthy_service_has_no_findings() -> None:
     [
         (without_the_service, "SUBSET_UNKNOWN", "Service bookinfo/reviews-v2"),
         (without_pods, "SUBSET_NOT_READY", "Service bookinfo/reviews-v2"),
-        (with_the_same_pods, "VERSIONS_SHARE_PODS", "Service bookinfo/reviews-v1"),
+        (with_the_same_pods, "PODS_OF_TWO_VERSIONS", "Service bookinfo/reviews-v1"),
         (headless, "ENDPOINT_CHOSEN_BY_CALLER", "Service bookinfo/reviews-v2"),
         (with_other_ports, "VERSION_PORT_UNKNOWN", "VirtualService bookinfo/reviews"),
         (port_is_tcp, "PORT_NOT_HTTP", "Service bookinfo/reviews"),
@@ -99,13 +99,13 @@ def test_what_gets_no_request_is_not_judged() -> None:
     lists = of_services({"reviews-v1": 100, "reviews-v2": 0})
     with_the_same_pods(lists)
     assert inspect(lists) == []
-    assert codes(inspect_weights(lists, SPLIT)) == ["VERSIONS_SHARE_PODS"]
+    assert codes(inspect_weights(lists, SPLIT)) == ["PODS_OF_TWO_VERSIONS"]
 
 
 def test_a_service_that_selects_all_pods_is_no_version_beside_its_canary() -> None:
     lists = of_services({"reviews": 90, "reviews-v2": 10})
     (found,) = inspect(lists)
-    assert (found.code, found.object) == ("VERSIONS_SHARE_PODS", "Service bookinfo/reviews")
+    assert (found.code, found.object) == ("PODS_OF_TWO_VERSIONS", "Service bookinfo/reviews")
     assert "both select reviews-v2-a, so requests" in found.reason
 
 
