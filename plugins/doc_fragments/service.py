@@ -36,6 +36,8 @@ options:
       - API that routes the service.
       - V(istio) is VirtualService and DestinationRule, V(gateway) is HTTPRoute.
       - V(auto) selects the API that has an object for the service, and fails if both have one.
+      - In a VirtualService a version is a subset of the service, or a Service of its own of the same namespace. Both may be in
+        one route.
       - With HTTPRoutes, each version has its own Service in addition to the Service that callers use, and the weights use the
         names of these Services. The module edits HTTPRoutes of O(namespace) that are attached to the Service. In HTTPRoutes
         that are attached to a Gateway, it edits the rules that send to the Service, to one of the versions, or to a backend of

@@ -97,6 +97,18 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "A version would receive requests but has no ready pod",
         "Wait until a pod is ready, or set the weight to 0. Otherwise requests to the version fail with 503.",
     ),
+    "VERSION_PORT_UNKNOWN": Kind(
+        "error",
+        "A version would receive requests on a port that its Service does not have",
+        "Give the Services of all versions the same ports, or the destination a port that the version's Service has. "
+        "Otherwise requests to the version fail with 503.",
+        forcible=False,
+    ),
+    "PODS_OF_TWO_VERSIONS": Kind(
+        "error",
+        "Two versions that are Services select the same pods, so the weights do not decide who answers",
+        "Let the selector of each version's Service select the pods of that version only, such as by a label version.",
+    ),
     "SUBSET_SELECTS_NO_POD": Kind(
         "warning",
         "A subset's labels match no pod",

@@ -24,7 +24,7 @@ description:
 options:
   stable:
     description:
-      - Version to compare with, as the routes name it (a subset, or a Service with the Gateway API). It may be a baseline,
+      - Version to compare with, as the routes name it (a subset or a Service). It may be a baseline,
         that is stable's image in a Deployment as new and as large as the canary's.
     type: str
     required: true

@@ -20,7 +20,8 @@ description:
 options:
   version:
     description:
-      - Version to scale, by the name that the routes use. Its subset must select the pods of exactly one Deployment.
+      - Version to scale, by the name that the routes use. Its subset or Service must select the pods of exactly one
+        Deployment.
       - Required if O(state=present) or O(state=reduced).
     type: str
   share:

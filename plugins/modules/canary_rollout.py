@@ -81,7 +81,7 @@ options:
     default: ""
   stable:
     description:
-      - Version that serves now, as the routes name it (a subset, or a Service with the Gateway API); with O(route_api=replicas) its Deployment.
+      - Version that serves now, as the routes name it (a subset or a Service); with O(route_api=replicas) its Deployment.
       - With O(state=rolled_back) the version to roll back to. Default is that of the last rollout, if it was about the versions that serve
         now, or the first of two versions.
     type: str

@@ -19,7 +19,8 @@ options:
   weights:
     description:
       - Percent of requests by version, from V(0) to V(100) with at most three decimals. The sum must be V(100).
-      - A version is the name of a subset of the DestinationRule or, with the Gateway API, the name of a Service.
+      - A version is the name of a subset of the DestinationRule, or the name of a Service of its own that is a destination of the
+        route. With the Gateway API all versions are Services.
       - Versions that are not listed receive no requests. Destinations of other hosts in the same route keep their share.
       - Required if O(state=present).
     type: dict

@@ -17,6 +17,7 @@ if t.TYPE_CHECKING:
     from .simulated import SimulatedService
 
 SHIFT: dict[str, t.Any] = {"weights": {"v1": 75, "v2": 25}}
+SHIFT_SERVICES: dict[str, t.Any] = {"weights": {"reviews-v1": 75, "reviews-v2": 25}}
 Step = tuple[str, dict[str, t.Any]]
 
 
@@ -55,6 +56,8 @@ REFUSED: tuple[FindingCase, ...] = (
     FindingCase("SUBSET_UNKNOWN", causes.nothing, options={"weights": {"v1": 75, "v9": 25}}),
     FindingCase("SUBSET_NOT_READY", causes.nothing, options={"weights": {"v1": 75, "v3": 25}}),
     FindingCase("SUBSET_NOT_READY", causes.unready),
+    FindingCase("VERSION_PORT_UNKNOWN", causes.service_with_another_port, options=SHIFT_SERVICES),
+    FindingCase("PODS_OF_TWO_VERSIONS", causes.services_with_the_same_pods, options=SHIFT_SERVICES),
     FindingCase(
         "SUBSET_LABELS_DIFFER", causes.nothing, "routing", {"versions": {"v1": {"tier": "gold"}}, "stable": "v1"}
     ),

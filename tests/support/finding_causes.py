@@ -88,16 +88,37 @@ def hashed(simulated: SimulatedService) -> None:
     simulated.kube.patch(ISTIO, "DestinationRule", "reviews", simulated.namespace, {"spec": policy})
 
 
+def _version(version: str, **spec: t.Any) -> dict[str, t.Any]:
+    """Return the Service of a version, as destinations of VirtualServices and HTTPRoutes have them."""
+    one = service()
+    one["metadata"]["name"] = f"reviews-{version}"
+    one["spec"]["selector"] = {"app": "reviews", "version": version}
+    one["spec"].update(spec)
+    return one
+
+
+def _routed_to_services(simulated: SimulatedService, *versions: dict[str, t.Any]) -> None:
+    destinations = [{"destination": {"host": "reviews-v1", "port": {"number": 9080}}}]
+    simulated.kube.delete(ISTIO, "DestinationRule", "reviews", simulated.namespace)
+    routed = virtual_service()
+    routed["spec"]["http"] = [{"route": destinations}]
+    simulated.apply(*versions, routed)
+
+
+def service_with_another_port(simulated: SimulatedService) -> None:
+    ports = [{"name": "http", "port": 8080}]
+    _routed_to_services(simulated, _version("v1"), _version("v2", ports=ports))
+
+
+def services_with_the_same_pods(simulated: SimulatedService) -> None:
+    selector = {"app": "reviews"}
+    _routed_to_services(simulated, _version("v1", selector=selector), _version("v2", selector=selector))
+
+
 def shop_of_the_ingress_team(simulated: SimulatedService) -> None:
     """A gateway's HTTPRoute in another namespace, with a grant for the Service of v1 alone."""
     simulated.kube.delete(ISTIO, "VirtualService", "reviews", simulated.namespace)
     home = simulated.namespace
-    versions = []
-    for version in ("v1", "v2"):
-        one = service()
-        one["metadata"]["name"] = f"reviews-{version}"
-        one["spec"]["selector"] = {"app": "reviews", "version": version}
-        versions.append(one)
     backend = {"name": "reviews-v1", "namespace": home, "port": 9080}
     spec = {"parentRefs": [{"name": "front"}], "rules": [{"backendRefs": [backend]}]}
     origin = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": simulated.elsewhere}
@@ -107,7 +128,7 @@ def shop_of_the_ingress_team(simulated: SimulatedService) -> None:
         "kind": "ReferenceGrant",
         "metadata": {"name": "shop"},
     }
-    simulated.apply(*versions, {**granted, "spec": grant})
+    simulated.apply(_version("v1"), _version("v2"), {**granted, "spec": grant})
     route = {"apiVersion": GATEWAY_API, "kind": "HTTPRoute", "metadata": {"name": "shop"}, "spec": spec}
     simulated.apply(route, namespace=simulated.elsewhere)
 

@@ -101,5 +101,6 @@ def source(
     cluster = cluster or Pods()
     snapshot = Snapshot(pods=cluster.pods, services=services)
     params = {"istio_namespace": "istio-system", "proxy_sample": 50}
+    places = {version: (SERVICE, labels) for version, labels in SUBSETS.items()}
     api = t.cast("t.Any", cluster)
-    return proxy_source.ProxySource(api, snapshot, SERVICE, NAMES, SUBSETS, params, in_flight_every=in_flight_every)
+    return proxy_source.ProxySource(api, snapshot, SERVICE, NAMES, places, params, in_flight_every=in_flight_every)

@@ -319,11 +319,32 @@ def hpa_that_cannot_scale(lists: Lists) -> None:
     lists["hpas"][1]["status"]["conditions"] = [condition]
 
 
+def _versions_are_services(lists: Lists, first: Lists, second: Lists) -> None:
+    """Route to a Service for each version; first, second: the fields of their specs that differ from usual ones."""
+    entries = [reviews.destination(None, weight, f"reviews-{name}") for name, weight in (("v1", 90), ("v2", 10))]
+    lists["virtual_services"] = [changed(reviews.virtual_service(), spec={"http": [{"route": entries}]})]
+    lists["destination_rules"] = []
+    for name, differing in (("v1", first), ("v2", second)):
+        spec = {"selector": {"app": "reviews", "version": name}, **differing}
+        lists["services"].append(changed(reviews.service(), metadata={"name": f"reviews-{name}"}, spec=spec))
+
+
+def versions_with_the_same_pods(lists: Lists) -> None:
+    _versions_are_services(lists, {}, {"selector": {"app": "reviews"}})
+
+
+def version_without_the_port(lists: Lists) -> None:
+    ports = [{"port": port, "name": f"http-{port}"} for port in (81, 82)]
+    _versions_are_services(lists, {}, {"ports": ports})
+
+
 TABLE: tuple[tuple[Callable[[Lists], None], list[str]], ...] = (
     (second_claim, ["HOST_CLAIMED_TWICE", "HOST_CLAIMED_TWICE"]),
     (private_second_claim, ["HOST_CLAIMED_TWICE", "HOST_CLAIMED_TWICE"]),
     (http_route_for_the_mesh, ["ROUTE_APIS_MIXED"]),
     (missing_subset, ["SUBSET_UNKNOWN"]),
+    (versions_with_the_same_pods, ["PODS_OF_TWO_VERSIONS"]),
+    (version_without_the_port, ["VERSION_PORT_UNKNOWN"]),
     (unready_version, ["SUBSET_NOT_READY"]),
     (headless, ["ENDPOINT_CHOSEN_BY_CALLER"]),
     (headless_behind_gateways_only, []),

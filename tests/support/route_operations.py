@@ -30,7 +30,7 @@ Operation = t.Callable[[Snapshot], "Plan"]
 
 ALLOWED = re.compile(
     r"/metadata/annotations(/canary\.meshops\.io~1state)?"
-    r"|/spec/(http|tcp|tls)/\d+/route/\d+(/weight|/destination/subset)?"
+    r"|/spec/(http|tcp|tls)/\d+/route/\d+(/weight|/destination/(subset|host))?"
     r"|/spec/http/\d+/route/\d+/headers(/response(/add(/Set-Cookie)?)?)?"
     r"|/spec/http/\d+(/(mirror|mirrorPercentage|mirrors/\d+)(/.*)?)?"
     r"|/spec/(http|tcp|tls)/\d+/route"

@@ -159,7 +159,7 @@ def _intended(snapshot: Snapshot, service: ServiceRef, params: Mapping[str, t.An
     """Return the weights of the task, of a cohort, or of the routes."""
     notes: list[str] = []
     try:
-        description = plan.describe(snapshot, service, api=params["route_api"])
+        description = plan.describe(snapshot, service, api=params["route_api"], versions=params["weights"] or ())
     except CanaryError as error:
         if params["weights"] is None:
             raise
@@ -226,8 +226,8 @@ def _causes(
 ) -> list[str]:
     description, probed = intended.description, counted.source == "probes"
     ready = {}
-    for version, labels in description["subsets"].items():
-        ready[version] = pods.count_ready(pods.of_service(snapshot, service, labels) or ())
+    for version, (owner, labels) in overview.places(service, description).items():
+        ready[version] = pods.count_ready(pods.of_service(snapshot, owner, labels) or ())
     known = causes.SplitContext(
         by_caller=counted.by_caller,
         ready=ready,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..istio.delegation import merged_match
-from ..istio.destinations import entry_shares, version_of
+from ..istio.destinations import entry_shares
 from ..istio.find import mesh_claimants, roots_of
 from ..objects.hosts import MESH, by_precedence, expand, gateways_of, is_for_mesh, resolve_gateway
 from ..objects.matches import match_text
@@ -182,13 +182,12 @@ def _matcher(condition: Block | None) -> tuple[str, str]:
     return "present", ""
 
 
-def expected_l4(obj: Object, service: ServiceRef) -> list[Shares]:
-    """Return the shares of the tcp and tls routes to the service."""
+def expected_l4(obj: Object, domain: str) -> list[Shares]:
+    """Return the shares of the tcp and tls routes."""
     namespace, _name = identity(obj)
     spec = obj.get("spec") or {}
     return [
-        _shares(route, namespace, service.domain, full_name(obj))
+        _shares(route, namespace, domain, full_name(obj))
         for protocol in ("tcp", "tls")
         for route in spec.get(protocol) or ()
-        if any(version_of(entry, service, namespace) is not None for entry in route.get("route") or ())
     ]

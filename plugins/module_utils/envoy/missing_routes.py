@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ..istio.find import Scope, find_route_objects
+from ..istio.service_version_planner import find_objects, version_hosts
 from ..objects.hosts import MESH, gateways_of, is_for_mesh
 from ..objects.metadata import full_name, identity
 from .config_dump import route_names, routes_of, tcp_proxies
 from .expected_routes import Expected, ProxyAttributes, Shares, expected_l4, expected_routes, is_expected, owners
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from ..objects.hosts import ServiceRef
     from ..objects.metadata import Object
@@ -53,7 +53,12 @@ def applies(routed: RoutedService, proxy: ProxyAttributes) -> bool:
 
 def _objects(routed: RoutedService) -> list[Object]:
     """Return the objects that the task is about; where it is not limited to some, all that route the service."""
-    return list(routed.objects) or find_route_objects(routed.snapshot, routed.service, Scope(), strict=False)
+    return list(routed.objects) or find_objects(routed.snapshot, routed.service)
+
+
+def hosts(routed: RoutedService) -> frozenset[str]:
+    """Return the hosts of the service and of its versions that are Services."""
+    return version_hosts(routed.service, [*_objects(routed), *_roots(routed)])
 
 
 def _roots(routed: RoutedService) -> list[Object]:
@@ -80,16 +85,19 @@ def missing_routes(dump: Dump, routed: RoutedService, proxy: ProxyAttributes | N
             if is_expected(owner, service, snapshot, proxy):
                 expected_owners[identity(owner)] = owner
     for owner in expected_owners.values():
-        missing += _compare(owner, found, service, snapshot, proxy)
-        missing += _compare_l4(owner, dump, service)
+        missing += _compare(owner, found, routed, proxy)
+        missing += _compare_l4(owner, dump, routed)
     return missing + list(_stale_routes(found, service, snapshot))
 
 
 def _compare(
-    owner: Object, found: Sequence[EnvoyRoute], service: ServiceRef, snapshot: Snapshot, proxy: ProxyAttributes
+    owner: Object, found: Sequence[EnvoyRoute], routed: RoutedService, proxy: ProxyAttributes
 ) -> Iterator[str]:
+    wanted, domain_of_cluster = hosts(routed), routed.service.domain
     expected = [
-        one for one in expected_routes(owner, snapshot, proxy, service.domain) if _sends_to(one.shares, service)
+        one
+        for one in expected_routes(owner, routed.snapshot, proxy, domain_of_cluster)
+        if _sends_to(one.shares, wanted)
     ]
     by_domain: dict[str, list[EnvoyRoute]] = {}
     for route in found:
@@ -98,7 +106,7 @@ def _compare(
     if not by_domain and any(not one.optional for one in expected):
         yield f"{full_name(owner)}: the proxy has no route of it yet"
     for domain, routes in by_domain.items():
-        for problem in _differences(expected, [route for route in routes if _sends_to(route.shares, service)]):
+        for problem in _differences(expected, [route for route in routes if _sends_to(route.shares, wanted)]):
             yield f"{full_name(owner)} on {domain}: {problem}"
 
 
@@ -121,8 +129,8 @@ def _is_equal(expected: Expected, found: EnvoyRoute) -> bool:
     return expected.name == found.name and expected.shares == found.shares and expected.conditions == found.conditions
 
 
-def _sends_to(shares: Shares, service: ServiceRef) -> bool:
-    return any(host == service.fqdn for host, _subset in shares)
+def _sends_to(shares: Shares, hosts: Collection[str]) -> bool:
+    return any(host in hosts for host, _subset in shares)
 
 
 def _shares_text(shares: Shares) -> str:
@@ -133,17 +141,18 @@ def _stale_routes(found: Sequence[EnvoyRoute], service: ServiceRef, snapshot: Sn
     """Yield the routes of deleted objects. Namespaces that were not read are left out."""
     known = {identity(one) for one in snapshot.need("virtual_services")}
     read = {service.namespace, *(namespace for namespace, _name in known)}
-    owners_found = {route.owner for route in found if route.owner and _sends_to(route.shares, service)}
+    owners_found = {route.owner for route in found if route.owner and _sends_to(route.shares, {service.fqdn})}
     for namespace, name in sorted(owners_found - known):
         if namespace in read:
             yield f"VirtualService {namespace}/{name}: the proxy still has its routes, although it was deleted"
 
 
-def _compare_l4(obj: Object, dump: Dump, service: ServiceRef) -> Iterator[str]:
-    expected = expected_l4(obj, service)
+def _compare_l4(obj: Object, dump: Dump, routed: RoutedService) -> Iterator[str]:
+    wanted = hosts(routed)
+    expected = [shares for shares in expected_l4(obj, routed.service.domain) if _sends_to(shares, wanted)]
     if not expected:
         return
-    found = [shares for shares in tcp_proxies(dump) if _sends_to(shares, service)]
+    found = [shares for shares in tcp_proxies(dump) if _sends_to(shares, wanted)]
     for shares in expected:
         if shares not in found:
             yield f"{full_name(obj)}: no TCP listener with {_shares_text(shares)} yet"

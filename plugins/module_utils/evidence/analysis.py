@@ -131,7 +131,8 @@ def _description(
     if params["route_api"] == "replicas":
         return overview.unknown_description(snapshot, service)
     try:
-        description = plan.describe(snapshot, service, api=params["route_api"])
+        versions = (params["stable"], params["canary"])
+        description = plan.describe(snapshot, service, api=params["route_api"], versions=versions)
     except CanaryError as error:
         notes.append(f"The routes are not known: {error.msg}")
         description = overview.unknown_description(snapshot, service)
@@ -146,7 +147,7 @@ def _description(
 
 
 def _known(description: Mapping[str, t.Any]) -> set[str]:
-    return {*description["subsets"], *description["weights"]} - {NO_VERSION}
+    return {*description["subsets"], *description["services"], *description["weights"]} - {NO_VERSION}
 
 
 def _source(
@@ -164,18 +165,18 @@ def _source(
     )
     names = replace(names, only_grpc=serves_only_grpc(snapshot, service, names.hosts))
     server = analysis_options.prometheus_of(params)
-    subsets = description["subsets"]
+    places = overview.places(service, description)
     sizes = any(KINDS[one.kind].reads_sizes for one in metric_specs)
     if server is not None:
         counted = PrometheusSource(server, service, names, sizes=sizes)
         past_or_pods = params["window"] or params["route_api"] == "replicas"
         if past_or_pods or not any(KINDS[one.kind].in_flight for one in metric_specs):
             return counted
-        proxies = ProxySource(cluster, snapshot, service, names, subsets, params, in_flight_every=1)
+        proxies = ProxySource(cluster, snapshot, service, names, places, params, in_flight_every=1)
         return PrometheusAndProxies(counted, proxies)
     if params["window"]:
         raise InvalidInput("window: proxies know only what happens from now on; the past needs prometheus_url.")
-    return ProxySource(cluster, snapshot, service, names, subsets, params, sizes=sizes)
+    return ProxySource(cluster, snapshot, service, names, places, params, sizes=sizes)
 
 
 def _unknown_version_notes(seen: Mapping[str, int], known: set[str], params: Mapping[str, t.Any]) -> list[str]:

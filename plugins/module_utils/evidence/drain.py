@@ -32,7 +32,7 @@ def requests_to(
     try:
         snapshot = Reader(cluster, service, wide=True).snapshot(PLURALS.values(), if_allowed=True)
         try:
-            description = plan.describe(snapshot, service, api=params["route_api"])
+            description = plan.describe(snapshot, service, api=params["route_api"], versions=[version])
         except CanaryError:
             description = overview.unknown_description(snapshot, service)
         client, proxies = measuring.callers(cluster, snapshot, service, params, notes)

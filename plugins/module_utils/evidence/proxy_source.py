@@ -33,6 +33,7 @@ if t.TYPE_CHECKING:
     from ..kube.client import Cluster
     from ..objects.hosts import ServiceRef
     from ..objects.snapshot import Snapshot
+    from ..routing.overview import Place
 
     Answers: t.TypeAlias = "list[tuple[tuple[str, Proxy], Reading | ApiError]]"
 
@@ -92,7 +93,8 @@ class Source(t.Protocol):
 class ServerProxies:
     """The proxies of the versions' own pods: they know the requests of callers whose proxies cannot be read.
 
-    failures: gRPC statuses that are failures. only_grpc: whether the service has no other ports.
+    places: version -> the Service and the labels that select its pods. failures: gRPC statuses that are failures.
+    only_grpc: whether the service has no other ports. metrics: pattern of Istio's metrics to read.
     lacks_grpc_status: whether a proxy was read that does not count gRPC statuses.
     """
 
@@ -102,7 +104,7 @@ class ServerProxies:
         client: Proxies,
         snapshot: Snapshot,
         service: ServiceRef,
-        subsets: Mapping[str, Mapping[str, str]],
+        places: Mapping[str, Place],
         *,
         failures: Collection[str],
         only_grpc: bool,
@@ -112,19 +114,27 @@ class ServerProxies:
         self._failures, self._only_grpc = failures, only_grpc
         self._pattern = rf"(^cluster\.inbound\|.*\.{COUNTERS}|{metrics})"
         self.lacks_grpc_status = False
-        self._snapshot, self._service, self._subsets = snapshot, service, subsets
+        self._snapshot, self._service, self._places = snapshot, service, places
 
     def refresh(self) -> None:
         """List the pods again. Raises ApiError, and then keeps those known before."""
         self._snapshot = replace(self._snapshot, pods=tuple(self._cluster.list(POD, self._service.namespace)))
 
     def proxies(self) -> list[tuple[str, Proxy]]:
-        """Return each pod's proxy with its version."""
+        """Return each pod's proxy with its version.
+
+        Where the service itself is a version, it may select the pods of the others too, and these have their own.
+        """
+        found: dict[Proxy, list[str]] = {}
+        for version, (owner, labels) in self._places.items():
+            for pod in pods.of_service(self._snapshot, owner, labels) or ():
+                if pods.has_proxy(pod):
+                    found.setdefault(Proxy(*identity(pod)), []).append(version)
         return [
-            (version, Proxy(*identity(pod)))
-            for version, labels in self._subsets.items()
-            for pod in pods.of_service(self._snapshot, self._service, labels) or ()
-            if pods.has_proxy(pod)
+            (version, proxy)
+            for proxy, versions in found.items()
+            for version in versions
+            if len(versions) == 1 or version != self._service.name
         ]
 
     def read(self) -> Answers:
@@ -157,7 +167,7 @@ class ProxySource:
         snapshot: Snapshot,
         service: ServiceRef,
         names: Names,
-        subsets: Mapping[str, Mapping[str, str]],
+        places: Mapping[str, Place],
         params: Mapping[str, t.Any],
         *,
         in_flight_every: int = IN_FLIGHT_EVERY,
@@ -174,7 +184,7 @@ class ProxySource:
             self._client,
             snapshot,
             service,
-            subsets,
+            places,
             failures=names.grpc_failures,
             only_grpc=bool(self._grpc) and serves_only_grpc(snapshot, service, names.hosts),
             metrics=metrics,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ..analysis import traffic
 from ..errors import ApiError, InvalidInput
 from ..istio import find
+from ..istio.service_version_planner import with_subsets
 from ..mesh.proxies import Proxies, Proxy, in_parallel
 from ..objects import pods
 from ..objects.metadata import full_name, identity, last_write
@@ -223,9 +224,11 @@ def _grown(before: Mapping[Key, float] | None, after: Mapping[Key, float] | None
 
 def route_retries(snapshot: Snapshot, service: ServiceRef) -> dict[str, int]:
     """Return route -> retries it allows, for the http routes to the service; Istio's default is 2."""
+    if snapshot.virtual_services is None:
+        return {}
     return {
         f"{full_name(obj)} route {key}": int((route.get("retries") or {}).get("attempts", ISTIO_RETRIES))
-        for obj in snapshot.virtual_services or ()
+        for obj in with_subsets(snapshot, service).virtual_services or ()
         for key, protocol, route in find.routes_to(obj, service, ())
         if protocol == "http" and (route.get("retries") or {}).get("attempts", ISTIO_RETRIES)
     }

@@ -128,13 +128,17 @@ _CHECKS: t.Final[Mapping[type[Intent], Callable[[ServiceRef, t.Any], None]]] = {
 """Intent -> what is checked before anything is looked up."""
 
 
-def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope) -> dict[str, t.Any]:
-    """Return which version gets which share; see `istio.describe.describe`. subsets: empty, versions are Services."""
-    view = _view(snapshot, service, scope)
+def describe(
+    snapshot: Snapshot, service: ServiceRef, scope: Scope, versions: frozenset[str] = frozenset()
+) -> dict[str, t.Any]:
+    """Return which version gets which share; see `istio.describe.describe`. All versions are Services."""
+    view = _view(snapshot, service, scope, versions)
     description = virtual_service_description.describe(
         replace(view.snapshot, destination_rules=None), service, view.scope
     )
-    return {**description, "route_api": "gateway"}
+    known = _all_versions(view.snapshot.virtual_services or (), versions)
+    described = virtual_service_description.with_services(description, known, snapshot, service, versions)
+    return {**described, "route_api": "gateway"}
 
 
 def routes_service(http_route: Object, service: ServiceRef, versions: Iterable[str] = ()) -> bool:

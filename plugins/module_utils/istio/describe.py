@@ -20,7 +20,7 @@ from .find import Scope, destination_rules, find_route_objects, mesh_claimants, 
 from .route_keys import COHORT_PREFIX, PROTOCOLS, STICKY_PREFIX, cohort_of, is_for_all_callers, is_managed, route_keys
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..objects.hosts import ServiceRef
     from ..objects.metadata import Object
@@ -36,7 +36,8 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
     callers; empty if nothing routes the service), weights_differ (those routes have different weights; see routes);
     routes (list: object, protocol, route, match, weights, foreign, mirrors, general, gateways);
     cohorts (name -> match, weights, order, routes: how many routes it has); sticky (None or cookie, max_age, path);
-    mirrors (version -> percent); subsets (name -> labels); objects (list: api_version, kind, namespace, name).
+    mirrors (version -> percent); subsets (name -> labels); services (the versions that are Services of their own);
+    objects (list: api_version, kind, namespace, name).
     Where two objects claim the host, the routes of both are listed; preflight finds the conflict.
     """
     objects = find_route_objects(snapshot, service, scope or Scope(), strict=False)
@@ -55,6 +56,7 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
         "sticky": next((state["sticky"] for state in _states(objects, service) if "sticky" in state), None),
         "mirrors": {version: percent for route in general for version, percent in route["mirrors"].items()},
         "subsets": subsets(snapshot, service) if snapshot.destination_rules is not None else {},
+        "services": [],
         "objects": [
             reference(obj)
             for obj in [
@@ -64,6 +66,24 @@ def describe(snapshot: Snapshot, service: ServiceRef, scope: Scope | None = None
         ],
         "claimed": bool(mesh_claimants(objects, service)),
     }
+
+
+def with_services(
+    description: dict[str, t.Any],
+    services: Iterable[str],
+    snapshot: Snapshot,
+    service: ServiceRef,
+    versions: Iterable[str],
+) -> dict[str, t.Any]:
+    """Return the description with those of the services that are versions in it.
+
+    versions: that a command names; they need no route, if there are such Services.
+    """
+    there = None if snapshot.services is None else {identity(one) for one in snapshot.services}
+    named = (one for one in versions if there is None or (service.namespace, one) in there)
+    shares = (one["weights"] for one in (*description["routes"], *description["cohorts"].values()))
+    versions = {*description["weights"], *description["mirrors"], *named}.union(*shares)
+    return {**description, "services": sorted(versions & set(services))}
 
 
 def _live(weights: Mapping[str, Percent]) -> dict[str, Percent]:

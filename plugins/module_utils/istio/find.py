@@ -260,7 +260,8 @@ def require_subsets(snapshot: Snapshot, service: ServiceRef, versions: Iterable[
         f"{service.name} has no subset {', '.join(missing)}; there are: {listed} ({rules})."
         f"{known_to_some_callers(snapshot, service, missing)} "
         "Requests sent there would be answered 503. Add the subset first, for example with the role "
-        "meshops.canary.routing.",
+        "meshops.canary.routing. To use a Service of its own as a version, add it to the route as a destination at "
+        "weight 0.",
         [
             Finding(
                 "SUBSET_UNKNOWN",

@@ -208,7 +208,7 @@ class _RouteCheck:
         """Return (host, subset) of the service's versions that get requests: where weights must have their effect."""
         objects = self.routed.objects
         live = {one for obj in objects for one in self.kind.destinations(obj, self.service.domain)}
-        return frozenset(one for one in live if self.kind.versions_are_services or one[0] == self.service.fqdn)
+        return frozenset(one for one in live if self.kind.is_version(self.routed, one[0]))
 
     def _names(self, resources: Sequence[str]) -> str:
         """Return the pattern of a sidecar's route configurations for the service: its ports. Keeps the dump small."""
@@ -229,9 +229,10 @@ class _EndpointCheck:
     def read(self, proxy: Proxy) -> Reading:
         """Return which destinations the proxy cannot reach yet.
 
-        A proxy without any cluster of a host does not call it; a gateway may be given clusters only with the routes.
+        A proxy without any cluster of the service does not call it; a gateway may be given clusters only with the
+        routes. A version's Service may be hidden from a caller of the service (exportTo).
         """
-        hosts = {host for host, _subset in self.destinations}
+        hosts = {self.service.fqdn, *(host for host, _subset in self.destinations)}
         pattern = _clusters_of(hosts)
         healthy = healthy_endpoints(self.client.config_dump(proxy, (ENDPOINTS,), pattern))
         unserved = sorted(one for one in self.destinations if not healthy.get(one))
@@ -244,7 +245,7 @@ class _EndpointCheck:
             name = subset or host.split(".")[0]
             if (host, subset) in known:
                 lacking += [f"no healthy endpoint of {name} yet"] if known[host, subset] else []
-            elif host in seen and not proxy.is_gateway:
+            elif seen & {host, self.service.fqdn} and not proxy.is_gateway:
                 lacking.append(f"no cluster of {name} yet")
         return Reading(lacking)
 

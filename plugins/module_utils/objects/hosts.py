@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .metadata import creation_order, identity
 
@@ -38,6 +38,10 @@ class ServiceRef:
     def fqdn(self) -> str:
         """Return `name.namespace.svc.domain`."""
         return f"{self.name}.{self.namespace}.svc.{self.domain}"
+
+    def sibling(self, name: str) -> ServiceRef:
+        """Return another Service of the same namespace, such as a version that is a Service."""
+        return replace(self, name=name)
 
     def is_host(self, host: str, namespace: str) -> bool:
         """Return whether `host`, written in an object of `namespace`, means exactly this service."""

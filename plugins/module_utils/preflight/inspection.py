@@ -19,7 +19,7 @@ from ..gateway_api.grants import needs_grants, routes_of_namespace
 from ..istio.find import Scope
 from ..objects import endpoints
 from ..objects.snapshot import PLURALS
-from . import ownership, permissions, pod_capacity, pod_health, route_claims, route_status, visibility
+from . import ownership, permissions, pod_capacity, pod_health, route_claims, route_status, version_services, visibility
 from .request_shares import described, largest, raised
 
 if t.TYPE_CHECKING:
@@ -69,14 +69,15 @@ def inspect(
     later = described(planned, service, scope, route_api) if planned is not None else None
     more = raised(now, later)
     versions = largest(more)
-    api = (later or now or {}).get("route_api")
+    services = frozenset((later or now or {}).get("services") or ())
     found = [
         *route_claims.inspect(planned or snapshot, service, later or now, versions, scope),
-        *visibility.inspect(snapshot, planned or snapshot, service, versions, api),
+        *visibility.inspect(snapshot, planned or snapshot, service, versions, services),
         *route_status.inspect(snapshot, planned or snapshot, service, versions),
         *visibility.endpoint_choice(planned or snapshot, service, versions, later or now),
-        *pod_health.inspect(planned or snapshot, service, versions, api),
-        *pod_capacity.inspect(snapshot, service, now, more if planned else {}),
+        *pod_health.inspect(planned or snapshot, service, versions, services),
+        *version_services.inspect(planned or snapshot, service, more, later or now),
+        *pod_capacity.inspect(snapshot, service, now, more if planned else {}, later),
         *ownership.inspect(snapshot, service, evidence.applications if evidence else None),
         *(permissions.inspect(evidence.access, evidence.webhooks) if evidence else ()),
         *_not_checked(snapshot, evidence, argo=ownership.argo_applies(snapshot, service)),
@@ -92,6 +93,7 @@ def further_lists(snapshot: Snapshot, service: ServiceRef) -> list[str]:
     """
     backends = [one for one in snapshot.http_routes or () if routes_of_namespace(one, service.namespace)]
     names = {name for one in backends for name in routes_of_namespace(one, service.namespace)} | {service.name}
+    names.update((described(snapshot, service) or {}).get("services") or ())
     refs = [replace(service, name=name) for name in sorted(names)]
     found = []
     if any(endpoints.selects_no_pods(snapshot, one) and not endpoints.is_dns_name(snapshot, one) for one in refs):

@@ -17,34 +17,42 @@ import typing as t
 from ..findings import Finding
 from ..istio import find
 from ..objects import pods, workloads
-from ..objects.hosts import ServiceRef
 from ..objects.metadata import full_name, identity
 from ..objects.pod_counts import Load, pods_needed
+from ..routing import overview
 from . import scaling_ownership
 from .request_shares import largest, of_all, of_cohorts
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ..objects.hosts import ServiceRef
     from ..objects.metadata import Object
     from ..objects.snapshot import Snapshot
+    from ..routing.overview import Place
     from .request_shares import Shares
 
+    Places = Mapping[str, Place]
+
 PROVEN_TIMES: t.Final = 2.0
-Places = dict[str, tuple[ServiceRef, dict[str, str]]]
-"""Version -> the Service and the labels that select its pods."""
 
 
 def inspect(
-    snapshot: Snapshot, service: ServiceRef, description: Mapping[str, t.Any] | None, more: Shares
+    snapshot: Snapshot,
+    service: ServiceRef,
+    description: Mapping[str, t.Any] | None,
+    more: Shares,
+    later: Mapping[str, t.Any] | None = None,
 ) -> Iterator[Finding]:
     """Yield what is wrong with autoscaling, and with the capacity of the versions a change gives more requests.
 
-    more: split -> version -> percent it would get; empty when there is no change to judge.
+    description, later: the routes as they are and as they will be. more: split -> version -> percent it would get;
+    empty when there is no change to judge.
     """
+    described = later or description
     if snapshot.deployments is None:
         return
-    places = _places(snapshot, service, description, more)
+    places = _places(snapshot, service, described)
     for owner, labels in places.values():
         for deployment in workloads.deployments_of(snapshot, owner, labels) or ():
             hpa = workloads.hpa_of(snapshot, deployment)
@@ -62,11 +70,10 @@ def inspect(
             yield from judged.of_cohort(cohort, version, percent)
 
 
-def _places(snapshot: Snapshot, service: ServiceRef, description: Mapping[str, t.Any] | None, more: Shares) -> Places:
-    """A version's pods are those of a subset; with the Gateway API those of the version's own Service."""
-    if (description or {}).get("route_api") == "gateway":
-        named = {*(description or {})["weights"], *largest(more)} - {""}
-        return {one: (ServiceRef(one, service.namespace, service.domain), {}) for one in sorted(named)}
+def _places(snapshot: Snapshot, service: ServiceRef, description: Mapping[str, t.Any] | None) -> Places:
+    """A version's pods are those of a subset, or those of the version's own Service."""
+    if description is not None:
+        return overview.places(service, description)
     if snapshot.destination_rules is None:
         return {}
     return {version: (service, labels) for version, labels in find.subsets(snapshot, service).items()}

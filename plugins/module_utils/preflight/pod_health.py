@@ -11,14 +11,14 @@ import typing as t
 from ..findings import Finding
 from ..istio import find
 from ..objects import endpoints, pods, workloads
-from ..objects.hosts import ServiceRef
 from ..objects.metadata import REVISION, full_name, identity
 from ..replicas.deployment_status import own_problems
 from ..replicas.pod_problems import pod_problems
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from ..objects.hosts import ServiceRef
     from ..objects.metadata import Object
     from ..objects.snapshot import Snapshot
 
@@ -27,16 +27,16 @@ _LIMIT: t.Final = "Callers in other namespaces were not checked."
 
 
 def inspect(
-    snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float], api: str | None
+    snapshot: Snapshot, service: ServiceRef, versions: Mapping[str, float], services: Collection[str]
 ) -> Iterator[Finding]:
     """Yield what is wrong with the service's pods and its callers' pods.
 
-    versions: version -> percent to be judged. api: `gateway` where each version is a Service, else subsets are.
+    versions: version -> percent to be judged. services: those that are Services; the others are subsets.
     """
-    if api == "gateway":
-        for version, percent in versions.items():
-            yield from _backend(snapshot, ServiceRef(version, service.namespace, service.domain), percent)
-    elif snapshot.destination_rules is not None:
+    for version, percent in versions.items():
+        if version in services:
+            yield from _backend(snapshot, service.sibling(version), percent)
+    if snapshot.destination_rules is not None and (versions.keys() - set(services) or not services):
         for version, labels in find.subsets(snapshot, service).items():
             yield from _subset(snapshot, service, version, labels, versions.get(version, 0))
     yield from _callers(snapshot, service)
@@ -75,7 +75,7 @@ def _backend(snapshot: Snapshot, backend: ServiceRef, percent: float) -> Iterato
         return
     named = f"Service {backend.namespace}/{backend.name}"
     if identity_of(backend) not in map(identity, snapshot.services):
-        reason = f"It would get {percent:g}% of requests, but there is no such Service: they fail with 500."
+        reason = f"It would get {percent:g}% of requests, but there is no such Service: they fail with 500 or 503."
         yield Finding("SUBSET_UNKNOWN", named, reason, "Create the version's Service first.")
         return
     if endpoints.selects_no_pods(snapshot, backend):

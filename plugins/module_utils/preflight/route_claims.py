@@ -13,6 +13,7 @@ from ..findings import Finding
 from ..gateway_api.parents import claims_the_same, is_attached_to, parent_services, short_host
 from ..istio import find
 from ..istio.route_keys import PROTOCOLS
+from ..istio.service_version_planner import with_subsets
 from ..objects.hosts import MESH, by_precedence, exports_overlap, legacy_gateway_names, resolve_gateway
 from ..objects.metadata import creation_order, full_name, identity
 from ..routing.nearby import ignored_objects, literal_hosts
@@ -41,10 +42,13 @@ def inspect(
     """
     yield from _claimed_twice(snapshot, service, scope)
     yield from _two_apis(snapshot, service)
-    if snapshot.destination_rules is not None and (description or {}).get("route_api") != "gateway":
-        yield from _unknown_subsets(snapshot, service, versions)
-    yield from _single_zero(snapshot, service)
-    yield from ports(snapshot, service)
+    if snapshot.destination_rules is not None:
+        services = (description or {}).get("services") or ()
+        subsets = {version: percent for version, percent in versions.items() if version not in services}
+        yield from _unknown_subsets(snapshot, service, subsets)
+    as_subsets = with_subsets(snapshot, service) if snapshot.virtual_services is not None else snapshot
+    yield from _single_zero(as_subsets, service)
+    yield from ports(as_subsets, service)
     yield from _names(snapshot, service)
     if description is not None:
         yield from _gateway_not_covered(snapshot, service, description)

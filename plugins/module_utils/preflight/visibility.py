@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
 
 from ..findings import Finding
 from ..gateway_api.parents import parent_services, short_host
@@ -15,26 +14,31 @@ from ..istio import find
 from ..istio.endpoint_choice import chosen_by_caller, consistent_hash
 from ..objects.hosts import MESH, exported_to
 from ..objects.metadata import full_name, identity
-from ..routing.kinds import versions_are_services
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from ..objects.hosts import ServiceRef
     from ..objects.snapshot import Snapshot
 
 
 def inspect(
-    before: Snapshot, after: Snapshot, service: ServiceRef, versions: Mapping[str, float], api: str | None
+    before: Snapshot,
+    after: Snapshot,
+    service: ServiceRef,
+    versions: Mapping[str, float],
+    services: Collection[str],
 ) -> Iterator[Finding]:
     """Yield what callers of certain namespaces see otherwise.
 
-    before, after: the objects without and with the change. versions: version -> percent to be judged.
+    before, after: the objects without and with the change. versions: version -> percent to be judged. services: the
+    versions that are Services and have no subset.
     """
     yield from _wildcards(before, service)
     if after.destination_rules is not None:
-        yield from _shadowed(after, service, versions)
-        if api != "gateway":
+        subsets = {version: percent for version, percent in versions.items() if version not in services}
+        yield from _shadowed(after, service, subsets)
+        if subsets or not services:
             yield from _private_rules(after, service)
     yield from _consumer_routes(after, service)
 
@@ -49,9 +53,9 @@ def endpoint_choice(
     if description is None or not versions:
         return
     of_sidecars = any(set(route["gateways"]) & {MESH, "delegated"} for route in description["routes"])
-    wanted = [(service, list(versions))]
-    if versions_are_services(description["route_api"]):
-        wanted = [(replace(service, name=version), [""]) for version in versions]
+    own = [version for version in versions if version not in description["services"]]
+    wanted = [(service, own)] if own else []
+    wanted += [(service.sibling(version), [""]) for version in versions if version in description["services"]]
     hashed = None if snapshot.destination_rules is None else consistent_hash(snapshot, service)
     if hashed is not None and description["sticky"] is None and any(0 < one < 100 for one in versions.values()):
         reason = (

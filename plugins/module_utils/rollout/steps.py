@@ -81,6 +81,11 @@ class Rollout:
         """Return whether the ratio of pods makes the shares, and not the routes."""
         return bool(self.image)
 
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """Return the versions of the plan: stable, canary, the baseline if there is one, and those in `keep`."""
+        return tuple(dict.fromkeys((self.stable, self.canary, *filter(None, (self.baseline,)), *self.keep)))
+
     def weights(self, share: float) -> dict[str, float]:
         """Return version -> percent when the canary has `share` percent; the versions in `keep` are unchanged.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ..envoy import missing_http_routes, missing_routes
 from ..errors import InvalidInput
 from ..gateway_api import http_route_adapter, http_route_planner, parents, route_matches
-from ..istio import describe, find, virtual_service_planner
+from ..istio import describe, service_version_planner
 from ..objects.snapshot import PLURALS
 
 if t.TYPE_CHECKING:
@@ -57,14 +57,13 @@ class RouteKind:
     """One kind of routing object.
 
     api: its value of the option `route_api`. kinds: its Kubernetes kinds, all of one list.
-    versions_are_services: a version is a Service of its own, not a subset.
     """
 
     api: str
     kinds: tuple[str, ...]
-    versions_are_services: bool
     plan: Callable[[Snapshot, ServiceRef, Intent, Scope], Plan]
-    describe: Callable[[Snapshot, ServiceRef, Scope], dict[str, t.Any]]
+    describe: Callable[[Snapshot, ServiceRef, Scope, frozenset[str]], dict[str, t.Any]]
+    """The shares of each version. frozenset: the versions that a command names."""
     routes_service: Callable[[Object, ServiceRef, Iterable[str]], bool]
     """Whether an object routes the service, or has one of these versions of it as a backend."""
     claims_service: Callable[[Object, ServiceRef], bool]
@@ -73,6 +72,8 @@ class RouteKind:
     """Yield (host, subset) of what gets requests from an object, or copies of them. str: the cluster's domain."""
     missing_routes: Callable[[Dump, RoutedService, ProxyAttributes], list[str]]
     """What a proxy still lacks of the service's routes, a sentence each. Dump: /config_dump of `dump_resources`."""
+    is_version: Callable[[RoutedService, str], bool]
+    """Whether a host is the service, or a version of it: a destination of its requests."""
     dump_resources: Callable[[RoutedService], list[str]]
     """Which parts of a config dump `missing_routes` needs: `resource=` values of /config_dump."""
     reaches_sidecars: Callable[[RoutedService], bool]
@@ -90,13 +91,13 @@ ROUTE_KINDS: t.Final = (
     RouteKind(
         api="istio",
         kinds=("VirtualService",),
-        versions_are_services=False,
-        plan=virtual_service_planner.plan,
-        describe=describe.describe,
-        routes_service=find.routes_service,
-        claims_service=find.routes_service,
+        plan=service_version_planner.plan,
+        describe=service_version_planner.describe,
+        routes_service=service_version_planner.routes_service,
+        claims_service=service_version_planner.routes_service,
         destinations=describe.live_destinations,
         missing_routes=missing_routes.missing_routes,
+        is_version=lambda routed, host: host in missing_routes.hosts(routed),
         dump_resources=missing_routes.dump_resources,
         reaches_sidecars=missing_routes.reaches_sidecars,
         applies=missing_routes.applies,
@@ -105,13 +106,13 @@ ROUTE_KINDS: t.Final = (
     RouteKind(
         api="gateway",
         kinds=tuple(route_matches.KINDS),
-        versions_are_services=True,
         plan=http_route_planner.plan,
         describe=http_route_planner.describe,
         routes_service=http_route_planner.routes_service,
         claims_service=parents.is_attached_to,
         destinations=http_route_adapter.live_destinations,
         missing_routes=missing_http_routes.missing_routes,
+        is_version=lambda _routed, _host: True,
         dump_resources=missing_http_routes.dump_resources,
         reaches_sidecars=missing_http_routes.reaches_sidecars,
         applies=lambda _routed, _proxy: True,
@@ -140,8 +141,3 @@ def find_kind(snapshot: Snapshot, service: ServiceRef, api: str = "auto", versio
         if any(kind.routes_service(one, service, versions) for one in snapshot.need(kind.plural)):
             return kind
     return ROUTE_KINDS[0]
-
-
-def versions_are_services(api: str | None) -> bool:
-    """Return whether each version is a Service of its own; False where the API is not known (None)."""
-    return any(one.versions_are_services for one in ROUTE_KINDS if one.api == api)

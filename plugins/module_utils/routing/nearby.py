@@ -48,9 +48,9 @@ def _of_other_services(snapshot: Snapshot, service: ServiceRef) -> Iterator[str]
             )
         elif hosts and not find.has_routes_to(one, service):
             yield (
-                f"{full_name(one)} has this host and sends to {', '.join(hosts)}, which are other Services: a "
-                f"VirtualService shares requests among subsets of {service.name} here. Send to subsets instead, or "
-                "replace it by an HTTPRoute with the Service as parent, whose versions are Services."
+                f"{full_name(one)} has this host and sends to {', '.join(hosts)}, which are other Services, and none "
+                f"of them is a version of {service.name}: versions are named in weights, and are subsets of it or "
+                f"Services of namespace {service.namespace}."
             )
 
 

@@ -13,7 +13,7 @@ from ..istio import find
 from ..objects import pods, workloads
 from ..objects.metadata import identity
 from ..objects.weights import natural_key
-from .kinds import ROUTE_KINDS, versions_are_services
+from .kinds import ROUTE_KINDS
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
     from ..objects.snapshot import Snapshot
 
     Description = Mapping[str, t.Any]
+    Place = tuple[ServiceRef, Mapping[str, str]]
 
 
 def is_routed(snapshot: Snapshot, service: ServiceRef) -> bool:
@@ -55,6 +56,7 @@ def unknown_description(snapshot: Snapshot, service: ServiceRef) -> dict[str, t.
         "sticky": None,
         "mirrors": {},
         "subsets": find.subsets(snapshot, service) if known else {},
+        "services": [],
         "objects": [],
     }
 
@@ -101,19 +103,26 @@ def versions(
 
 
 def all_versions(description: Description) -> set[str]:
-    """Return the versions that have a subset, a weight, a share of a cohort or a mirror."""
+    """Return the versions that have a subset, a Service, a weight, a share of a cohort or a mirror."""
     cohorts = (cohort["weights"] for cohort in description["cohorts"].values())
-    found = {*description["subsets"], *description["weights"], *description["mirrors"]}
+    found = {*description["subsets"], *description["services"], *description["weights"], *description["mirrors"]}
     return found.union(*cohorts)
+
+
+def places(service: ServiceRef, description: Description) -> dict[str, Place]:
+    """Return version -> the Service and the labels that select its pods.
+
+    A subset narrows what the service selects; a version that is a Service has a selector of its own.
+    """
+    subsets = {version: (service, labels) for version, labels in description["subsets"].items()}
+    return {**subsets, **{name: (service.sibling(name), {}) for name in description["services"]}}
 
 
 def _capacity(snapshot: Snapshot, service: ServiceRef, description: Description, version: str) -> dict[str, t.Any]:
     """Return pods, desired and hpa of a version; all None for a version without labels."""
-    labels = description["subsets"].get(version)
-    owner = service
-    if version and versions_are_services(description["route_api"]):
-        owner = type(service)(version, service.namespace, service.domain)
-        labels = pods.selector_of(snapshot, owner) if labels is None else labels
+    owner, labels = places(service, description).get(version, (service, None))
+    if version in description["services"]:
+        labels = pods.selector_of(snapshot, owner)
     elif version == NO_VERSION and version in description["weights"]:
         labels = {}
     if labels is None:

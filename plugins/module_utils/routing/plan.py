@@ -19,6 +19,8 @@ from .kinds import ROUTE_KINDS, find_kind
 from .nearby import nearby
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..objects.change import Plan
     from ..objects.hosts import ServiceRef
     from ..objects.intents import Intent
@@ -45,12 +47,19 @@ def plan(
 
 
 def describe(
-    snapshot: Snapshot, service: ServiceRef, *, scope: Scope = EVERYTHING, api: str = "auto"
+    snapshot: Snapshot,
+    service: ServiceRef,
+    *,
+    scope: Scope = EVERYTHING,
+    api: str = "auto",
+    versions: Iterable[str] = (),
 ) -> dict[str, t.Any]:
     """Return which version gets which share of the service's requests; see `istio.describe.describe` for the keys.
 
+    versions: that the command names; a Service of that name is a version though no route sends to it yet.
     Of the lists of routes, only the first kind's must have been read.
     """
     unread = {one.plural: () for one in ROUTE_KINDS[1:] if getattr(snapshot, one.plural) is None}
     known = replace(snapshot, **unread)
-    return find_kind(known, service, api).describe(known, service, scope)
+    named = frozenset(map(str, versions))
+    return find_kind(known, service, api, named).describe(known, service, scope, named)

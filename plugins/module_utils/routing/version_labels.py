@@ -15,8 +15,6 @@ import typing as t
 from ..analysis.traffic import UNKNOWN, Names
 from ..objects import pods
 from ..objects.metadata import identity
-from . import overview
-from .kinds import versions_are_services
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,17 +36,15 @@ def names(snapshot: Snapshot, service: ServiceRef, description: Mapping[str, t.A
 
     Without the pods and the Deployments only the subsets' own labels are known.
     """
-    if versions_are_services(description["route_api"]):
-        versions = (one for one in overview.all_versions(description) if one)
-        backends = {f"{one}.{service.namespace}.svc.{service.domain}": one for one in versions}
-        return Names({service.fqdn: None, **backends}, {})
+    hosts: dict[str, str | None] = {service.fqdn: None}
+    hosts.update({service.sibling(one).fqdn: one for one in description["services"]})
     subsets: Mapping[str, Labels] = description["subsets"]
     labels_by_version = [
         *((version, labels, "") for version, labels in subsets.items()),
         *_of_pods(snapshot, service, subsets),
     ]
     return Names(
-        {service.fqdn: None},
+        hosts,
         _unique((labels.get("version"), version) for version, labels, _workload in labels_by_version),
         _unique((workload, version) for version, _labels, workload in labels_by_version),
         _unique((_revision(labels), version) for version, labels, _workload in labels_by_version),

@@ -128,7 +128,7 @@ class Actions:
         baseline, pods, stable = rollout.baseline, self._settings.old_replicas, rollout.stable
         if rollout.by_pods or not (baseline or pods == 0):
             return
-        versions = checks.versions_of(self._cluster, self._service, self.api)
+        versions = checks.versions_of(self._cluster, self._service, self.api, rollout.versions)
         checks.check_old_replicas(versions, stable, pods)
         if baseline:
             checks.check_baseline(self._cluster, self._service, versions, stable, baseline)
@@ -177,7 +177,7 @@ class Actions:
         if rollout.by_pods:
             return [] if run.phase in ("promoting", "rolling_back") else self.check_shares()
         known = session.result()
-        versions = checks.versions_of(self._cluster, self._service, self.api)
+        versions = checks.versions_of(self._cluster, self._service, self.api, rollout.versions)
         lines = planned_changes(
             versions,
             known["steps"],
@@ -220,7 +220,7 @@ class Actions:
     def scale_baseline(self) -> None:
         """Give the baseline new pods for its share: those of an earlier rollout would be older than the canary's."""
         rollout, deadline = self._session.rollout, self._situation.step.deadline
-        versions = checks.versions_of(self._cluster, self._service, self.api)
+        versions = checks.versions_of(self._cluster, self._service, self.api, rollout.versions)
         checks.check_baseline(self._cluster, self._service, versions, rollout.stable, rollout.baseline)
         found = checks.version(versions, rollout.baseline)
         if int(found.get("desired") or 0) > 0 and not found.get("weight"):
@@ -359,7 +359,7 @@ class Actions:
         """Scale the baselines to zero. A failure is a warning: the next rollout removes leftover pods."""
         for version in self._session.idle_versions:
             try:
-                found = checks.version(checks.versions_of(self._cluster, self._service, self.api), version)
+                found = checks.version(checks.versions_of(self._cluster, self._service, self.api, [version]), version)
                 if not found.get("desired"):
                     continue
                 if self._settings.drain == 0 or not self._drain(version):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..errors import NoRoutes
+from ..errors import CanaryError, NoRoutes
 from ..objects import pod_counts
 from ..rollout import cohort
 from ..rollout.phases import Settings
@@ -62,10 +62,18 @@ class AllRequests:
 
     def _versions(self) -> Versions:
         """Return the versions, [] for a service without any. Raises NoRoutes if the service does not exist."""
-        found = checks.versions_of(self._cluster, self._service, self._actions.api)
+        found = checks.versions_of(self._cluster, self._service, self._actions.api, self._named())
         if not any(one.get("version") for one in found) and (sentence := missing(self._cluster, self._service)):
             raise NoRoutes(sentence, "Nothing was changed.")
         return found
+
+    def _named(self) -> list[str]:
+        """Return the versions of the options and of the last rollout, whose stable version may have no route now."""
+        named = [str(self._params[option]) for option in ("stable", "canary") if self._params[option]]
+        try:
+            return [*named, *self.session.rollout.versions]
+        except CanaryError:
+            return named
 
     def _scale_up(self, versions: Versions, version: str, seconds: float) -> None:
         """Give a version the pods for all requests. Raises NotReady."""

@@ -16,7 +16,7 @@ from ..routing import overview, plan
 from ..task.reading import ROUTES, Reader
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..kube.client import Cluster
     from ..objects.hosts import ServiceRef
@@ -27,11 +27,15 @@ if t.TYPE_CHECKING:
 _LISTS: t.Final = ("services", "deployments", "hpas", "pods", *ROUTES)
 
 
-def versions_of(cluster: Cluster, service: ServiceRef, api: str) -> list[dict[str, t.Any]]:
-    """Return the versions with weights, Deployments and autoscalers, as canary_info does. Raises CanaryError."""
+def versions_of(cluster: Cluster, service: ServiceRef, api: str, named: Iterable[str]) -> list[dict[str, t.Any]]:
+    """Return the versions with weights, Deployments and autoscalers, as canary_info does. Raises CanaryError.
+
+    named: Services of these names are versions though no route sends to them.
+    """
+    versions = tuple(named)
     reader = Reader(cluster, service, wide=True)
     snapshot = reader.snapshot(_LISTS)
-    description = reader.decide(lambda state: plan.describe(state, service, api=api), _LISTS)[1]
+    description = reader.decide(lambda state: plan.describe(state, service, api=api, versions=versions), _LISTS)[1]
     return overview.versions(snapshot, service, description, None)
 
 

@@ -72,7 +72,7 @@ def read_again(cluster: Cluster, service: ServiceRef, rollout: Rollout, api: str
         if obj is None:
             return read_state(cluster, service, rollout, api)
         found.append({"apiVersion": one["api_version"], "kind": one["kind"], **obj})
-    return _state(known.snapshot.replaced(found), service, api)
+    return _state(known.snapshot.replaced(found), service, rollout, api)
 
 
 def _read_state(cluster: Cluster, service: ServiceRef, rollout: Rollout, api: str) -> tuple[Reader, RoutingState]:
@@ -81,11 +81,11 @@ def _read_state(cluster: Cluster, service: ServiceRef, rollout: Rollout, api: st
         wanted = Wanted(rollout.stable, rollout.canary, rollout.container, rollout.image)
         pods = reader.decide(lambda state: standing(state, service, wanted), ("services", "deployments"))[1]
         return reader, RoutingState(*pods)
-    return reader, reader.decide(lambda snapshot: _state(snapshot, service, api), ROUTES)[1]
+    return reader, reader.decide(lambda snapshot: _state(snapshot, service, rollout, api), ROUTES)[1]
 
 
-def _state(snapshot: Snapshot, service: ServiceRef, api: str) -> RoutingState:
-    description = routes.describe(snapshot, service, api=api_of_routes(api))
+def _state(snapshot: Snapshot, service: ServiceRef, rollout: Rollout, api: str) -> RoutingState:
+    description = routes.describe(snapshot, service, api=api_of_routes(api), versions=rollout.versions)
     weights = {version: float(percent) for version, percent in description["weights"].items() if version}
     routed = cohort.describe_found(description["cohorts"].get(cohort.NAME))
     return RoutingState(weights, "", routed, snapshot, description["objects"])
@@ -197,8 +197,7 @@ class Opening:
         if self.rollout.by_pods:
             return
         plan = self.rollout
-        named = list(dict.fromkeys((plan.stable, plan.canary, *filter(None, (plan.baseline,)), *plan.keep)))
-        shares = dict.fromkeys(named, 100 // len(named))
+        shares = dict.fromkeys(plan.versions, 100 // len(plan.versions))
         shares[plan.stable] += 100 - sum(shares.values())
         api = api_of_routes(self._params["route_api"])
         intent = SetWeights({**dict.fromkeys(self._found, 0), **shares})

@@ -144,7 +144,9 @@ class _Task:
     def _described(self, snapshot: Snapshot) -> dict[str, t.Any]:
         """Return the share of each version; minReplicas are restored even if the routes contradict each other."""
         try:
-            return plan.describe(snapshot, self._service, api=self._params["route_api"])
+            named = [self._params["version"], self._params["stable"], *self._params["other_versions"]]
+            versions = [one for one in named if one]
+            return plan.describe(snapshot, self._service, api=self._params["route_api"], versions=versions)
         except Refused:
             if self._params["state"] != "released":
                 raise

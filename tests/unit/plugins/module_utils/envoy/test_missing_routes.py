@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import typing as t
 from pathlib import Path
 
@@ -257,3 +258,49 @@ def test_a_gateway_is_found_by_the_old_form_of_its_name() -> None:
     assert not missing_routes.reaches_sidecars(routed)
     assert missing_routes.applies(routed, ProxyAttributes("istio-system", gateways=("routes-holds/edge",)))
     assert missing_routes.missing_routes({"configs": []}, routed, PROXY) != [], "a failed read is no answer"
+
+
+def of_services(value: t.Any) -> t.Any:
+    """Return a part of an object with the Service reviews-vN in the place of the subset vN."""
+    if isinstance(value, list):
+        return [of_services(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("host") == "reviews" and value.get("subset"):
+        return {"host": f"reviews-{value['subset']}"}
+    return {key: of_services(one) for key, one in value.items() if key != "annotations"}
+
+
+@pytest.fixture
+def dump_of_services() -> rs.Json:
+    text = (REAL / "config_dump.json").read_text()
+    named = re.sub(r"outbound\|(\d+)\|(v\d)\|reviews\.", r"outbound|\1||reviews-\2.", text)
+    return t.cast("rs.Json", json.loads(named))
+
+
+@pytest.fixture
+def services(snapshot: Snapshot) -> Snapshot:
+    there = ({"kind": "Service", "metadata": {"name": f"reviews-v{n}", "namespace": "routes-holds"}} for n in (1, 2, 3))
+    listed = tuple({**one, "apiVersion": "v1", "spec": {"ports": [{"port": 9080}]}} for one in there)
+    routed = tuple(of_services(one) for one in snapshot.virtual_services or ())
+    return Snapshot(virtual_services=routed, destination_rules=(), services=listed)
+
+
+def test_versions_that_are_services_are_compared_too(dump_of_services: rs.Json, services: Snapshot) -> None:
+    assert missing(dump_of_services, services, PROXY) == []
+    cohort = next(one for one in routes(dump_of_services) if one["name"].startswith("canary-cohort."))
+    routes(dump_of_services).remove(cohort)
+    assert any("does not have canary-cohort.testuser" in one for one in missing(dump_of_services, services, PROXY))
+
+
+@pytest.mark.parametrize("weights", [{"reviews-v1": 89, "reviews-v2": 11}, {"reviews-v2": 100}])
+def test_weights_of_services_that_have_not_arrived_are_reported(
+    dump_of_services: rs.Json, services: Snapshot, weights: dict[str, int]
+) -> None:
+    changes = plan.plan(services, REVIEWS, intents.SetWeights(weights)).changes
+    assert changes
+    later = services.after(changes)
+    assert missing(dump_of_services, later, PROXY)
+    alone = RoutedService(REVIEWS, later, later.virtual_services or ())
+    assert missing_routes.missing_routes(dump_of_services, alone, PROXY)
+    assert missing_routes.hosts(alone) == {FQDN, *(f"reviews-v{n}.routes-holds.svc.cluster.local" for n in (1, 2, 3))}

@@ -278,6 +278,32 @@ def test_a_gateway_may_be_given_clusters_with_the_routes_only(reach: Reach) -> N
     assert reach({"v1": 1, "v2": 0}, gateway=True).converged is False
 
 
+@pytest.mark.parametrize(
+    ("clusters", "pending"),
+    [
+        (["reviews", "reviews-v2"], ["shop/one: no healthy endpoint of reviews-v2 yet"]),
+        (["reviews"], ["shop/one: no cluster of reviews-v2 yet"]),
+        (["ratings"], []),
+    ],
+)
+def test_a_caller_of_the_service_must_know_the_version_that_is_a_service(
+    monkeypatch: pytest.MonkeyPatch, clusters: list[str], pending: list[str]
+) -> None:
+    class Callers(FakeProxies):
+        def config_dump(self, _one: proxies.Proxy, kinds: t.Sequence[str], pattern: str = "") -> dict[str, t.Any]:
+            names = [f"outbound|9080||{SERVICE.sibling(name).fqdn}" for name in clusters]
+            found = [{"cluster": {"name": name, "type": "EDS"}} for name in names if re.fullmatch(pattern, name)]
+            return {"configs": found if tuple(kinds) == (proxies.CLUSTERS,) else []}
+
+    monkeypatch.setattr(convergence, "Proxies", lambda *_given: Callers({}))
+    found = affected.Affected({proxy("one"): ProxyAttributes("shop")})
+    monkeypatch.setattr(affected, "find", lambda *_given: found)
+    places, given = {(SERVICE.sibling("reviews-v2").fqdn, "")}, {**PARAMS, "wait_timeout": 0.05}
+    cluster = t.cast("t.Any", NoPods())
+    seen = convergence.wait_for_endpoints(cluster, KIND, EMPTY, EMPTY, given, lambda _said: None, places)
+    assert seen.pending == pending
+
+
 def test_no_proxy_at_all_is_no_success(wait: Wait) -> None:
     done = wait(FakeProxies({}))
     assert (done.method, done.converged) == ("none", None)

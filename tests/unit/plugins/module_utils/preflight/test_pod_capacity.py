@@ -83,7 +83,8 @@ def test_capacity_where_each_version_is_a_service(pods: int, wanted: list[str]) 
 
 def gateway_description(weights: dict[str, float]) -> dict[str, t.Any]:
     route = {"object": "HTTPRoute bookinfo/reviews", "route": "http/0", "weights": weights, "gateways": ["mesh"]}
-    return {"route_api": "gateway", "weights": weights, "routes": [route], "cohorts": {}, "mirrors": {}}
+    services: dict[str, t.Any] = {"services": list(weights), "subsets": {}, "objects": []}
+    return {"route_api": "gateway", "weights": weights, "routes": [route], "cohorts": {}, "mirrors": {}, **services}
 
 
 def test_with_the_gateway_api_each_version_is_a_service(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,7 @@ def test_with_the_gateway_api_versions_are_services() -> None:
         "cohorts": {},
         "mirrors": {},
         "subsets": {},
+        "services": ["reviews-v1", "reviews-v2"],
     }
     lists = reviews.healthy()
     for version in ("v1", "v2"):
@@ -100,3 +101,57 @@ def test_contradicting_routes_leave_the_other_keys() -> None:
     result = overview.unknown_description(snapshot, SERVICE)
     (first, _second) = overview.versions(snapshot, SERVICE, result, None)
     assert (first["weight"], first["ready"]) == (None, 3)
+
+
+def of_services(*weights: int) -> dict[str, t.Any]:
+    """Return the lists of a healthy reviews whose VirtualService sends to the Services reviews-v1 and reviews-v2."""
+    lists: dict[str, t.Any] = reviews.healthy()
+    entries = [reviews.destination(None, weight, f"reviews-v{n}") for n, weight in enumerate(weights, 1)]
+    lists["virtual_services"] = [reviews.changed(reviews.virtual_service(), spec={"http": [{"route": entries}]})]
+    lists["destination_rules"] = []
+    for version in ("v1", "v2"):
+        metadata, spec = {"name": f"reviews-{version}"}, {"selector": {"app": "reviews", "version": version}}
+        lists["services"].append(reviews.changed(reviews.service(), metadata=metadata, spec=spec))
+    return lists
+
+
+def test_versions_of_a_virtual_service_may_be_services() -> None:
+    lists = of_services(90, 10)
+    found = versions(lists)
+    assert [(one, found[one]["weight"], found[one]["ready"]) for one in found] == [
+        ("reviews-v1", 90, 3),
+        ("reviews-v2", 10, 1),
+    ]
+    assert found["reviews-v2"]["hpa"]["name"] == "reviews-v2"
+    snapshot = Snapshot(**lists)
+    names = version_labels.names(snapshot, SERVICE, plan.describe(snapshot, SERVICE))
+    assert names.version_of_cluster("outbound|9080||reviews-v2.bookinfo.svc.cluster.local") == "reviews-v2"
+    assert names.version_of_cluster("outbound|9080||ratings.bookinfo.svc.cluster.local") is None
+
+
+def test_a_service_that_is_named_is_a_version_before_a_route_sends_to_it() -> None:
+    snapshot = Snapshot(**of_services(100))
+    assert plan.describe(snapshot, SERVICE)["services"] == ["reviews-v1"]
+    known = plan.describe(snapshot, SERVICE, versions=["reviews-v1", "reviews-v2", "reviews-v9"])
+    assert (known["services"], known["weights"]) == (["reviews-v1", "reviews-v2"], {"reviews-v1": 100})
+    second = overview.versions(snapshot, SERVICE, known, None)[1]
+    assert (second["version"], second["weight"], second["deployments"]) == ("reviews-v2", 0, ["reviews-v2"])
+
+
+def test_a_subset_that_is_named_stays_one() -> None:
+    snapshot = Snapshot(**reviews.healthy())
+    known = plan.describe(snapshot, SERVICE, versions=["v1", "v2"])
+    assert known == plan.describe(snapshot, SERVICE)
+    assert known["services"] == []
+
+
+def test_pods_are_those_of_subsets_and_of_the_versions_services() -> None:
+    lists = of_services(50, 50)
+    lists["destination_rules"] = [reviews.destination_rule(versions=("v1",))]
+    snapshot = Snapshot(**lists)
+    found = overview.places(SERVICE, plan.describe(snapshot, SERVICE))
+    assert {version: (owner.name, labels) for version, (owner, labels) in found.items()} == {
+        "v1": ("reviews", {"version": "v1"}),
+        "reviews-v1": ("reviews-v1", {}),
+        "reviews-v2": ("reviews-v2", {}),
+    }
