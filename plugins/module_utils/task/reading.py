@@ -167,7 +167,7 @@ class Reader:
         found: dict[tuple[str, ...], Object] = {}
         for resource in RESOURCES[plural]:
             for obj in self._read_kind(resource, plural):
-                found.setdefault((obj["apiVersion"], obj["kind"], *identity(obj)), obj)
+                found.setdefault((resource.qualified, *identity(obj)), obj)
         objects = tuple(found.values())
         if plural not in _CLUSTER_WIDE or not any(REVISION in labels_of(one) for one in objects):
             return objects

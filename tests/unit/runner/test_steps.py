@@ -110,8 +110,8 @@ def test_tests_that_disturb_others_run_alone_after_them_and_each_test_runs_once(
     folder.mkdir(parents=True)
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["alone: by itself"]\n')
     (folder / "test_some.py").write_text(
-        "import os\nimport pytest\n\n\ndef test_shared():\n    assert 'PYTEST_XDIST_WORKER' in os.environ\n\n\n"
-        "@pytest.mark.alone\ndef test_alone():\n    assert 'PYTEST_XDIST_WORKER' not in os.environ\n"
+        "import pytest\n\n\ndef test_shared(request):\n    assert hasattr(request.config, 'workerinput')\n\n\n"
+        "@pytest.mark.alone\ndef test_alone(request):\n    assert not hasattr(request.config, 'workerinput')\n"
     )
     outcomes = [Runner(tmp_path / "out" / "logs").run(step) for step in (shared, alone)]
     assert [[one.name for one in outcome.tests] for outcome in outcomes] == [
