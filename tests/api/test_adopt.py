@@ -50,9 +50,9 @@ def stub_crd(version: str, kind: str, plural: str) -> Json:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
 def stubs(kube: Kube) -> Iterator[None]:
-    """The kinds of both tools, as stubs; removed at the end."""
+    """The kinds of both tools, as stubs. They are removed at the end, which takes the API server seconds."""
     crds = [stub_crd(version, kind, plural) for version, kinds in KINDS.items() for kind, plural in kinds.items()]
     kube.apply(*crds)
     paths = [f"/apis/{version}/{plural}" for version, kinds in KINDS.items() for plural in kinds.values()]
@@ -110,7 +110,6 @@ def acknowledge(kube: Kube, space: str) -> threading.Thread:
     return thread
 
 
-@pytest.mark.usefixtures("stubs")
 def test_a_rollout_is_translated_and_nothing_is_changed(
     play: Player, kube: Kube, namespace: str, tmp_path: Path
 ) -> None:
@@ -126,7 +125,6 @@ def test_a_rollout_is_translated_and_nothing_is_changed(
     assert kube.get("argoproj.io/v1alpha1", "Rollout", "checkout", namespace) == before
 
 
-@pytest.mark.usefixtures("stubs")
 def test_a_rollout_is_taken_over_and_given_back(play: Player, kube: Kube, namespace: str, tmp_path: Path) -> None:
     kube.apply(rollout(namespace), quality(namespace), namespace=namespace)
     before = kube.get("argoproj.io/v1alpha1", "Rollout", "checkout", namespace)
@@ -147,7 +145,6 @@ def test_a_rollout_is_taken_over_and_given_back(play: Player, kube: Kube, namesp
     assert restored["spec"] == before["spec"]
 
 
-@pytest.mark.usefixtures("stubs")
 def test_a_rollout_without_a_controller_is_said_to_be_unseen(
     play: Player, kube: Kube, namespace: str, tmp_path: Path
 ) -> None:
@@ -158,7 +155,6 @@ def test_a_rollout_without_a_controller_is_said_to_be_unseen(
     assert "--patch-file" in message
 
 
-@pytest.mark.usefixtures("stubs")
 @pytest.mark.parametrize("options", [(), ("--check",)])
 def test_an_update_under_way_is_refused(
     play: Player, kube: Kube, namespace: str, tmp_path: Path, options: tuple[str, ...]
@@ -170,7 +166,6 @@ def test_an_update_under_way_is_refused(
     assert kube.get("argoproj.io/v1alpha1", "Rollout", "checkout", namespace) == before
 
 
-@pytest.mark.usefixtures("stubs")
 def test_a_canary_is_suspended_and_given_back(play: Player, kube: Kube, namespace: str, tmp_path: Path) -> None:
     canary = flagger(METRIC, interval="10s")
     canary["metadata"]["namespace"] = namespace
@@ -187,6 +182,6 @@ def test_a_canary_is_suspended_and_given_back(play: Player, kube: Kube, namespac
     assert restored["spec"] == canary["spec"]
 
 
-def test_without_the_kinds_nothing_is_found(play: Player, namespace: str, tmp_path: Path) -> None:
+def test_an_object_that_is_not_there_is_said_so(play: Player, namespace: str, tmp_path: Path) -> None:
     played = adopt(play, namespace, tmp_path, tool="flagger", fails=True)
     assert "There is no Canary checkout in the namespace" in played.tasks[-1][2]["msg"]

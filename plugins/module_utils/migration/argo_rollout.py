@@ -30,6 +30,8 @@ WORKLOAD: t.Final = ("replicas", "selector", "template", "minReadySeconds", "wor
 """Fields that belong to the Deployments of the versions; they are returned unchanged."""
 LEFT_OUT: t.Final = ("analysis", "restartAt", "revisionHistoryLimit")
 _ROUTERS: t.Final = ("nginx", "alb", "smi", "ambassador", "appMesh", "traefik", "apisix", "plugins")
+_GATEWAY_API: t.Final = "argoproj-labs/gatewayAPI"
+_HTTP_ROUTES: t.Final = {"httpRoute", "httpRoutes", "namespace"}
 _BY_MESH: t.Final = "Route the service by a VirtualService or, in an Istio mesh, by an HTTPRoute."
 
 
@@ -167,6 +169,14 @@ def _routing(translation: Translation, canary: Node) -> bool:
         )
         return True
     routing.leave_out("managedRoutes")
+    plugins = routing.mapping("plugins")
+    gateway = plugins.mapping(_GATEWAY_API) if plugins and set(plugins.value) == {_GATEWAY_API} else None
+    if plugins is not None and gateway is not None and not set(gateway.value) - _HTTP_ROUTES:
+        translation.note(
+            plugins, _GATEWAY_API, "The HTTPRoutes of the service are found by its Service, in an Istio mesh."
+        )
+        plugins.note(_GATEWAY_API)
+        return False
     for name in _ROUTERS:
         routing.list_missing(name, f"Requests that {name} splits are not routed by a mesh.", _BY_MESH, blocking=True)
     istio = routing.mapping("istio")

@@ -153,6 +153,12 @@ def test_weights_count_of_the_maximum() -> None:
     assert "spec.strategy.canary.trafficRouting.plugins" in listed(found)
 
 
+@pytest.mark.parametrize(("kind", "ready"), [("httpRoute", True), ("tcpRoutes", False)])
+def test_an_http_route_of_the_gateway_api_can_be_kept(kind: str, ready: bool) -> None:
+    routing = {"plugins": {"argoproj-labs/gatewayAPI": {kind: "checkout", "namespace": "shop"}}}
+    assert translated(weight(5), trafficRouting=routing)["ready"] is ready
+
+
 def test_without_traffic_routing_pods_make_the_share() -> None:
     result = translated(weight(20), pause(5), weight(100), pause(), trafficRouting=None)
     assert result["variables"]["rollout_route_api"] == "replicas"
