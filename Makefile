@@ -47,7 +47,7 @@ bench: venv  ## measure tasks against kubernetes.core, then rollouts under load 
 .PHONY: docs
 docs: venv  ## generate pages from the code, then the documentation as a web site under out/docs
 	@$(python) docs/generate.py
-	@tests/docs
+	@$(python) docs/site.py
 
 .PHONY: clean
 clean:  ## remove generated files from the checkout; the cache outside stays
