@@ -19,7 +19,7 @@ html_theme_options = {
     "description": "Canary releases on Kubernetes with Istio",
     "fixed_sidebar": True,
     "page_width": "1150px",
-    "sidebar_width": "270px",
+    "sidebar_width": "290px",
     "show_powered_by": False,
     "font_family": "system-ui, sans-serif",
     "head_font_family": "system-ui, sans-serif",
