@@ -38,7 +38,7 @@ def of_rollout(manifest: Manifest) -> Json:
     """Return the take-over of a Rollout as `_plan` describes it."""
     spec, status = _mapping(manifest.value, "spec"), _mapping(manifest.value, "status")
     canary = _mapping(_mapping(spec, "strategy"), "canary")
-    removed = [name for name in ROUTES if name in canary]
+    removed: list[str] = [name for name in ROUTES if name in canary]
     steps = canary.get("steps")
     if isinstance(steps, list) and any(isinstance(one, dict) and set(one) & set(ROUTED_STEPS) for one in steps):
         removed.append("steps")
