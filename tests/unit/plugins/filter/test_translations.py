@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 
     from support.play import Player
 
-ATTACK = "{{ 7 * 6 }}{{ lookup('ansible.builtin.env', 'HOME') }}"
+ATTACK = "{{ 7919 * 7907 }}{{ lookup('ansible.builtin.env', 'HOME') }}"
 
 
 def test_no_text_of_a_manifest_is_a_template(play_offline: Player, tmp_path: Path) -> None:
@@ -38,10 +38,10 @@ def test_no_text_of_a_manifest_is_a_template(play_offline: Player, tmp_path: Pat
     played = play_offline(tasks)
     displayed = [json.dumps(result, ensure_ascii=False) for _name, _host, result in played.tasks]
     assert any(ATTACK in text for text in displayed)
-    assert not any("42" in text for text in displayed)
+    assert not any("62615533" in text for text in displayed)
     written = yaml.safe_load(target.read_text(encoding="utf-8"))
     assert written["workload"]["template"]["metadata"]["annotations"]["note"] == ATTACK
-    assert "42" not in target.read_text(encoding="utf-8")
+    assert "62615533" not in target.read_text(encoding="utf-8")
 
 
 def test_a_file_of_variables_is_what_the_playbook_takes(play_offline: Player, tmp_path: Path) -> None:
