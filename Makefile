@@ -47,7 +47,20 @@ bench: venv  ## measure tasks against kubernetes.core, then rollouts under load 
 .PHONY: docs
 docs: venv  ## generate pages from the code, then the documentation as a web site under out/docs
 	@$(python) docs/generate.py
-	@tests/docs
+	@$(python) docs/site.py
+
+.PHONY: plugins
+plugins: venv  ## unit tests of the plugins with the oldest or the newest ansible-core (CORE=oldest); needs no cluster
+	@core=$$(tests/venv --$(or $(CORE),oldest)) && $$core/bin/python -m pytest -q tests/unit/plugins/filter \
+	    tests/unit/plugins/callback tests/unit/plugins/plugin_utils
+
+.PHONY: sbom
+sbom: venv  ## list the parts of the collection and of its tests as CycloneDX, under out/sbom
+	@tool=$$(tests/venv --sbom) && $$tool/bin/python tests/sbom.py
+
+.PHONY: dist
+dist: venv  ## build the collection that is published, under dist
+	@.venv/bin/ansible-galaxy collection build --force --output-path dist .
 
 .PHONY: clean
 clean:  ## remove generated files from the checkout; the cache outside stays

@@ -61,6 +61,7 @@ def lint_steps(root: Path, workspace: Path, home: Path) -> list[Step]:
             "docs",
             ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "dependent", "."),
         ),
+        step("site", ("python", "docs/site.py", str(workspace / "site")), folder=root),
         step("ruff", ("ruff", "check", "--no-cache", "."), folder=root),
         step("format", ("ruff", "format", "--no-cache", "--check", "--diff", "."), folder=root),
         step("yamllint", ("yamllint", "--strict", "."), folder=root),

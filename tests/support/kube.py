@@ -18,7 +18,13 @@ if t.TYPE_CHECKING:
 
 Object = dict[str, t.Any]
 
-PLURALS = {"Gateway": "gateways", "Ingress": "ingresses", "NetworkPolicy": "networkpolicies", "Endpoints": "endpoints"}
+PLURALS = {
+    "Canary": "canaries",
+    "Gateway": "gateways",
+    "Ingress": "ingresses",
+    "NetworkPolicy": "networkpolicies",
+    "Endpoints": "endpoints",
+}
 CLUSTER_WIDE = {"Namespace", "ClusterRole", "ClusterRoleBinding", "Node", "CustomResourceDefinition", "GatewayClass"}
 
 

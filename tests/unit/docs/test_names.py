@@ -98,7 +98,7 @@ def test_variables_of_roles_exist(page: Path) -> None:
 @each_page
 def test_tasks_give_modules_options_they_have(page: Path) -> None:
     for block in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
-        for task in mappings(yaml.safe_load(block)):
+        for task in mappings(list(yaml.safe_load_all(block))):
             for module in (key.removeprefix("meshops.canary.") for key in task if str(key).startswith("meshops.")):
                 unknown = set(task[f"meshops.canary.{module}"]) - options_of_module(module)
                 assert not unknown, f"{module}: {unknown}"

@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, the meshops.canary authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filter from_flagger_canary: a Canary of Flagger as variables of the playbook rollout."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
+from ansible_collections.meshops.canary.plugins.module_utils.migration import manifests
+
+
+def from_flagger_canary(given: t.Any, objects: t.Any = (), stable: str = "", canary: str = "") -> dict[str, t.Any]:
+    """Return the translation. Raises AnsibleFilterError that names the object and the field."""
+    try:
+        return dict(wrap_var(manifests.flagger(given, objects, stable, canary)))  # no text of a manifest is a template
+    except InvalidInput as error:
+        raise AnsibleFilterError(f"from_flagger_canary: {error.msg}") from error
+
+
+class FilterModule:
+    """The filter of Canarys."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Return the filters by name."""
+        return {"from_flagger_canary": from_flagger_canary}
