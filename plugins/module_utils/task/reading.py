@@ -13,7 +13,7 @@ from ..istio.find import Scope
 from ..kube import resources as kinds
 from ..mesh.proxies import in_parallel
 from ..objects.hosts import ServiceRef
-from ..objects.metadata import REVISION, identity
+from ..objects.metadata import REVISION, typed_identity
 from ..objects.pods import is_alive, labels_of
 from ..objects.snapshot import NotRead, Snapshot
 
@@ -167,7 +167,7 @@ class Reader:
         found: dict[tuple[str, ...], Object] = {}
         for resource in RESOURCES[plural]:
             for obj in self._read_kind(resource, plural):
-                found.setdefault((obj["apiVersion"], obj["kind"], *identity(obj)), obj)
+                found.setdefault((obj["apiVersion"], *typed_identity(obj)), obj)
         objects = tuple(found.values())
         if plural not in _CLUSTER_WIDE or not any(REVISION in labels_of(one) for one in objects):
             return objects
