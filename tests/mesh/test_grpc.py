@@ -18,7 +18,7 @@ from support.direct import ISTIO, Direct, essence
 from support.greeter import API, METHOD, Greeter, grpc_route
 from support.namespaces import LABELS
 
-from .conftest import ALPHA
+from .conftest import ALPHA, FORCE
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +46,12 @@ def greeter(lab: Lab, kube: Kube) -> Iterator[Greeter]:
 @pytest.fixture
 def run(lab: Lab, greeter: Greeter) -> t.Callable[..., t.Any]:
     direct = Direct(lab.kubeconfig, greeter.namespace)
-    return lambda command, **options: direct(command, service="greeter", **options)
+
+    def call(command: str, **options: t.Any) -> t.Any:
+        force = {"force": FORCE} if command in ("weight", "header_route") else {}
+        return direct(command, service="greeter", **force, **options)
+
+    return call
 
 
 @pytest.fixture
@@ -152,7 +157,7 @@ QUICK: dict[str, t.Any] = {
     "retire_after": 1,
     "drain": 1,
     "must_promote": False,
-    "force": ["CAPACITY_BELOW_SHARE"],
+    "force": FORCE,
 }
 
 

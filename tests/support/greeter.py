@@ -104,7 +104,7 @@ class Greeter:
         return counts
 
     def background(self, seconds: float, rate: float) -> Load:
-        """Make calls for so many seconds, in parts of one second, until `result` is called."""
+        """Make calls for so many seconds, or until the end of the block, in parts of two seconds."""
         return Load(self, seconds, rate)
 
 

@@ -158,20 +158,26 @@ def on_port(port: int) -> list[Json]:
     return [{**MESH[0], "port": port}]
 
 
-def test_pages_and_calls_of_a_service_shift_together_also_under_one_name() -> None:
-    pages = http_route(rule(*BOTH), parents=on_port(9080), name="reviews")
-    start = snapshot(pages, grpc_route(calls(*BOTH), parents=on_port(9090), name="reviews"))
+def test_pages_and_calls_of_a_service_shift_together() -> None:
+    pages = http_route(rule(*BOTH), parents=on_port(9080), name="pages")
+    start = snapshot(pages, grpc_route(calls(*BOTH), parents=on_port(9090)))
     planned = plan.plan(start, REVIEWS, intents.SetWeights({"reviews-v1": 75, "reviews-v2": 25}))
     assert [(one["kind"], one["changed"]) for one in planned.objects] == [("HTTPRoute", True), ("GRPCRoute", True)]
     after = write(start, planned)
     assert {shares(rules_of(after, kind)[0])["reviews-v2"] for kind in ("HTTPRoute", "GRPCRoute")} == {25}
     assert apply(after, intents.RestoreWeights()).http_routes == start.http_routes
-    only = plan.plan(
-        start, REVIEWS, intents.SetWeights({"reviews-v2": 100}), scope=Scope(("reviews",), kind="GRPCRoute")
-    )
-    assert [change.object for change in only.changes] == ["GRPCRoute bookinfo/reviews"]
+    only = plan.plan(start, REVIEWS, intents.SetWeights({"reviews-v2": 100}), scope=Scope(("calls",), kind="GRPCRoute"))
+    assert [change.object for change in only.changes] == ["GRPCRoute bookinfo/calls"]
     with pytest.raises(InvalidInput, match="grpc_routes: there is no GRPCRoute bookinfo/pages"):
         plan.plan(start, REVIEWS, intents.RestoreWeights(), scope=Scope(("pages",), kind="GRPCRoute"))
+
+
+def test_two_kinds_under_one_name_are_refused() -> None:
+    """Seen on Istio 1.31: the calls follow the HTTPRoute alone, and the status of both is Accepted."""
+    pages = http_route(rule(*BOTH), parents=on_port(9080), name="calls")
+    state = snapshot(pages, grpc_route(calls(*BOTH), parents=on_port(9090)))
+    with pytest.raises(Refused, match="has the same name, and of two with one name istiod drops the GRPCRoute"):
+        plan.plan(state, REVIEWS, intents.SetWeights({"reviews-v1": 50, "reviews-v2": 50}))
 
 
 @pytest.mark.parametrize(
