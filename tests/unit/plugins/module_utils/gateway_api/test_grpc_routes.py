@@ -162,7 +162,7 @@ def test_pages_and_calls_of_a_service_shift_together() -> None:
     pages = http_route(rule(*BOTH), parents=on_port(9080), name="pages")
     start = snapshot(pages, grpc_route(calls(*BOTH), parents=on_port(9090)))
     planned = plan.plan(start, REVIEWS, intents.SetWeights({"reviews-v1": 75, "reviews-v2": 25}))
-    assert [(one["kind"], one["changed"]) for one in planned.objects] == [("HTTPRoute", True), ("GRPCRoute", True)]
+    assert [(one["kind"], one["changed"]) for one in planned.objects] == [("GRPCRoute", True), ("HTTPRoute", True)]
     after = write(start, planned)
     assert {shares(rules_of(after, kind)[0])["reviews-v2"] for kind in ("HTTPRoute", "GRPCRoute")} == {25}
     assert apply(after, intents.RestoreWeights()).http_routes == start.http_routes
