@@ -37,6 +37,7 @@ KINDS = (
     ("coordination.k8s.io/v1", "Lease"),
     ("rbac.authorization.k8s.io/v1", "RoleBinding"),
     ("rbac.authorization.k8s.io/v1", "Role"),
+    ("gateway.networking.k8s.io/v1", "GRPCRoute"),
 )
 """What a test or the collection may create in a namespace, owners before what they own."""
 CONTROLLED = KINDS[5:9]

@@ -34,9 +34,9 @@ _NO_PATH_RANK: t.Final = -1
 
 
 def to_blocks(matches: Sequence[Match] | None) -> list[Block]:
-    """Return the matches as Istio's blocks; [] where every call matches."""
+    """Return the matches as Istio's blocks; [] where every call matches (see `match_translation.to_blocks`)."""
     blocks = [_to_block(match or {}) for match in matches or ()]
-    return [] if {} in blocks else blocks
+    return blocks if any(blocks) else []
 
 
 def _to_block(match: Match) -> Block:

@@ -45,10 +45,18 @@ def require_positive_weight(rule: Mapping[str, t.Any], adapter: HTTPRouteAdapter
 
 
 def refuse_two_kinds(routes: Sequence[Object], all_routes: Sequence[Object]) -> None:
-    """Raise Refused if an HTTPRoute and a GRPCRoute claim the same host at the same parent.
+    """Raise Refused if an HTTPRoute and a GRPCRoute claim the same host at the same parent, or have the same name.
 
     routes: those to be edited. all_routes: of all kinds.
     """
+    for one in routes:
+        twin = next((two for two in routes if identity(one) == identity(two) and one["kind"] != two["kind"]), None)
+        if twin is not None:
+            reason = f"{full_name(twin)} has the same name, and of two with one name istiod drops the GRPCRoute."
+            raise Refused(
+                f"{full_name(one)}: {reason} Create one of them anew under another name.",
+                [Finding("ROUTE_APIS_MIXED", full_name(one), reason)],
+            )
     for one in routes:
         other = next((two for two in all_routes if claims_the_same(one, two)), None)
         if other is not None:

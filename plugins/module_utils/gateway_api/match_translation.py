@@ -25,12 +25,13 @@ _ANY: t.Final = ".*"
 
 
 def to_blocks(matches: Sequence[Match] | None) -> list[Block]:
-    """Return the matches as Istio's blocks; [] where every request matches.
+    """Return the matches as Istio's blocks; [] where every request matches and no match tests more than another.
 
-    A prefix stays a prefix, though of whole path segments; a regex for any value is presence.
+    Proxies try each match by how much it tests, so those beside one for all requests are kept. A prefix stays a prefix,
+    though of whole path segments; a regex for any value is presence.
     """
     blocks = [_to_block(match or {}) for match in matches or ()]
-    return [] if {} in blocks else blocks
+    return blocks if any(blocks) else []
 
 
 def _to_block(match: Match) -> Block:

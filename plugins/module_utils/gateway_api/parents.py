@@ -90,7 +90,7 @@ def versions_on(http_route: Object, service: ServiceRef, named: frozenset[str]) 
     for rule in (http_route.get("spec") or {}).get("rules") or ():
         backends = _services_in(rule, identity(http_route)[0], service.namespace)
         every.append(backends)
-        if not route_matches.of(http_route).to_blocks(rule.get("matches")):
+        if not all(route_matches.of(http_route).to_blocks(rule.get("matches")) or [{}]):
             general.append(backends)
     has_named = any(backends & named for backends in every)
     known = named.union(*(backends for backends in general if backends & named or not has_named))

@@ -30,7 +30,7 @@ class RouteMatches:
 
     option: str
     to_blocks: Callable[[Sequence[Match] | None], list[Block]]
-    """From matches to Istio's blocks; [] where every request matches."""
+    """From matches to Istio's blocks; an empty list, or an empty block, matches every request."""
     to_matches: Callable[[Sequence[Block]], list[Match]]
     """From blocks to matches, as the API server returns them."""
     with_defaults: Callable[[Match], Match]

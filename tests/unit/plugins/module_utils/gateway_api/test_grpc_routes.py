@@ -16,7 +16,7 @@ from ansible_collections.meshops.canary.plugins.module_utils.istio.find import S
 from ansible_collections.meshops.canary.plugins.module_utils.objects import intents
 from ansible_collections.meshops.canary.plugins.module_utils.preflight import route_claims
 from ansible_collections.meshops.canary.plugins.module_utils.routing import plan
-from support.http_routes import GATEWAY, MESH, REVIEWS, TESTERS, http_route, ref, rule, shares, snapshot, write
+from support.http_routes import GATEWAY, MESH, REVIEWS, TESTERS, http_route, path, ref, rule, shares, snapshot, write
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.canary.plugins.module_utils.objects.snapshot import Snapshot
@@ -66,8 +66,18 @@ def test_a_match_is_a_condition_on_the_path_and_back(method: Json, uri: Json) ->
 
 
 def test_a_rule_without_matches_is_for_every_call() -> None:
-    for matches in (None, [], [{}], [{"method": GET}, {}]):
+    for matches in (None, [], [{}]):
         assert grpc_match_translation.to_blocks(matches) == []
+    blocks = grpc_match_translation.to_blocks([{"method": GET}, {}])
+    assert blocks == [{"uri": {"exact": "/shop.Reviews/Get"}}, {}], "the first one is tried before others' rules"
+
+
+def test_a_cohort_precedes_every_match_of_its_rule() -> None:
+    """A match beside one for all requests tests more, so proxies would try it before a cohort without it."""
+    header = [{"type": "Exact", "name": "end-user", "value": "testuser"}]
+    pages = snapshot(http_route(rule(*BOTH, matches=[path("/"), path("/api", "Exact")])))
+    first = rules_of(apply(pages, intents.SetCohort("testers", TESTERS, {"reviews-v2": 100})), "HTTPRoute")[0]
+    assert first["matches"] == [{**path("/"), "headers": header}, {**path("/api", "Exact"), "headers": header}]
 
 
 def test_rules_are_tried_as_istiod_sorts_them() -> None:
@@ -112,8 +122,8 @@ def test_a_cohort_by_header_gets_a_rule_beside_each_rule_of_the_service() -> Non
 
 def test_a_cohort_by_method_or_service_is_one_by_path() -> None:
     start = snapshot(grpc_route(calls(*BOTH)))
-    for path, method in (({"exact": "/shop.Reviews/Get"}, GET), ({"prefix": "/shop.Reviews/"}, SERVICE_ALONE)):
-        after = apply(start, intents.SetCohort("some", {"path": path}, {"reviews-v2": 100}))
+    for condition, method in (({"exact": "/shop.Reviews/Get"}, GET), ({"prefix": "/shop.Reviews/"}, SERVICE_ALONE)):
+        after = apply(start, intents.SetCohort("some", {"path": condition}, {"reviews-v2": 100}))
         assert rules_of(after)[0]["matches"] == [{"method": method}]
         assert apply(after, intents.RemoveCohort("some")).http_routes == start.http_routes
 
@@ -148,20 +158,26 @@ def on_port(port: int) -> list[Json]:
     return [{**MESH[0], "port": port}]
 
 
-def test_pages_and_calls_of_a_service_shift_together_also_under_one_name() -> None:
-    pages = http_route(rule(*BOTH), parents=on_port(9080), name="reviews")
-    start = snapshot(pages, grpc_route(calls(*BOTH), parents=on_port(9090), name="reviews"))
+def test_pages_and_calls_of_a_service_shift_together() -> None:
+    pages = http_route(rule(*BOTH), parents=on_port(9080), name="pages")
+    start = snapshot(pages, grpc_route(calls(*BOTH), parents=on_port(9090)))
     planned = plan.plan(start, REVIEWS, intents.SetWeights({"reviews-v1": 75, "reviews-v2": 25}))
-    assert [(one["kind"], one["changed"]) for one in planned.objects] == [("HTTPRoute", True), ("GRPCRoute", True)]
+    assert [(one["kind"], one["changed"]) for one in planned.objects] == [("GRPCRoute", True), ("HTTPRoute", True)]
     after = write(start, planned)
     assert {shares(rules_of(after, kind)[0])["reviews-v2"] for kind in ("HTTPRoute", "GRPCRoute")} == {25}
     assert apply(after, intents.RestoreWeights()).http_routes == start.http_routes
-    only = plan.plan(
-        start, REVIEWS, intents.SetWeights({"reviews-v2": 100}), scope=Scope(("reviews",), kind="GRPCRoute")
-    )
-    assert [change.object for change in only.changes] == ["GRPCRoute bookinfo/reviews"]
+    only = plan.plan(start, REVIEWS, intents.SetWeights({"reviews-v2": 100}), scope=Scope(("calls",), kind="GRPCRoute"))
+    assert [change.object for change in only.changes] == ["GRPCRoute bookinfo/calls"]
     with pytest.raises(InvalidInput, match="grpc_routes: there is no GRPCRoute bookinfo/pages"):
         plan.plan(start, REVIEWS, intents.RestoreWeights(), scope=Scope(("pages",), kind="GRPCRoute"))
+
+
+def test_two_kinds_under_one_name_are_refused() -> None:
+    """Seen on Istio 1.31: the calls follow the HTTPRoute alone, and the status of both is Accepted."""
+    pages = http_route(rule(*BOTH), parents=on_port(9080), name="calls")
+    state = snapshot(pages, grpc_route(calls(*BOTH), parents=on_port(9090)))
+    with pytest.raises(Refused, match="has the same name, and of two with one name istiod drops the GRPCRoute"):
+        plan.plan(state, REVIEWS, intents.SetWeights({"reviews-v1": 50, "reviews-v2": 50}))
 
 
 @pytest.mark.parametrize(
