@@ -185,10 +185,8 @@ def _gateway_with_one_version(
             continue
         if any(name == largest for name, _destination in live_destinations_of(one, service)):
             reason = f"It sends requests of a gateway to {largest} alone, so they ignore the weights of {owner}."
-            remedy = (
-                f"Add the other versions as destinations at weight 0, or select {full_name(one).partition('/')[2]} "
-            )
-            yield Finding("GATEWAY_NOT_COVERED", full_name(one), reason, f"{remedy}with virtual_services.")
+            remedy = "Add the other versions as destinations at weight 0, or select the object with virtual_services."
+            yield Finding("GATEWAY_NOT_COVERED", full_name(one), reason, remedy)
 
 
 def _sends_from_gateway(route: Object, service: ServiceRef) -> bool:
