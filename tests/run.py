@@ -66,7 +66,7 @@ class Tiers:
         try:
             if "lab" not in self.outcomes or self.outcomes["lab"][0].ok:
                 for tier in wanted:
-                    self.outcomes[tier] = [self.runner.run(self._lab_step(tier), show=True)]
+                    self.outcomes[tier] = [self.runner.run(step, show=True) for step in self._lab_steps(tier)]
                     if tier == "api":
                         steps, self.not_run = checks.release_steps(ROOT, OUT)
                         self.outcomes[tier] += self.runner.run_parallel(steps)
@@ -75,10 +75,10 @@ class Tiers:
                 down = Step("lab-down", ((str(lab.COMMAND), "down"),), ROOT, seconds=300)
                 self.outcomes["lab"].append(self.runner.run(down))
 
-    def _lab_step(self, tier: str) -> Step:
+    def _lab_steps(self, tier: str) -> list[Step]:
         if tier == "molecule":
-            return checks.molecule_step(ROOT, self.home, tree())
-        return checks.lab_step(ROOT, tier, OUT)
+            return [checks.molecule_step(ROOT, self.home, tree())]
+        return checks.lab_steps(ROOT, tier, OUT)
 
 
 def main() -> int:

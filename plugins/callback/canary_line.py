@@ -22,26 +22,13 @@ description:
     terminal each line is plain text, suitable for a log.
   - On a terminal a Ctrl-C during a rollout prompts for an action. Roll the canary back, leave the rollout as it is and
     end the playbook, or continue. Without a terminal Ansible ends the playbook immediately.
-options:
-  live:
-    description:
-      - Whether the line is redrawn in place. V(auto) does that on a terminal, but not on the pseudo-terminal of a job
-        runner (ansible-runner, AWX, GitLab, GitHub, Jenkins, TeamCity, Azure Pipelines), which keeps a log.
-      - With V(never) each line is plain text, at least one a minute.
-    type: str
-    choices: [auto, always, never]
-    default: auto
-    env:
-      - name: CANARY_LIVE
-    ini:
-      - section: callback_canary
-        key: live
 requirements:
   - Enable it with C(callbacks_enabled = meshops.canary.canary_line) in C(ansible.cfg), or with
     E(ANSIBLE_CALLBACKS_ENABLED=meshops.canary.canary_line).
 notes:
   - To show little more than one line for each step, use P(meshops.canary.canary_steps#callback) instead, as Ansible's
     output.
+extends_documentation_fragment: meshops.canary.live
 """
 
 EXAMPLES = r"""

@@ -20,20 +20,6 @@ description:
   - Counts are shown during the analysis if tasks run inside the controller, which is the default.
   - On a terminal a Ctrl-C during a rollout prompts for an action. Roll the canary back, leave the rollout as it is and
     end the playbook, or continue. Without a terminal Ansible ends the playbook immediately.
-options:
-  live:
-    description:
-      - Whether the line is redrawn in place. V(auto) does that on a terminal, but not on the pseudo-terminal of a job
-        runner (ansible-runner, AWX, GitLab, GitHub, Jenkins, TeamCity, Azure Pipelines), which keeps a log.
-      - With V(never) each line is plain text, at least one a minute.
-    type: str
-    choices: [auto, always, never]
-    default: auto
-    env:
-      - name: CANARY_LIVE
-    ini:
-      - section: callback_canary
-        key: live
 requirements:
   - Select it with C(stdout_callback = meshops.canary.canary_steps) in C(ansible.cfg), or with
     E(ANSIBLE_STDOUT_CALLBACK=meshops.canary.canary_steps).
@@ -42,6 +28,7 @@ seealso:
     plugin_type: callback
     description: The same lines in addition to any other output, such as that of AWX.
 extends_documentation_fragment:
+  - meshops.canary.live
   - ansible.builtin.default_callback
   - ansible.builtin.result_format_callback
 """

@@ -61,10 +61,13 @@ options:
             fault more often than stable, beyond chance. More answers of 2xx, so fewer redirects and refusals, are
             V(inconclusive). Errors are left out, and 304 counts as 2xx. Without a metric of this kind, different codes
             turn V(pass) into V(inconclusive).
+          - V(sizes) fails when more of the canary's answers than of stable's are of some size, beyond chance, so also when
+            they are empty or have grown. Sizes are the buckets of C(istio_response_bytes); all answers count, errors too.
+            It is not judged unless named. Where the proxies do not count sizes it is V(inconclusive).
           - V(value) judges one number, from Prometheus by O(metrics[].query) or given as O(metrics[].value).
           - V(http) requests O(metrics[].url) at each measurement, from where the task runs.
         type: str
-        choices: [errors, latency, stalled, codes, rate, value, http]
+        choices: [errors, latency, stalled, codes, sizes, rate, value, http]
         required: true
       query:
         description:
@@ -116,7 +119,8 @@ options:
       max_ratio:
         description:
           - The most that is allowed as a multiple of what stable has. For V(errors) the rate, for V(latency) the time at
-            O(metrics[].quantile), for V(rate) and V(value) the number. For V(codes) the odds of each code.
+            O(metrics[].quantile), for V(rate) and V(value) the number. For V(codes) and V(sizes) the odds
+            of each code or size.
         type: float
       ignore:
         description:
@@ -125,7 +129,7 @@ options:
         type: list
         elements: str
       verdict:
-        description: For V(codes), the verdict where codes differ beyond chance. Default is V(fail).
+        description: For V(codes) and V(sizes), the verdict where they differ beyond chance. Default is V(fail).
         type: str
         choices: [fail, inconclusive]
       compare:

@@ -20,7 +20,7 @@ import pytest
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.mesh
+pytestmark = [pytest.mark.mesh, pytest.mark.alone]
 
 CLUSTER = pathlib.Path(__file__).resolve().parents[2] / "lab" / "cluster"
 NAME = "leaves-nothing"

@@ -151,6 +151,7 @@ def test_killed_at_random_moments_it_ends_the_same(undisturbed: Object, stage: S
     assert seen.ended_by == "stop", "requests were sent all the time"
 
 
+@pytest.mark.alone
 def test_a_restart_of_istiod_changes_nothing(undisturbed: Object, stage: Stage, kube: Kube) -> None:
     with stage.shop.sidecar.background(LOAD) as load:
         begun = stage.begin("v3", **PATIENT)
@@ -165,6 +166,7 @@ def test_a_restart_of_istiod_changes_nothing(undisturbed: Object, stage: Stage, 
     assert seen.failed == 0, seen.reasons
 
 
+@pytest.mark.alone
 def test_a_restart_of_the_api_server_costs_time_and_no_request(undisturbed: Object, stage: Stage, lab: Lab) -> None:
     # From outside: a load in a pod would end with the API server that carries its connection.
     with stage.shop.gateway.background(Load(seconds=300, rate=60, connections=6, limit=300)) as load:
@@ -181,6 +183,7 @@ def test_a_restart_of_the_api_server_costs_time_and_no_request(undisturbed: Obje
     assert seen.ended_by == "stop", "requests were sent all the time"
 
 
+@pytest.mark.alone
 def test_without_prometheus_the_canary_is_rolled_back(stage: Stage, kube: Kube, lab: Lab) -> None:
     namespace, scale = prometheus(kube)
     with stage.shop.sidecar.background(LOAD):

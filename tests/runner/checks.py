@@ -149,9 +149,18 @@ def newest_python() -> str | None:
     return None
 
 
-def lab_step(root: Path, name: str, out: Path) -> Step:
-    """Return the step that runs the tests of one folder under tests/ that need the lab."""
-    return dataclasses.replace(pytest_step(root, name, out, seconds=3300), retry=_retry_failed)
+def lab_steps(root: Path, name: str, out: Path) -> list[Step]:
+    """Return the steps that run the tests of one folder under tests/ that need the lab, one after the other.
+
+    Tests mostly wait for the cluster, so two run at a time; those marked `alone` follow by themselves.
+    """
+    place = (f"tests/{name}",)
+    shared = pytest_step(
+        root, name, out, "-m", "not alone", "-n", "2", "--dist", "loadfile", seconds=3300, places=place
+    )
+    alone = pytest_step(root, f"{name}-alone", out, "-m", "alone", seconds=1200, places=place)
+    steps = [shared, alone] if name == "mesh" else [shared]
+    return [dataclasses.replace(step, retry=_retry_failed) for step in steps]
 
 
 def _retry_failed(step: Step, _names: list[str]) -> Step:
@@ -159,7 +168,7 @@ def _retry_failed(step: Step, _names: list[str]) -> Step:
     assert step.junit
     report = step.junit.with_stem(f"{step.name}-retry")
     words = [word for word in step.commands[0] if not word.startswith("--junitxml=")]
-    command = (*words, f"--junitxml={report}", "--last-failed", "--last-failed-no-failures=none")
+    command = (*words, f"--junitxml={report}", "--last-failed", "--last-failed-no-failures=none", "-n", "0")
     return dataclasses.replace(step, name=f"{step.name}-retry", commands=(command,), junit=report, seconds=900)
 
 

@@ -5,9 +5,7 @@
 """Evaluator of response codes: does the canary answer anything more often than stable? Pure.
 
 A canary that answers 404, 401, 302 or 429 to everything fails no request in the sense of `errors`. So each group of
-codes (see `response_codes`) is compared among the answers that are no errors, by the tests of failed requests: the
-martingale at any time, Fisher's exact test at the end. The alpha of both halves is divided among the groups by fixed
-weights.
+codes (see `response_codes`) is compared among the answers that are no errors.
 
 An answer of 2xx that is more frequent than stable's is a redirect or a refusal that is gone. That may be what the
 release is for, or a login that is not required any more, so it is never a failure, but it holds the canary.
@@ -16,93 +14,27 @@ release is for, or a login that is not required any more, so it is never a failu
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
 
-from . import binomial
-from .error_rates import RequestCount, SequentialLimit, SequentialRate, worse_p_value
-from .final_tests import FinalTests
-from .response_codes import GRPC_CLASS, SUCCESS, class_of, count_groups, groups_of, share_of_alpha
+from . import response_codes
+from .groups_evaluator import Answers, GroupsEvaluator
+from .response_codes import GRPC_CLASS, SUCCESS, count_groups, groups_of
 from .traffic import GRPC
 
 if t.TYPE_CHECKING:
-    from .intervals import Evidence, Interval, MetricSpec
-    from .verdict import Judgement
-
-_NAMED: t.Final = 3
-"""Groups of codes that a reason names at most."""
+    from .error_rates import RequestCount
+    from .intervals import Interval
 
 
-class _GroupTest:
-    """One group of codes. alpha: of its sequential tests together. before: stable's answers in the step before."""
-
-    def __init__(
-        self, alpha: float, tolerated: float, state: t.Sequence[float] | None, before: RequestCount | None
-    ) -> None:
-        self._rate, self._alpha = SequentialRate(tolerated, state), alpha
-        self.canary, self.stable = 0, 0
-        self._limit = None
-        if before is not None:
-            self._alpha = alpha / 2
-            highest = tolerated * binomial.upper_limit(before.errors, before.requests, alpha / 4)
-            self._limit = SequentialLimit(highest) if highest < 1.0 else None
-
-    def add(self, canary: RequestCount, stable: RequestCount, *, alone: bool) -> None:
-        """Add one interval. alone: stable has too few answers to compare with, except those before."""
-        self.canary, self.stable = self.canary + canary.errors, self.stable + stable.errors
-        if canary.errors + stable.errors < canary.requests + stable.requests:  # else all are alike, and say nothing
-            self._rate.add(canary, stable)
-        if self._limit and alone:
-            self._limit.add(canary)
-
-    def strength(self) -> float:
-        """Return the evidence times alpha: from 1 on the canary answers these codes more often than stable."""
-        evidence = self._rate.evidence * self._alpha
-        return max(evidence, self._limit.evidence * self._alpha / 2) if self._limit else evidence
-
-    def state(self) -> list[float]:
-        return [round(number, 6) for number in self._rate.state()]
-
-
-class CodesEvaluator:
+class CodesEvaluator(GroupsEvaluator):
     """The codes of both versions' answers, the canary compared with stable."""
 
-    def __init__(self, spec: MetricSpec, evidence: Evidence) -> None:
-        metric = spec.metric
-        self._spec, self._metric, self._half_alpha = spec, metric, metric.alpha / 2
-        self._tolerated = max(1.0, metric.max_ratio or 1.0)
-        self._canary, self._stable = RequestCount(0, 0), RequestCount(0, 0)
-        self._answers = {"canary": 0, "stable": 0}
-        self._states = _by_group(metric.name, ".rate", evidence)
-        before = evidence.get(f"{metric.name}.stable")
-        self._answers_before = int(before[0]) if before else 0
-        counts_before = _by_group(metric.name, ".stable", evidence)
-        self._before = {group: int(count[0]) for group, count in counts_before.items()}
-        self._tests: dict[str, _GroupTest] = {}
-        self._intervals: list[RequestCount] = []
-        self._differing: dict[str, float] = {}
-        self._final_tests = FinalTests(self._half_alpha)
-        for group in self._states:
-            self._test_of(group)
+    noun = "codes"
 
-    def add(self, interval: Interval) -> None:
-        self._canary, self._stable = self._canary + interval.canary, self._stable + interval.stable
-        (canary, counts), (stable, theirs) = (
-            self._compared_answers(count, codes)
-            for count, codes in zip((interval.canary, interval.stable), interval.codes, strict=True)
-        )
-        self._answers = {"canary": self._answers["canary"] + canary, "stable": self._answers["stable"] + stable}
-        for group in {*counts, *theirs}:
-            self._test_of(group)
-        alone = self._is_alone
-        for group, test in self._tests.items():
-            mine = RequestCount(canary, min(canary, counts.get(group, 0)))
-            test.add(mine, RequestCount(stable, min(stable, theirs.get(group, 0))), alone=alone)
-            if group not in self._differing and test.strength() >= 1.0 and not self._is_ignored(group):
-                self._differing[group] = test.strength()
-        if self._answers_before and alone:
-            self._intervals.append(RequestCount(canary, 0))
+    def _sorted(self, interval: Interval) -> tuple[Answers, Answers]:
+        canary, stable = interval.codes
+        return self._compared_answers(interval.canary, canary), self._compared_answers(interval.stable, stable)
 
-    def _compared_answers(self, count: RequestCount, codes: t.Mapping[str, int]) -> tuple[int, dict[str, int]]:
+    def _compared_answers(self, count: RequestCount, codes: t.Mapping[str, int]) -> Answers:
         """Return the number of answers that are compared, and group -> answers.
 
         Errors are left out, and what is ignored; but answers of 2xx are what all others are a share of, ignored or not.
@@ -114,124 +46,20 @@ class CodesEvaluator:
     def _ignores(self, code: str) -> bool:
         return not self._spec.ignored.isdisjoint(groups_of(code))
 
-    def _test_of(self, group: str) -> _GroupTest:
-        """Return the test of a group. A new one has seen the intervals before, in which no answer was of the group."""
-        if group not in self._tests:
-            enough = self._answers_before >= self._metric.min_requests
-            before = RequestCount(self._answers_before, self._before.get(group, 0)) if enough else None
-            alpha = self._half_alpha * share_of_alpha(group)
-            test = self._tests[group] = _GroupTest(alpha, self._tolerated, self._states.get(group), before)
-            for canary in self._intervals:
-                test.add(canary, RequestCount(0, 0), alone=True)
-        return self._tests[group]
+    def _share_of_alpha(self, group: str) -> float:
+        return response_codes.share_of_alpha(group)
 
-    @property
-    def _is_alone(self) -> bool:
-        return self._stable.requests < self._metric.min_requests
+    @staticmethod
+    def _class_of(group: str) -> str:
+        return response_codes.class_of(group)
 
-    def alarm(self) -> Judgement | None:
-        if self._spec.verdict == "inconclusive":
-            return None
-        failed = {group: strength for group, strength in self._differing.items() if class_of(group) != SUCCESS}
-        return self._difference("fail", failed) if failed else None
+    @staticmethod
+    def _shown(group: str) -> str:
+        return "gRPC errors" if group == GRPC_CLASS else group.replace(GRPC, "gRPC status ")
 
-    def judgement(self) -> Judgement:
-        failed = self.alarm()
-        if failed is not None:
-            return failed
-        if self._differing:
-            return self._difference("inconclusive", self._differing)
-        judgement = self._final_tests.judgement(self._canary.requests, self._test)
-        if judgement.outcome == "pass" and self._spec.alarm_only:
-            return replace(judgement, weight=0.0, critical=False)
-        return judgement
+    def _never_fails(self, group: str) -> bool:
+        return self._class_of(group) == SUCCESS
 
-    def difference(self) -> Judgement | None:
-        """Return how the canary's codes differ from stable's, None where they do not or cannot be judged yet."""
-        judgement = self.judgement()
-        return judgement if judgement.outcome == "fail" or self._differing else None
-
-    def _test(self, alpha: float) -> Judgement:
-        """Return the judgement at the end, all groups together at the level `alpha`."""
-        metric, canary, stable = self._metric, self._canary, self._stable
-        before = self._answers_before if self._is_alone else 0
-        if canary.requests < metric.min_requests or stable.requests + before < metric.min_requests:
-            few = f"{canary.requests} canary requests and {stable.requests + before} of stable"
-            return metric.judgement("inconclusive", f"{few}; {metric.min_requests} of each are needed to compare codes")
-        p_values = {group: self._p_value(group, before) for group in self._tests if not self._is_ignored(group)}
-        strengths = {group: alpha * share_of_alpha(group) / max(p, 1e-300) for group, p in p_values.items()}
-        differing = {group: strength for group, strength in strengths.items() if strength > 1.0}
-        failures = {group: strength for group, strength in differing.items() if class_of(group) != SUCCESS}
-        if failures and self._spec.verdict == "fail":
-            return self._difference("fail", failures)
-        if differing:
-            self._differing.update(differing)  # for good: a canary that is held is not tested until it passes
-            return self._difference("inconclusive", differing)
-        return metric.judgement("pass", f"the codes of {canary.requests} canary requests are like stable's")
-
-    def _p_value(self, group: str, before: int) -> float:
-        """Return that of Fisher's exact test, 1 within max_ratio. before: answers of the previous step to add."""
-        mine = RequestCount(self._answers["canary"], self._tests[group].canary)
-        count = self._tests[group].stable + (self._before.get(group, 0) if before else 0)
-        theirs = RequestCount(self._answers["stable"] + before, count)
-        return worse_p_value(mine, theirs) if mine.requests and mine.rate > self._tolerated * theirs.rate else 1.0
-
-    def _difference(self, outcome: t.Literal["fail", "inconclusive"], differing: t.Mapping[str, float]) -> Judgement:
-        """Return the judgement that names the codes themselves, and a class only where none of its codes differs."""
-        classes = {class_of(group) for group in differing if class_of(group) != group}
-        named = sorted((group for group in differing if group not in classes), key=lambda one: -differing[one])
-        sides = {"canary": self._canary, "stable": self._stable}
-        counts = {side: {group: getattr(self._tests[group], side) for group in named} for side in sides}
-        names = " and ".join(_shown(group) for group in named[:_NAMED])
-        others = f" and {len(named) - _NAMED} other codes" if len(named) > _NAMED else ""
-        p_value = self._half_alpha / max(differing.values())
-        compared = "; ".join(self._compared(group) for group in named[:_NAMED])
-        reason = f"the canary answers {names}{others} more often than stable: {compared}"
-        reason += f"; p = {p_value:.2g}, corrected for the number of codes"
+    def _hint(self, named: t.Sequence[str]) -> str:
         hint = f"If the release is meant to do that, set ignore: [{', '.join(named)}] on a metric of kind codes"
-        if SUCCESS in named:
-            hint = f"A redirect, refusal or limit of stable's is gone. {hint}"
-        numbers = {side: {"requests": count.requests, "codes": counts[side]} for side, count in sides.items()}
-        return self._metric.judgement(outcome, f"{reason}. {hint}", max(differing.values()), **numbers)
-
-    def _compared(self, group: str) -> str:
-        mine, canary = self._tests[group].canary, self._answers["canary"]
-        theirs, stable, when = self._tests[group].stable, self._answers["stable"], ""
-        if self._is_alone and self._answers_before:
-            theirs, stable, when = self._before.get(group, 0), self._answers_before, " in the step before"
-        return (
-            f"{_shown(group)} {mine} of {canary}{_percent(mine, canary)}, stable's {theirs} of {stable}"
-            f"{_percent(theirs, stable)}{when}"
-        )
-
-    def _is_ignored(self, group: str) -> bool:
-        """Return whether a group is not compared; a class stands for its codes too."""
-        return group in self._spec.ignored or class_of(group) in self._spec.ignored
-
-    def evidence(self) -> dict[str, list[float]]:
-        name, enough = self._metric.name, not self._is_alone
-        answers = self._answers["stable"] if enough else self._answers_before
-        counts = {group: test.stable for group, test in self._tests.items()} if enough else self._before
-        return {
-            **{f"{name}.{group}.rate": test.state() for group, test in self._tests.items()},
-            **({f"{name}.stable": [float(answers)]} if answers else {}),
-            **({f"{name}.{group}.stable": [float(count)] for group, count in counts.items()} if answers else {}),
-        }
-
-
-def _by_group(name: str, ending: str, evidence: Evidence) -> dict[str, t.Sequence[float]]:
-    """Return group -> state of the keys `NAME.GROUP.ENDING`."""
-    prefix = f"{name}."
-    return {
-        key[len(prefix) : -len(ending)]: state
-        for key, state in evidence.items()
-        if key.startswith(prefix) and key.endswith(ending) and len(key) > len(prefix) + len(ending)
-    }
-
-
-def _shown(group: str) -> str:
-    return "gRPC errors" if group == GRPC_CLASS else group.replace(GRPC, "gRPC status ")
-
-
-def _percent(part: int, whole: int) -> str:
-    return f" ({100.0 * part / whole:.3g}%)" if whole else ""
+        return f"A redirect, refusal or limit of stable's is gone. {hint}" if SUCCESS in named else hint

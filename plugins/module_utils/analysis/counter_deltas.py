@@ -27,9 +27,12 @@ if t.TYPE_CHECKING:
 
 ENVOY_TIME: t.Final = "envoy_cluster_upstream_rq_time_bucket"
 ISTIO_TIME: t.Final = "istio_request_duration_milliseconds_bucket"
+ISTIO_SIZE: t.Final = "istio_response_bytes_bucket"
 
 Cumulative = dict[float, float]
-"""Upper bound in milliseconds (inf for the last) -> requests up to it."""
+"""Upper bound in milliseconds or bytes (inf for the last) -> requests up to it."""
+Histograms = dict[tuple[str, str], Cumulative]
+"""(source, version) -> histogram."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Reading:
     counts: each counter of requests. buckets: (source, version) -> histogram of response times. sources: proxies that
     were read, also those that have counted nothing yet; with Prometheus, those that have a series. targets: source of a
     counter -> its proxy, where they differ: in Prometheus a proxy has many series. in_flight: requests in flight.
+    sizes: (source, version) -> histogram of the sizes of answers, empty where they were not read.
     """
 
     counts: Mapping[Key, float] = field(default_factory=dict)
@@ -46,6 +50,7 @@ class Reading:
     sources: frozenset[str] = frozenset()
     targets: Mapping[str, str] = field(default_factory=dict)
     in_flight: Mapping[InFlightKey, InFlight] = field(default_factory=dict)
+    sizes: Mapping[tuple[str, str], Cumulative] = field(default_factory=dict)
 
     def knows(self, source: str) -> bool:
         """Return whether a counter of `source` that is missing here was 0."""
@@ -59,6 +64,7 @@ class Reading:
             self.sources | later.sources,
             {**self.targets, **later.targets},
             {**self.in_flight, **later.in_flight},
+            {**self.sizes, **later.sizes},
         )
 
 
@@ -69,6 +75,7 @@ class Increment:
     times: version -> upper bound in milliseconds -> requests in that bucket alone. first_reading: there was no reading
     before, so nothing is known. ended: version -> requests that ended; its errors are those canceled by their callers.
     in_flight: (who counts, version) -> the requests in flight before and now, of those that were read.
+    sizes: version -> upper bound in bytes -> answers in that bucket alone.
     """
 
     counts: dict[str, RequestCount] = field(default_factory=dict)
@@ -77,6 +84,7 @@ class Increment:
     ended: dict[str, RequestCount] = field(default_factory=dict)
     in_flight: dict[InFlightKey, tuple[InFlight, InFlight]] = field(default_factory=dict)
     codes: dict[str, Counter[str]] = field(default_factory=dict)
+    sizes: dict[str, Counter[float]] = field(default_factory=dict)
 
     def count_of(self, version: str) -> RequestCount:
         """Return the requests of a version."""
@@ -86,12 +94,13 @@ class Increment:
 def client_reading(source: str, samples: Iterable[Sample], names: Names) -> Reading:
     """Return the counters of one proxy as a client of the service. Istio's metrics take precedence over Envoy's."""
     listed = list(samples)
-    by_envoy: dict[tuple[str, str], Cumulative] = {}
-    by_istio: dict[tuple[str, str], Cumulative] = {}
+    by_envoy: Histograms = {}
+    by_istio: Histograms = {}
+    sizes: Histograms = {}
     for name, labels, value in listed:
-        if name == ISTIO_TIME and labels.get("reporter") == "source":
+        if name in (ISTIO_TIME, ISTIO_SIZE) and labels.get("reporter") == "source":
             if labels.get("destination_service") in names.hosts:
-                _add(by_istio, (source, names.version_of(labels)), labels, value)
+                _add(sizes if name == ISTIO_SIZE else by_istio, (source, names.version_of(labels)), labels, value)
         elif name == ENVOY_TIME:
             version = names.version_of_cluster(labels.get("cluster_name", ""))
             if version is not None:
@@ -99,23 +108,24 @@ def client_reading(source: str, samples: Iterable[Sample], names: Names) -> Read
     counts = traffic.client_counters(source, listed, names)
     in_flight = from_counters(listed, lambda labels: names.version_of_cluster(labels.get("cluster_name", "")))
     by_source = {(source, version): requests for version, requests in in_flight.items()}
-    return Reading(counts, by_istio or by_envoy, frozenset((source,)), in_flight=by_source)
+    return Reading(counts, by_istio or by_envoy, frozenset((source,)), in_flight=by_source, sizes=sizes)
 
 
 def server_reading(source: str, samples: Iterable[Sample], version: str) -> Reading:
     """Return the counters of a pod of `version` as a server. Istio's metrics take precedence over Envoy's."""
     listed = list(samples)
-    by_envoy: dict[tuple[str, str], Cumulative] = {}
-    by_istio: dict[tuple[str, str], Cumulative] = {}
+    by_envoy: Histograms = {}
+    by_istio: Histograms = {}
+    sizes: Histograms = {}
     for name, labels, value in listed:
-        if name == ISTIO_TIME and labels.get("reporter") == "destination":
-            _add(by_istio, (source, version), labels, value)
+        if name in (ISTIO_TIME, ISTIO_SIZE) and labels.get("reporter") == "destination":
+            _add(sizes if name == ISTIO_SIZE else by_istio, (source, version), labels, value)
         elif name == ENVOY_TIME and _is_inbound(labels):
             _add(by_envoy, (source, version), labels, value)
     in_flight = from_counters(listed, lambda labels: version if _is_inbound(labels) else None)
     by_source = {(source, served): requests for served, requests in in_flight.items()}
     counts = traffic.server_counters(source, listed, version)
-    return Reading(counts, by_istio or by_envoy, frozenset((source,)), in_flight=by_source)
+    return Reading(counts, by_istio or by_envoy, frozenset((source,)), in_flight=by_source, sizes=sizes)
 
 
 def joined(readings: Iterable[Reading]) -> Reading:
@@ -146,21 +156,34 @@ def grown(before: Reading, after: Reading) -> Increment:
         {version: RequestCount(number, summed.errors[version]) for version, number in summed.requests.items()},
         codes=summed.codes,
     )
-    for (source, version), now in after.buckets.items():
-        if not before.knows(after.targets.get(source, source)):
-            continue
-        try:
-            added = _between(before.buckets.get((source, version), {}), now)
-        except histogram.InvalidHistogram:
-            continue
-        if any(added.values()):
-            result.times.setdefault(version, Counter()).update(added)
+    result.times = _grown_histograms(before, after, before.buckets, after.buckets)
+    result.sizes = _grown_histograms(before, after, before.sizes, after.sizes)
     result.in_flight = {
         key: (before.in_flight.get(key, InFlight()), now)
         for key, now in after.in_flight.items()
         if key in before.in_flight or before.knows(key[0])
     }
     result.ended = _ended(counts, result.in_flight, after)
+    return result
+
+
+def _grown_histograms(
+    before: Reading,
+    after: Reading,
+    then: Mapping[tuple[str, str], Cumulative],
+    now: Mapping[tuple[str, str], Cumulative],
+) -> dict[str, Counter[float]]:
+    """Return version -> upper bound -> requests in that bucket alone since the reading before."""
+    result: dict[str, Counter[float]] = {}
+    for (source, version), held in now.items():
+        if not before.knows(after.targets.get(source, source)):
+            continue
+        try:
+            added = _between(then.get((source, version), {}), held)
+        except histogram.InvalidHistogram:
+            continue
+        if any(added.values()):
+            result.setdefault(version, Counter()).update(added)
     return result
 
 
@@ -209,9 +232,7 @@ def _between(then: Mapping[float, float], now: Mapping[float, float]) -> dict[fl
     return {**dict.fromkeys(added, 0), **histogram.counts(added)}
 
 
-def _add(
-    buckets: dict[tuple[str, str], Cumulative], key: tuple[str, str], labels: Mapping[str, str], value: float
-) -> None:
+def _add(buckets: Histograms, key: tuple[str, str], labels: Mapping[str, str], value: float) -> None:
     try:
         bound = float(labels.get("le", ""))
     except ValueError:

@@ -47,7 +47,7 @@ class Interval:
     times: upper bound in milliseconds -> requests in that bucket. value: a number, None where there is none; the whole
     is None if the query had no answer. ended: requests that are no longer in flight; its errors are those canceled by
     their callers. in_flight: who counts -> the requests in flight at the last measurement and now. codes: how a request
-    ended (see `traffic.code_of`) -> requests.
+    ended (see `traffic.code_of`) -> requests. sizes: upper bound in bytes -> answers in that bucket.
     """
 
     canary: RequestCount
@@ -58,6 +58,7 @@ class Interval:
     ended: tuple[RequestCount, RequestCount] = (RequestCount(0, 0), RequestCount(0, 0))
     in_flight: tuple[Mapping[str, tuple[InFlight, InFlight]], Mapping[str, tuple[InFlight, InFlight]]] = ({}, {})
     codes: tuple[Mapping[str, int], Mapping[str, int]] = ({}, {})
+    sizes: tuple[Mapping[float, int], Mapping[float, int]] = ({}, {})
 
 
 class Evaluator(t.Protocol):

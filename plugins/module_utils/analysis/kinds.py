@@ -16,6 +16,7 @@ from .evaluators import ErrorEvaluator, LatencyEvaluator, RateEvaluator, ValueEv
 from .intervals import MetricSpec
 from .metrics import Metric, judge_check
 from .response_codes import is_group
+from .sizes_evaluator import SizesEvaluator
 from .stalled_evaluator import StalledEvaluator
 
 if t.TYPE_CHECKING:
@@ -35,6 +36,7 @@ class MetricKind:
     source: options that only this kind has, of which it needs exactly one. bounds: those of BOUNDS that it may have.
     needs_bound: without one nothing would be judged. compares: `may` with stable, so without compare it needs a limit;
     `must`; or `no`, which ignores compare. min_limit: smallest limit. in_flight: it needs requests in flight.
+    reads_sizes: it needs the sizes of answers.
     """
 
     evaluator: t.Callable[[MetricSpec, Evidence], Evaluator]
@@ -45,6 +47,7 @@ class MetricKind:
     compares: t.Literal["may", "must", "no"] = "no"
     min_limit: float = float("-inf")
     in_flight: bool = False
+    reads_sizes: bool = False
     alarm_only: bool = False
     own: tuple[str, ...] = ()
 
@@ -72,6 +75,7 @@ KINDS: t.Final[Mapping[str, MetricKind]] = {
         alarm_only=True,
         own=("ignore", "verdict"),
     ),
+    "sizes": MetricKind(SizesEvaluator, bounds=("max_ratio",), compares="must", own=("verdict",), reads_sizes=True),
     "rate": MetricKind(RateEvaluator, needs_bound=True),
     "value": MetricKind(ValueEvaluator, source=("query", "value"), needs_bound=True),
     "http": MetricKind(functools.partial(ValueEvaluator, judge=judge_check), source=("url",), bounds=()),
@@ -116,10 +120,10 @@ def _check_source(where: str, name: str, options: Mapping[str, t.Any]) -> None:
 
 def _check_own(where: str, name: str, options: Mapping[str, t.Any]) -> None:
     """Raise InvalidInput for an option that only another kind has, and for a group of codes that does not exist."""
-    for other, kind in KINDS.items():
-        for option in kind.own if other != name else ():
-            if options.get(option):
-                raise InvalidInput(f"{where}.{option}: only metrics of kind {other} have {option}.")
+    for option in sorted({option for kind in KINDS.values() for option in kind.own} - {*KINDS[name].own}):
+        if options.get(option):
+            having = " and ".join(other for other, kind in KINDS.items() if option in kind.own)
+            raise InvalidInput(f"{where}.{option}: only metrics of kind {having} have {option}.")
     for group in options.get("ignore") or ():
         if not is_group(group):
             raise InvalidInput(

@@ -84,6 +84,7 @@ class Observation:
             ended=(_ended(increment, self._canary), _ended(increment, self._stable)),
             in_flight=(_in_flight(increment, self._canary), _in_flight(increment, self._stable)),
             codes=(increment.codes.get(self._canary, Counter()), increment.codes.get(self._stable, Counter())),
+            sizes=(increment.sizes.get(self._canary, Counter()), increment.sizes.get(self._stable, Counter())),
         )
         self._add_to_worst_case(increment, interval)
         for name, evaluator in self._evaluators.items():

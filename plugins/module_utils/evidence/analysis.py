@@ -159,8 +159,9 @@ def _source(
     names = version_labels.names(snapshot, service, description)
     server = analysis_options.prometheus_of(params)
     places = overview.places(service, description)
+    sizes = any(KINDS[one.kind].reads_sizes for one in metric_specs)
     if server is not None:
-        counted = PrometheusSource(server, service, names)
+        counted = PrometheusSource(server, service, names, sizes=sizes)
         past_or_pods = params["window"] or params["route_api"] == "replicas"
         if past_or_pods or not any(KINDS[one.kind].in_flight for one in metric_specs):
             return counted
@@ -168,7 +169,7 @@ def _source(
         return PrometheusAndProxies(counted, proxies)
     if params["window"]:
         raise InvalidInput("window: proxies know only what happens from now on; the past needs prometheus_url.")
-    return ProxySource(cluster, snapshot, service, names, places, params)
+    return ProxySource(cluster, snapshot, service, names, places, params, sizes=sizes)
 
 
 def _unknown_version_notes(seen: Mapping[str, int], known: set[str], params: Mapping[str, t.Any]) -> list[str]:

@@ -18,7 +18,7 @@ from . import counts
 from .notes import Notes
 
 if t.TYPE_CHECKING:
-    from ..analysis.counter_deltas import Increment, Reading
+    from ..analysis.counter_deltas import Histograms, Increment, Reading
     from ..analysis.traffic import Names
     from ..objects.hosts import ServiceRef
     from ..prometheus import Prometheus, Series
@@ -27,7 +27,7 @@ STALE_SECONDS: t.Final = 60.0
 STALE_MEASUREMENTS: t.Final = 4
 """Scraping has stopped after so many seconds and measurements without a new sample; it may be once a minute."""
 _GROUP_LABELS: t.Final = (*scrape_labels.TARGET, *traffic.VERSION_LABELS)
-"""Labels by which response times are summed: those of the proxy and of the version."""
+"""Labels by which histograms are summed: those of the proxy and of the version."""
 
 
 class PrometheusSource:
@@ -35,8 +35,8 @@ class PrometheusSource:
 
     name, interval, callers, reads_in_flight = "prometheus", 5.0, 0, False
 
-    def __init__(self, server: Prometheus, service: ServiceRef, names: Names) -> None:
-        self._server, self._service, self._names = server, service, names
+    def __init__(self, server: Prometheus, service: ServiceRef, names: Names, *, sizes: bool = False) -> None:
+        self._server, self._service, self._names, self._sizes = server, service, names, sizes
         self._last: Reading | None = None
         self._newest, self._newest_at, self._unchanged = 0.0, 0.0, 0
         self.notes = Notes()
@@ -89,15 +89,23 @@ class PrometheusSource:
     def _read(self, at: float | None) -> Reading:
         now, notes = counts.reported(self._server, self._names, at)
         self.notes.add(*notes)
-        # All counters of a pod are reset together, so a reset still shows in the sum of its series.
-        chosen = counts.selector(self._server, self._names, counter_deltas.ISTIO_TIME)
-        buckets: dict[tuple[str, str], dict[float, float]] = {}
-        targets: dict[str, str] = {}
+        targets = dict(now.targets)
+        buckets = self._histograms(counter_deltas.ISTIO_TIME, at, targets)
+        sizes = self._histograms(counter_deltas.ISTIO_SIZE, at, targets) if self._sizes else {}
+        return replace(now, buckets=buckets, sizes=sizes, targets=targets)
+
+    def _histograms(self, metric: str, at: float | None, targets: dict[str, str]) -> Histograms:
+        """Return the histograms of a metric, and add the proxy of each source to `targets`.
+
+        All counters of a pod are reset together, so a reset still shows in the sum of its series.
+        """
+        chosen = counts.selector(self._server, self._names, metric)
+        buckets: Histograms = {}
         for one in self._server.query(f"sum by ({', '.join(_GROUP_LABELS)}, le) ({chosen})", at):
             source = "/".join(one.labels.get(name, "") for name in _GROUP_LABELS)
             targets[source] = scrape_labels.target(one.labels)
             _add_bucket(buckets, source, one, self._names)
-        return replace(now, buckets=buckets, targets={**now.targets, **targets})
+        return buckets
 
     def _check_fresh(self, at: float | None) -> None:
         """Raise MetricsError where no sample has come for so long that unchanged numbers mean nothing.
@@ -120,7 +128,7 @@ class PrometheusSource:
             )
 
 
-def _add_bucket(buckets: dict[tuple[str, str], dict[float, float]], source: str, one: Series, names: Names) -> None:
+def _add_bucket(buckets: Histograms, source: str, one: Series, names: Names) -> None:
     try:
         bound = float(one.labels.get("le", ""))
     except ValueError:

@@ -39,7 +39,7 @@ if t.TYPE_CHECKING:
 
 COUNTERS: t.Final = rf"(upstream_rq_([0-9]+|time)|{'|'.join(in_flight.COUNTERS)})$"
 ISTIO_METRICS: t.Final = f"{traffic.ISTIO}|istio_request_duration_milliseconds"
-_SERVED: t.Final = rf"(^cluster\.inbound\|.*\.{COUNTERS}|{ISTIO_METRICS})"
+ISTIO_SIZES: t.Final = "istio_response_bytes"
 
 NO_CALLERS: t.Final = "No caller's proxy can be read; the proxies of the versions' own pods were read instead."
 SERVERS_READ_INSTEAD: t.Final = (
@@ -103,8 +103,10 @@ class ServerProxies:
         service: ServiceRef,
         places: Mapping[str, Place],
         grpc: Collection[str],
+        metrics: str = ISTIO_METRICS,
     ) -> None:
         self._cluster, self._client, self._grpc = cluster, client, grpc
+        self._pattern = rf"(^cluster\.inbound\|.*\.{COUNTERS}|{metrics})"
         self.lacks_grpc_status = False
         self._snapshot, self._service, self._places = snapshot, service, places
 
@@ -135,14 +137,17 @@ class ServerProxies:
 
     def _read_one(self, server: tuple[str, Proxy]) -> Reading:
         version, proxy = server
-        samples = self._client.counters(proxy.namespace, proxy.name, _SERVED)
+        samples = self._client.counters(proxy.namespace, proxy.name, self._pattern)
         self.lacks_grpc_status = self.lacks_grpc_status or traffic.lacks_grpc_status(samples, self._grpc)
         # The pod may be a caller too, whose reading as a client does not say when it began to serve.
         return counter_deltas.server_reading(f"{proxy} serving", samples, version)
 
 
 class ProxySource:
-    """The counters of the callers' proxies; those of the versions' own pods where no caller can be read."""
+    """The counters of the callers' proxies; those of the versions' own pods where no caller can be read.
+
+    sizes: whether the sizes of answers are read too.
+    """
 
     name, interval, reads_in_flight = "proxies", 1.0, True
 
@@ -156,12 +161,14 @@ class ProxySource:
         params: Mapping[str, t.Any],
         *,
         in_flight_every: int = IN_FLIGHT_EVERY,
+        sizes: bool = False,
     ) -> None:
         self._cluster, self._snapshot, self._service, self._names = cluster, snapshot, service, names
         self._params, self._in_flight_every = params, in_flight_every
         self._client = Proxies(cluster, params["istio_namespace"])
         self._grpc = grpc_ports(snapshot, service, names.hosts)
-        self._servers = ServerProxies(cluster, self._client, snapshot, service, places, self._grpc)
+        metrics = f"{ISTIO_METRICS}|{ISTIO_SIZES}" if sizes else ISTIO_METRICS
+        self._servers = ServerProxies(cluster, self._client, snapshot, service, places, self._grpc, metrics)
         self._reads_servers = self._requests_counted = self._incomplete = False
         self._idle_measurements = 0
         self._callers: list[Proxy] = []
@@ -171,7 +178,7 @@ class ProxySource:
         self.callers = 0
         self.notes = Notes()
         hosts = "|".join(re.escape(host) for host in sorted(names.hosts))
-        self._pattern = rf"(outbound\|[0-9]+\|[^|]*\|({hosts});?\.{COUNTERS}|{ISTIO_METRICS})"
+        self._pattern = rf"(outbound\|[0-9]+\|[^|]*\|({hosts});?\.{COUNTERS}|{metrics})"
         self._clusters = rf"^outbound\|[0-9]+\|[^|]*\|({hosts})$"
 
     @property

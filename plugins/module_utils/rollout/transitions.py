@@ -138,8 +138,9 @@ def judged_again(rollout: Rollout, run: Run, found: Mapping[str, float], now: fl
 
     rollout: the plan that the command asks for. found: version -> percent of the routes now, which only a write to the
     routes can change. The step whose share the canary has is observed from its beginning, with no evidence yet; a
-    promotion goes on only where the canary has more than the last step gives it. The weights of a rollback are those of
-    the plan, and versions that nobody knows are left out.
+    promotion goes on only where the canary has more than the last step gives it. Where stable has no requests there is
+    nothing to compare with but earlier evidence, so the rollout goes back to the last step at which stable has some.
+    The weights of a rollback are those of the plan, and versions that nobody knows are left out.
     """
     share, last = found.get(rollout.canary, 0.0), len(rollout.steps) - 1
     reached = _reached(rollout, share)
@@ -155,15 +156,22 @@ def judged_again(rollout: Rollout, run: Run, found: Mapping[str, float], now: fl
             return run
         claimed = last
     elif run.phase in ("preparing", "shifting"):
-        if claimed in (0, reached):  # its share is judged when it is there
-            return run
-        claimed -= 1
+        if claimed == 0 or (claimed == reached and _is_judged_alone(rollout, claimed)):
+            return run  # its share is judged when it is there
+        claimed -= claimed != reached
     elif run.phase == "gated":  # it will come to this gate again, which may be answered by now
         run = replace(run, gates=max(0, run.gates - 1))
     at = min(claimed, reached)
     if at < 0:
         return replace(run, phase="preparing", at=0, since=now)
-    return replace(run, phase="observing", at=at, since=now)
+    judged = next((index for index in range(at, -1, -1) if _is_judged_alone(rollout, index)), at)
+    return replace(run, phase="observing" if judged == at else "preparing", at=judged, since=now)
+
+
+def _is_judged_alone(rollout: Rollout, index: int) -> bool:
+    """Return whether a step needs no evidence of the one before: stable has requests too, or nothing is judged."""
+    step = rollout.steps[index]
+    return not step.analysis or rollout.weights(step.weight).get(rollout.stable, 0.0) > TOLERANCE
 
 
 def writes_next(after: Run) -> bool:

@@ -74,8 +74,6 @@ class Watchdog:
         """
         options = self._params.get("watchdog")
         stored.watchdog = None
-        if options and stored.rollout.by_pods:
-            raise InvalidInput("watchdog: with route_api=replicas there are no routes to restore; leave it out.")
         if options:
             name = f"{watchdog_job.NAME}-{self._service.name[:40].rstrip('-.')}-{secrets.token_hex(3)}"
             stored.watchdog = {"job": name, **{key: value for key, value in options.items() if value != []}}

@@ -97,10 +97,28 @@ def test_pytest_repeats_only_failed_tests(tmp_path: Path) -> None:
     for name, text in (("stable", STABLE), ("flaky", FLAKY)):
         (folder / f"test_{name}.py").write_text(text)
     logs = tmp_path / "out" / "logs"
-    outcome = Runner(logs).run(checks.lab_step(tmp_path, "lab", tmp_path / "out"))
+    (step,) = checks.lab_steps(tmp_path, "lab", tmp_path / "out")
+    outcome = Runner(logs).run(step)
     assert (outcome.ok, outcome.passed, outcome.failed) == (True, 2, 0)
     assert outcome.passed_on_retry == ("tests.lab.test_flaky::test_flaky",)
     assert "test_stable" not in (logs / "lab-retry.xml").read_text(encoding="utf-8")
+
+
+def test_tests_that_disturb_others_run_alone_after_them_and_each_test_runs_once(tmp_path: Path) -> None:
+    shared, alone = checks.lab_steps(tmp_path, "mesh", tmp_path / "out")
+    folder = tmp_path / "tests" / "mesh"
+    folder.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["alone: by itself"]\n')
+    (folder / "test_some.py").write_text(
+        "import os\nimport pytest\n\n\ndef test_shared():\n    assert 'PYTEST_XDIST_WORKER' in os.environ\n\n\n"
+        "@pytest.mark.alone\ndef test_alone():\n    assert 'PYTEST_XDIST_WORKER' not in os.environ\n"
+    )
+    outcomes = [Runner(tmp_path / "out" / "logs").run(step) for step in (shared, alone)]
+    assert [[one.name for one in outcome.tests] for outcome in outcomes] == [
+        ["tests.mesh.test_some::test_shared"],
+        ["tests.mesh.test_some::test_alone"],
+    ]
+    assert all(outcome.ok for outcome in outcomes)
 
 
 def test_molecule_repeats_the_scenarios_that_failed(tmp_path: Path) -> None:

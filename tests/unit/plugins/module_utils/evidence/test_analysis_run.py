@@ -178,7 +178,10 @@ def test_the_timeline_stays_small_and_loses_no_request() -> None:
         ({"kind": "stalled", "compare": False, "limit": 3.0}, "kind stalled always compares with stable"),
         ({"kind": "stalled", "floor": 1.0}, "kind stalled has no floor"),
         ({"ignore": ["404"]}, r"metrics\[errors\]\.ignore: only metrics of kind codes have ignore"),
-        ({"kind": "latency", "verdict": "inconclusive"}, r"\.verdict: only metrics of kind codes have verdict"),
+        (
+            {"kind": "latency", "verdict": "inconclusive"},
+            r"\.verdict: only metrics of kind codes and sizes have verdict",
+        ),
         ({"kind": "codes", "ignore": ["404", "5xx"]}, r"\.ignore: '5xx' is no group of codes that is compared"),
         ({"kind": "codes", "limit": 1.0}, "kind codes has no limit"),
         ({"kind": "codes", "compare": False}, "kind codes always compares with stable"),

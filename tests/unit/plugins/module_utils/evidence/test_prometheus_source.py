@@ -33,6 +33,19 @@ def test_requests_and_times_by_version() -> None:
     assert {at for _question, at in server.queries} == {7.0, 9.0}
 
 
+def test_sizes_of_answers_are_read_where_a_metric_needs_them() -> None:
+    server = Server()
+    one = PrometheusSource(server, SERVICE, NAMES, sizes=True)
+    server.answers = {"istio": reported(100), "sum by": times(_1=60, Inf=100)}
+    one.begin(7.0)
+    server.answers = {"istio": reported(133), "sum by": times(_1=70, Inf=133)}
+    assert one.measure(9.0).sizes == {"v2": {1.0: 10, math.inf: 23}}
+    assert any("istio_response_bytes_bucket" in question for question, _at in server.queries)
+    server.queries.clear()
+    prometheus(server).begin(7.0)
+    assert not any("istio_response_bytes" in question for question, _at in server.queries)
+
+
 def test_the_version_is_found_by_all_that_istio_knows_of_the_pod() -> None:
     """The histograms are summed up by the labels that tell it; a request without an answer has no version label."""
     server = Server()

@@ -151,7 +151,20 @@ def test_where_an_interrupted_rollout_goes_on(phase: t.Any, at: int, share: floa
     left = Run("ab12", "reviews", "shop", "x", phase, at, 0.0, {"v1": 100.0}, {"v1": 100.0 - share, "v2": share})
     run = transitions.judged_again(plan, left, {"v1": 100.0 - share, "v2": share}, 100.0)
     assert (run.phase, run.at) == expected
-    last = Rollout("reviews", "shop", "v1", "v2", (Step(10.0), Step(100.0)))
-    if phase == "promoting":
-        run = transitions.judged_again(last, left, {"v1": 0.0, "v2": 100.0}, 100.0)
-        assert (run.phase, run.at) == ("observing", 1), "a last step of 100 % is no sign of a promotion"
+
+
+@pytest.mark.parametrize("phase", ["preparing", "shifting", "observing", "gated", "promoting"])
+def test_at_all_requests_it_goes_back_to_where_stable_can_be_compared_with(phase: t.Any) -> None:
+    """A last step of 100 % is no sign of a promotion, and without stable's requests it could never be judged."""
+    everything = {"v1": 0.0, "v2": 100.0}
+
+    def left(*steps: Step) -> tuple[str, int]:
+        run = Run("ab12", "reviews", "shop", "x", phase, len(steps) - 1, 0.0, {"v1": 100.0}, everything)
+        resumed = transitions.judged_again(Rollout("reviews", "shop", "v1", "v2", steps), run, everything, 100.0)
+        return resumed.phase, resumed.at
+
+    assert left(Step(10.0), Step(50.0), Step(100.0)) == ("preparing", 1)
+    assert left(Step(10.0), Step(100.0), Step(100.0)) == ("preparing", 0)
+    unjudged = Step(100.0, analysis=False)
+    assert left(Step(10.0), unjudged) in {("observing", 1), (phase, 1)}, "what is not judged needs nothing to compare"
+    assert left(Step(100.0)) in {("observing", 0), (phase, 0)}, "there is no earlier step"

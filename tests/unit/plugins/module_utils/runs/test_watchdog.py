@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError, NotReady
+from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError, InvalidInput, NotReady
 from ansible_collections.meshops.canary.plugins.module_utils.kube import resources as kinds
 from ansible_collections.meshops.canary.plugins.module_utils.objects.hosts import ServiceRef
 from ansible_collections.meshops.canary.plugins.module_utils.rollout import watchdog_job
@@ -115,3 +115,9 @@ def test_the_job_has_all_that_a_quota_may_require_and_pull_secrets() -> None:
     assert [sorted(resources[part]) for part in ("requests", "limits")] == [["cpu", "memory"]] * 2
     assert spec["imagePullSecrets"] == [{"name": "registry"}]
     assert "imagePullSecrets" not in watchdog_job.job(JOB, SERVICE, IMAGE, "print()", {})["spec"]["template"]["spec"]
+
+
+def test_a_canary_by_pods_has_no_routes_for_a_watchdog() -> None:
+    params = {"watchdog": {"after": 60.0}, "route_api": "replicas"}
+    with pytest.raises(InvalidInput, match=r"watchdog: with route_api=replicas there are no routes to restore"):
+        watchdog.Watchdog(t.cast("t.Any", None), SERVICE, params, "canary-reviews", "canary-rollout-reviews")
