@@ -20,5 +20,5 @@ _COMMON = settings(
 )
 settings.register_profile("check", _COMMON, max_examples=10, derandomize=True)
 settings.register_profile("test", _COMMON, max_examples=30, derandomize=True)
-settings.register_profile("soak", _COMMON, max_examples=640)  # of each of the 31 properties
+settings.register_profile("soak", _COMMON, max_examples=640)  # of each of the 35 properties
 settings.load_profile("soak" if is_soak() else "check")

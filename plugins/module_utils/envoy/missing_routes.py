@@ -84,19 +84,23 @@ def missing_routes(dump: Dump, routed: RoutedService, proxy: ProxyAttributes | N
         for owner in owners(obj, snapshot):
             if is_expected(owner, service, snapshot, proxy):
                 expected_owners[identity(owner)] = owner
+    wanted = hosts(routed)
     for owner in expected_owners.values():
-        missing += _compare(owner, found, routed, proxy)
-        missing += _compare_l4(owner, dump, routed)
+        missing += _compare(owner, found, routed, wanted, proxy)
+        missing += _compare_l4(owner, dump, routed, wanted)
     return missing + list(_stale_routes(found, service, snapshot))
 
 
 def _compare(
-    owner: Object, found: Sequence[EnvoyRoute], routed: RoutedService, proxy: ProxyAttributes
+    owner: Object,
+    found: Sequence[EnvoyRoute],
+    routed: RoutedService,
+    wanted: frozenset[str],
+    proxy: ProxyAttributes,
 ) -> Iterator[str]:
-    wanted, domain_of_cluster = hosts(routed), routed.service.domain
     expected = [
         one
-        for one in expected_routes(owner, routed.snapshot, proxy, domain_of_cluster)
+        for one in expected_routes(owner, routed.snapshot, proxy, routed.service.domain)
         if _sends_to(one.shares, wanted)
     ]
     by_domain: dict[str, list[EnvoyRoute]] = {}
@@ -147,8 +151,7 @@ def _stale_routes(found: Sequence[EnvoyRoute], service: ServiceRef, snapshot: Sn
             yield f"VirtualService {namespace}/{name}: the proxy still has its routes, although it was deleted"
 
 
-def _compare_l4(obj: Object, dump: Dump, routed: RoutedService) -> Iterator[str]:
-    wanted = hosts(routed)
+def _compare_l4(obj: Object, dump: Dump, routed: RoutedService, wanted: frozenset[str]) -> Iterator[str]:
     expected = [shares for shares in expected_l4(obj, routed.service.domain) if _sends_to(shares, wanted)]
     if not expected:
         return

@@ -52,7 +52,8 @@ def plan_install(snapshot: Snapshot, service: ServiceRef, intent: InstallRouting
         raise NoRoutes(
             f"{full_name(claimants[0])} has the host {service.fqdn} and no route to it; another VirtualService would "
             "be a second one for the host.",
-            "Send its routes to the service, or remove it.",
+            "Send its routes to the service, or remove it. Versions that are Services need no subsets: set their "
+            "weights with canary_weight.",
         )
     if not claimants:
         changes.append(creation(_first_virtual_service(snapshot, service, intent)))

@@ -208,7 +208,8 @@ class _RouteCheck:
         """Return (host, subset) of the service's versions that get requests: where weights must have their effect."""
         objects = self.routed.objects
         live = {one for obj in objects for one in self.kind.destinations(obj, self.service.domain)}
-        return frozenset(one for one in live if self.kind.is_version(self.routed, one[0]))
+        hosts = self.kind.version_hosts(self.routed)
+        return frozenset(one for one in live if hosts is None or one[0] in hosts)
 
     def _names(self, resources: Sequence[str]) -> str:
         """Return the pattern of a sidecar's route configurations for the service: its ports. Keeps the dump small."""

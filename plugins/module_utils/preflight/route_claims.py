@@ -13,8 +13,8 @@ from ..findings import Finding
 from ..gateway_api.parents import claims_the_same, is_attached_to, parent_services, short_host
 from ..istio import find
 from ..istio.route_keys import PROTOCOLS
-from ..istio.service_version_planner import with_subsets
-from ..objects.hosts import MESH, by_precedence, exports_overlap, legacy_gateway_names, resolve_gateway
+from ..istio.service_version_planner import live_destinations_of, with_subsets
+from ..objects.hosts import MESH, by_precedence, exports_overlap, gateways_of, legacy_gateway_names, resolve_gateway
 from ..objects.metadata import creation_order, full_name, identity
 from ..routing.nearby import ignored_objects, literal_hosts
 from .service_ports import ports
@@ -174,6 +174,23 @@ def _gateway_not_covered(snapshot: Snapshot, service: ServiceRef, description: D
     for http_route in snapshot.http_routes or ():
         if _sends_from_gateway(http_route, service):
             yield Finding("GATEWAY_NOT_COVERED", full_name(http_route), f"It {reason}")
+    yield from _gateway_with_one_version(snapshot, service, description, in_mesh[0]["object"])
+
+
+def _gateway_with_one_version(
+    snapshot: Snapshot, service: ServiceRef, description: Description, owner: str
+) -> Iterator[Finding]:
+    """Yield gateways' VirtualServices that send to the largest version alone: no preview, and not split."""
+    weights = {name: share for name, share in description["weights"].items() if name in description["services"]}
+    largest = max(weights, key=lambda name: weights[name], default="")
+    split = {route["object"] for route in description["routes"]}
+    for one in snapshot.virtual_services or ():
+        if not largest or full_name(one) in split or not any(gateway != MESH for gateway in gateways_of(one)):
+            continue
+        if any(name == largest for name, _destination in live_destinations_of(one, service)):
+            reason = f"It sends requests of a gateway to {largest} alone, so they ignore the weights of {owner}."
+            remedy = "Add the other versions as destinations at weight 0, or select the object with virtual_services."
+            yield Finding("GATEWAY_NOT_COVERED", full_name(one), reason, remedy)
 
 
 def _sends_from_gateway(route: Object, service: ServiceRef) -> bool:

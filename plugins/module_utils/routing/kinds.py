@@ -72,8 +72,8 @@ class RouteKind:
     """Yield (host, subset) of what gets requests from an object, or copies of them. str: the cluster's domain."""
     missing_routes: Callable[[Dump, RoutedService, ProxyAttributes], list[str]]
     """What a proxy still lacks of the service's routes, a sentence each. Dump: /config_dump of `dump_resources`."""
-    is_version: Callable[[RoutedService, str], bool]
-    """Whether a host is the service, or a version of it: a destination of its requests."""
+    version_hosts: Callable[[RoutedService], frozenset[str] | None]
+    """The hosts of the service and of its versions: the destinations of its requests. None for all destinations."""
     dump_resources: Callable[[RoutedService], list[str]]
     """Which parts of a config dump `missing_routes` needs: `resource=` values of /config_dump."""
     reaches_sidecars: Callable[[RoutedService], bool]
@@ -97,7 +97,7 @@ ROUTE_KINDS: t.Final = (
         claims_service=service_version_planner.routes_service,
         destinations=describe.live_destinations,
         missing_routes=missing_routes.missing_routes,
-        is_version=lambda routed, host: host in missing_routes.hosts(routed),
+        version_hosts=missing_routes.hosts,
         dump_resources=missing_routes.dump_resources,
         reaches_sidecars=missing_routes.reaches_sidecars,
         applies=missing_routes.applies,
@@ -112,7 +112,7 @@ ROUTE_KINDS: t.Final = (
         claims_service=parents.is_attached_to,
         destinations=http_route_adapter.live_destinations,
         missing_routes=missing_http_routes.missing_routes,
-        is_version=lambda _routed, _host: True,
+        version_hosts=lambda _routed: None,
         dump_resources=missing_http_routes.dump_resources,
         reaches_sidecars=missing_http_routes.reaches_sidecars,
         applies=lambda _routed, _proxy: True,

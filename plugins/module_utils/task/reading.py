@@ -13,7 +13,7 @@ from ..istio.find import Scope
 from ..kube import resources as kinds
 from ..mesh.proxies import in_parallel
 from ..objects.hosts import ServiceRef
-from ..objects.metadata import REVISION, typed_identity
+from ..objects.metadata import REVISION, identity
 from ..objects.pods import is_alive, labels_of
 from ..objects.snapshot import NotRead, Snapshot
 

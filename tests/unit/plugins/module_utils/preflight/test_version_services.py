@@ -133,3 +133,14 @@ def test_versions_of_both_forms_are_judged_each_in_its_own_way() -> None:
     assert inspect_weights(lists, {"v1": 80, "reviews-v2": 20}) == []
     without_pods(lists)
     assert codes(inspect_weights(lists, {"v1": 80, "reviews-v2": 20})) == ["SUBSET_NOT_READY"]
+
+
+@pytest.mark.parametrize(("version", "wanted"), [("v1", ["GATEWAY_NOT_COVERED"]), ("v2", [])])
+def test_a_gateway_that_sends_to_the_largest_version_alone_is_not_split(version: str, wanted: list[str]) -> None:
+    lists = of_services(SPLIT)
+    entries = [{"destination": {"host": f"reviews-{version}"}}]
+    spec = {"hosts": ["shop.example.com"], "gateways": ["infra/public"], "http": [{"route": entries}]}
+    lists["virtual_services"].append(changed(reviews.virtual_service(name="front"), spec=spec))
+    found = inspect(lists)
+    assert codes(found) == wanted
+    assert all(one.object == "VirtualService bookinfo/front" for one in found)
