@@ -4,7 +4,7 @@
 
 """The data of a release, `canary_release`: parsed, bounded, and as a JSON schema for editors. Pure.
 
-Both come from the same table, so what one refuses the other refuses; tests/unit/docs/test_release_schema.py compares
+Both come from the same table, so what one refuses the other refuses; tests/unit compares
 them. Only what relates two values (unique services, stable and canary differ) is beyond a schema.
 """
 
