@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import sys
 import textwrap
 import typing as t
@@ -73,14 +74,30 @@ PLACES = {
 def pages() -> dict[Path, str]:
     """Return path -> text of every page."""
     sys.path.insert(0, str(ROOT))
+    from plugins.module_utils.commands import rollout
     from plugins.module_utils.findings import CATALOGUE
+    from plugins.module_utils.release import data
     from plugins.module_utils.writing import required_rights
 
     return {
         ROOT / "docs" / "architecture.md": architecture_page(),
         ROOT / "docs" / "findings.md": findings_page(CATALOGUE),
         ROOT / "docs" / "rights.md": rights_page(required_rights),
+        ROOT / "docs" / "release.schema.json": release_schema(data.schema(rollout.SPEC.options)),
     }
+
+
+def release_schema(release: t.Mapping[str, t.Any]) -> str:
+    """Return the JSON schema of a file with `canary_release`; other variables may stand beside it."""
+    described = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A release of meshops.canary",
+        "description": "A file with the variable canary_release, such as release.yml. See docs/release.md.",
+        "type": "object",
+        "required": ["canary_release"],
+        "properties": {"canary_release": release},
+    }
+    return json.dumps(described, indent=2) + "\n"
 
 
 def architecture_page() -> str:

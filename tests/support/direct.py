@@ -47,7 +47,8 @@ class Direct:
             context = dataclasses.replace(context, terminal=self.terminal)
         if self.show is not None:
             context = dataclasses.replace(context, show=self.show)
-        given = {"kubeconfig": self.kubeconfig, "namespace": self.namespace, "service": "reviews", **options}
+        known = {"kubeconfig": self.kubeconfig, "namespace": self.namespace, "service": "reviews"}
+        given = {**{name: value for name, value in known.items() if name in module.SPEC.options}, **options}
         checked = ArgumentSpecValidator(module.SPEC.options, **module.SPEC.rules()).validate(given)
         assert not checked.error_messages, checked.error_messages
         result, warnings = entry.execute(module, checked.validated_parameters, context)

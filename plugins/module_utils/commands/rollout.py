@@ -96,7 +96,7 @@ SHOWS_PROGRESS: t.Final = True
 
 def run(params: Mapping[str, t.Any], context: Context) -> Result:
     """Work toward `state`, and return where the rollout stands. Raises CanaryError."""
-    _check(params)
+    check(params)
     # The lock lasts as long as the old pods are kept; the plan extends it to its own waits.
     seconds = max(params["lease_seconds"], int(params["retire_after"]) + 120)
     cluster, service = Cluster.connect(params, context.env), service_of(params)
@@ -175,7 +175,8 @@ _STATES: t.Final[dict[str, Callable[..., _Work]]] = {
 }
 
 
-def _check(params: Mapping[str, t.Any]) -> None:
+def check(params: Mapping[str, t.Any]) -> None:
+    """Raise InvalidInput for a number that is out of range."""
     if not 10 <= params["lease_seconds"] <= MAX_WAIT_SECONDS:
         raise InvalidInput(f"lease_seconds must be between 10 and {MAX_WAIT_SECONDS:g}, not {params['lease_seconds']}.")
     for option, minimum in _MINIMUMS.items():

@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
 HOOKS: t.Final = ("before", "before_step", "after_step", "on_promote", "on_rollback")
 """Return points for tasks of the user."""
 RETURN_POINTS: t.Final = ("step", "gate", *HOOKS)
+IN_STEP: t.Final = ("before_shift", "before_judging", "before_promotion", "before_rollback")
+"""Further return points, at which a rollout that belongs to a release waits for the others; see release/in_step.py."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def _return(name: str, due: Callable[[Situation], bool] = _always) -> Action:
 
 _JUDGED: t.Final[dict[Phase, tuple[Action, ...]]] = {
     "observing": (
+        _return("before_judging"),
         _work("analyze", lambda now: now.step.analysis),
         _work("pause", lambda now: not now.step.analysis and now.step.pause > 0),
         _return("after_step", lambda now: now.passed),
@@ -119,6 +122,7 @@ BY_ROUTES: t.Final[dict[Phase, tuple[Action, ...]]] = {
         _event("ready"),
     ),
     "shifting": (
+        _return("before_shift"),
         # Before the weights, so that a step up never sends a request of the cohort back to stable.
         _work("route_cohort", lambda now: transitions.cohort_due(now.rollout, now.run)),
         _work("shift"),
@@ -126,6 +130,7 @@ BY_ROUTES: t.Final[dict[Phase, tuple[Action, ...]]] = {
     ),
     **_JUDGED,
     "promoting": (
+        _return("before_promotion"),
         _work("shift_all"),
         _event("shifted"),
         _return("on_promote"),
@@ -139,6 +144,7 @@ BY_ROUTES: t.Final[dict[Phase, tuple[Action, ...]]] = {
         _event("done"),
     ),
     "rolling_back": (
+        _return("before_rollback"),
         # Routes come first: each request to a failing version counts.
         _work("shift_back"),
         _work("drain_canary", lambda now: now.scales_pods and now.settings.drain > 0),

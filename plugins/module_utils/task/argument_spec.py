@@ -138,14 +138,32 @@ def secrets(params: Mapping[str, t.Any], env: Mapping[str, str]) -> set[str]:
     found = {str(chosen[name]) for name in ("api_key", "password") if chosen.get(name)}
     if isinstance(chosen.get("kubeconfig"), dict):
         found.update(_leaves(chosen["kubeconfig"].get("users") or []))
-    metrics = [one for one in params.get("metrics") or () if isinstance(one, dict)]
-    checks = [one.get("headers") for one in metrics]
-    for headers in (params.get("prometheus_headers"), *checks):
-        found.update(_credentials(headers))
-    urls = [*(one.get("url") for one in metrics), params.get("prometheus_url"), chosen.get("proxy")]
-    for url in urls:
-        found.update(_credentials_of_url(url))
+    found.update(_credentials_of_url(chosen.get("proxy")))
+    for options in (params, *_services(params.get("release"))):
+        found.update(_credentials_of_metrics(options))
     return {value for value in found if value.strip()}
+
+
+def _services(release: t.Any) -> Iterator[Mapping[str, t.Any]]:
+    """Yield the options of the services of a release, whose credentials the spec does not mark."""
+    given = release if isinstance(release, dict) else {}
+    listed = given.get("services")
+    for options in (given.get("defaults"), *(listed if isinstance(listed, list) else ())):
+        if isinstance(options, dict):
+            yield options
+
+
+def _credentials_of_metrics(options: Mapping[str, t.Any]) -> Iterator[str]:
+    """Yield the credentials for Prometheus and for checks."""
+    for name in ("prometheus_token", "prometheus_password"):
+        if isinstance(options.get(name), str):
+            yield options[name]
+    listed = options.get("metrics")
+    metrics = [one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict)]
+    for headers in (options.get("prometheus_headers"), *(one.get("headers") for one in metrics)):
+        yield from _credentials(headers)
+    for url in (*(one.get("url") for one in metrics), options.get("prometheus_url")):
+        yield from _credentials_of_url(url)
 
 
 def _credentials_of_url(url: t.Any) -> Iterator[str]:

@@ -19,12 +19,13 @@ ROLES: t.Final[dict[str, str]] = {
     "read": "reading: `canary_info`, `canary_verify`, the playbooks `preflight` and `status`",
     "shift": "shifting requests: `canary_weight`, `canary_header_route`, `canary_mirror`, `canary_sticky`",
     "routing": "the first routes and subsets: `canary_routing`, the role `routing`",
-    "rollout": "whole releases: `canary_rollout`, the role `rollout`, the playbooks `promote` and `rollback`",
+    "rollout": "whole rollouts: `canary_rollout`, `canary_release`, the roles `rollout` and `release`, the playbooks "
+    "`promote` and `rollback`",
     "replicas": "canaries without a mesh: `canary_replicas`, the role `replica_canary`, `rolling_update`",
 }
 _ROUTES: t.Final = ("read", "shift", "routing", "rollout")
 _EVERY: t.Final = tuple(ROLES)
-RECORD: t.Final = "keep the record of a rollout"
+RECORD: t.Final = "keep the record of a rollout or a release"
 LOCK: t.Final = "keep the lock of a rollout"
 DRIFT: t.Final = "see whether somebody else has changed the routes"
 WATCHDOG: t.Final = "make and remove the Job that watches a rollout (watchdog)"

@@ -14,7 +14,7 @@ from ..mesh.proxies import in_parallel
 from ..preflight.inspection import Evidence
 from ..preflight.ownership import argo_applies
 from ..preflight.permissions import Right, inspect
-from .required_rights import NEEDS, Need, of_role
+from .required_rights import LOCK, NEEDS, RECORD, Need, of_role
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,6 +63,19 @@ def missing(cluster: Cluster, service: ServiceRef, changes: Iterable[Change]) ->
         for (verb, resource, subresource), what in wanted.items()
     ]
     return list(inspect(_answers(cluster, reviews), None))
+
+
+def missing_for_records(cluster: Cluster, namespaces: Iterable[str]) -> dict[str, list[str]]:
+    """Return namespace -> what the user may not do there of what records, locks and Events of rollouts need."""
+    kept = (RECORD, LOCK)
+    needs = [need for need in of_role("rollout") if need.what in kept]
+    reviews = [(_right(need, namespace), need.resource) for namespace in sorted(namespaces) for need in needs]
+    found: dict[str, list[str]] = {}
+    for right, allowed in _answers(cluster, reviews).items():
+        if not allowed:
+            sentence = f"you have no right to {right.verb} {right.resource} in {right.namespace}"
+            found.setdefault(right.namespace, []).append(f"{sentence} ({right.purpose}). See docs/rights.md")
+    return found
 
 
 def _answers(cluster: Cluster, reviews: Iterable[tuple[Right, Resource]]) -> dict[Right, bool]:

@@ -47,10 +47,14 @@ def begun(phase: str, at: int = 0) -> Run:
 
 
 def due(rollout: Rollout, phase: str, given: Settings = QUIET, after: str = "", **fields: t.Any) -> str:
-    """Return the names of the actions that are due, in their order. at: index of the step; others: of Situation."""
+    """Return the names of the actions that are due, in their order, without the return points of a release.
+
+    at: index of the step; others: of Situation.
+    """
     run = begun(phase, fields.pop("at", 0))
     now = Situation(rollout, run, given, **fields)
-    return " ".join(one.name for one in phases.actions(rollout, run.phase, after) if one.due(now))
+    listed = phases.actions(rollout, run.phase, after)
+    return " ".join(one.name for one in listed if one.due(now) and one.name not in phases.IN_STEP)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_a_cohort_that_is_routed_already_is_not_routed_again() -> None:
     rollout = plan(Step(0.0, cohort=TESTERS), Step(10.0, cohort=TESTERS), Step(100.0))
     run, _entries = transitions.advance(rollout, begun("shifting"), "shifted", 1.0)
     now = Situation(rollout, replace(run, phase="shifting", at=1))
-    assert [one.name for one in phases.BY_ROUTES["shifting"] if one.due(now)] == ["shift", "shifted"]
+    assert [one.name for one in phases.BY_ROUTES["shifting"] if one.due(now)] == ["before_shift", "shift", "shifted"]
 
 
 @pytest.mark.parametrize("way", [plan, by_pods])
@@ -188,10 +192,10 @@ def test_after_a_return_point_the_next_action_follows(rollout: Rollout, phase: s
 
 
 def test_every_return_point_has_its_place() -> None:
-    for table in TABLES.values():
+    for table, others in ((phases.BY_ROUTES, phases.IN_STEP), (phases.BY_PODS, ("before_judging",))):
         named = [one.name for listed in table.values() for one in listed if one.kind == "return"]
         assert len(named) == len(set(named))
-        assert {*named, "before", "step"} == set(phases.RETURN_POINTS)
+        assert {*named, "before", "step"} == {*phases.RETURN_POINTS, *others}
 
 
 def test_each_phase_that_works_has_a_row() -> None:
