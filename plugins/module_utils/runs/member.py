@@ -181,8 +181,7 @@ class Member:
 
     def stands(self) -> Result:
         """Return where the service stands: `{result, msg, step, weight, holder, rollout}`. Raises CanaryError."""
-        versions = checks.versions_of(self._cluster, self._service, self._params["route_api"])
-        weight = checks.version(versions, self.entry.canary).get("weight")
+        weight = self._canary_now().get("weight")
         stored = self._store().read()
         run = None if stored is None or not self._is_ours(stored) else stored.run
         return {
@@ -209,9 +208,14 @@ class Member:
         """Return whether the new version has requests although its record is gone or unreadable."""
         if not self.warnings or not self._store().exists():
             return False
-        versions = checks.versions_of(self._cluster, self._service, self._params["route_api"])
-        found = checks.version(versions, self.entry.canary)
+        found = self._canary_now()
         return bool(found.get("weight") or found.get("cohorts"))
+
+    def _canary_now(self) -> Mapping[str, t.Any]:
+        """Return the canary as canary_info describes it, {} if the service has no such version."""
+        named = (self.entry.stable, self.entry.canary)
+        versions = checks.versions_of(self._cluster, self._service, self._params["route_api"], named)
+        return checks.version(versions, self.entry.canary)
 
     def _store(self) -> RunStore:
         return RunStore(self._cluster, self._service, self._params.get("record_key") or "")
