@@ -32,7 +32,7 @@ QUICK = {"wait": False}
 HERE = [need for need in NEEDS if need.where == "service"]
 # Verbs that a scenario does not use: only a container that has run has a log, no pod here has a proxy whose requests
 # could be counted, and a VirtualService routes the service.
-UNUSED = {"replicas": {"get pods/log"}, "rollout": {"get pods/proxy", "get httproutes"}}
+UNUSED = {"replicas": {"get pods/log"}, "rollout": {"get pods/proxy", "get httproutes", "get grpcroutes"}}
 
 
 def name_of(need: Need) -> str:

@@ -89,7 +89,7 @@ def test_weights_split_calls_exactly_and_are_restored(kube: Kube, greeter: Greet
     assert (changed["route_api"], changed["convergence"]["converged"]) == ("gateway", True)
     assert_split(greeter.call(NUMBER), {"v1": 90, "v2": 10})
     assert run("weight", weights=named(v1=90, v2=10))["changed"] is False
-    seen = run("info")
+    (seen,) = run("info")["services"]
     assert {one["version"]: one["weight"] for one in seen["versions"] if one["weight"]} == named(v1=90, v2=10)
     assert run("weight", state="absent")["convergence"]["converged"] is True
     assert_split(greeter.call(200), {"v1": 100})
