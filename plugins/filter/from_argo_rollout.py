@@ -9,7 +9,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.meshops.canary.plugins.module_utils.errors import InvalidInput
 from ansible_collections.meshops.canary.plugins.module_utils.migration import manifests
 
@@ -17,7 +16,7 @@ from ansible_collections.meshops.canary.plugins.module_utils.migration import ma
 def from_argo_rollout(given: t.Any, objects: t.Any = (), stable: str = "", canary: str = "") -> dict[str, t.Any]:
     """Return the translation. Raises AnsibleFilterError that names the object and the field."""
     try:
-        return dict(wrap_var(manifests.argo(given, objects, stable, canary)))  # no text of a manifest is a template
+        return manifests.argo(given, objects, stable, canary)
     except InvalidInput as error:
         raise AnsibleFilterError(f"from_argo_rollout: {error.msg}") from error
 

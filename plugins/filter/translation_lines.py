@@ -10,7 +10,6 @@ import typing as t
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
-from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.meshops.canary.plugins.module_utils.migration import take_over, translation_text
 
 Result = Mapping[str, t.Any]
@@ -19,12 +18,12 @@ NEEDED: t.Final = ("source", "variables", "to_set", "no_counterpart", "notes", "
 
 def translation_lines(result: Result) -> list[str]:
     """Return the translation as lines."""
-    return list(wrap_var(translation_text.lines(_checked(result, "translation_lines"))))
+    return translation_text.lines(_checked(result, "translation_lines"))
 
 
 def take_over_commands(result: Result) -> list[str]:
     """Return what is left to do for a person, in order."""
-    return list(wrap_var(take_over.next_commands(_checked(result, "take_over_commands"))))
+    return take_over.next_commands(_checked(result, "take_over_commands"))
 
 
 def _checked(result: t.Any, name: str) -> Result:

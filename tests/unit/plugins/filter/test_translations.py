@@ -34,6 +34,13 @@ def test_no_text_of_a_manifest_is_a_template(play_offline: Player, tmp_path: Pat
         {"ansible.builtin.debug": {"msg": "{{ result | meshops.canary.translation_lines }}"}},
         {"ansible.builtin.copy": {"content": "{{ result | to_nice_yaml }}", "dest": str(target), "mode": "0644"}},
         {"ansible.builtin.debug": {"msg": "{{ result }}"}},
+        {"ansible.builtin.debug": {"msg": "{{ again }}"}, "vars": {"again": filtered}},
+        {
+            "ansible.builtin.debug": {"msg": "{{ item }}"},
+            "loop": "{{ again.no_counterpart }}",
+            "vars": {"again": filtered},
+        },
+        {"ansible.builtin.debug": {"msg": "{{ inner }}"}, "vars": {"again": filtered, "inner": "{{ again.workload }}"}},
     ]
     played = play_offline(tasks)
     displayed = [json.dumps(result, ensure_ascii=False) for _name, _host, result in played.tasks]
