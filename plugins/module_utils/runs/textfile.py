@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def write(path: str, report: Mapping[str, t.Any]) -> str:
     """
     try:
         target = Path(path).expanduser()
-        temporary = target.with_name(f"{target.name}.new")
+        temporary = target.with_name(f"{target.name}.{os.getpid()}.new")  # another host of the play may write it too
         temporary.write_text(metrics_text(report), encoding="utf-8")
         temporary.chmod(0o644)
         temporary.replace(target)
