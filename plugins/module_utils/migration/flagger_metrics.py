@@ -48,8 +48,8 @@ class Metrics:
         bounds = self._bounds(one, name)
         if name in (SUCCESS_RATE, DURATION):
             metric = self._built_in(one, name, bounds)
-        elif one.has("templateRef"):
-            metric = self._of_template(one, name, bounds)
+        elif (reference := one.mapping("templateRef")) is not None:
+            metric = self._of_template(one, reference, name, bounds)
         elif one.has("query"):
             metric = self._of_query(one, name, one.text("query"), bounds, {})
         else:
@@ -95,9 +95,7 @@ class Metrics:
         )
         return None
 
-    def _of_template(self, one: Node, name: str, bounds: conditions.Bounds) -> Json | None:
-        reference = one.mapping("templateRef")
-        assert reference is not None
+    def _of_template(self, one: Node, reference: Node, name: str, bounds: conditions.Bounds) -> Json | None:
         reference.leave_out("kind", "apiVersion")
         key = (reference.text("namespace") or self.canary.namespace, reference.text("name"))
         template = self.templates.get(key) or self.templates.get(("", key[1]))

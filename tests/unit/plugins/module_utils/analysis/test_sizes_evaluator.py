@@ -45,13 +45,13 @@ def increment(canary: Mapping[float, int], stable: Mapping[float, int]) -> Incre
 
 def observed(
     canary: Mapping[float, int],
-    stable: Mapping[float, int] = PAGES,
+    stable: Mapping[float, int] | None = None,
     specs: t.Sequence[MetricSpec] = (*DEFAULT_METRICS, SIZES),
     seconds: int = 30,
 ) -> Observation:
     observation = Observation(specs, "v2", "v1")
     for _second in range(seconds):
-        observation.add(increment(canary, stable), seconds=1.0)
+        observation.add(increment(canary, PAGES if stable is None else stable), seconds=1.0)
     return observation
 
 

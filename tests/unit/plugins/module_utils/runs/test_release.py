@@ -49,6 +49,7 @@ class ScriptedMember:
         self.warnings: list[str] = []
         self.released = self.finished = False
         self.finishable, self.outcome = "", Outcome(ROLLED_BACK, "it is back", True)
+        self.error: Exception | None = None
         self.barrier: threading.Barrier | None = None
         self.interrupt: t.Callable[[], None] | None = None
         self.waits = False
@@ -86,8 +87,8 @@ class ScriptedMember:
 
     def roll_back(self, note: str, *, also_promoted: bool = False) -> Outcome:
         self._calls.append(f"{self.entry.service} back")
-        if isinstance(self.outcome, BaseException):
-            raise self.outcome
+        if self.error is not None:
+            raise self.error
         return self.outcome
 
     def release(self) -> None:
@@ -219,8 +220,8 @@ def test_a_service_that_somebody_else_rolled_back_takes_the_others_along() -> No
 
 def test_a_service_that_cannot_go_back_keeps_nobody_and_is_named() -> None:
     scene = Scene(ratings={"fails": {2: "it is slow"}})
-    scene.members[2].outcome = t.cast("t.Any", ApiError("the API server is gone", None))
-    scene.members[1].outcome = t.cast("t.Any", KeyError("a defect"))
+    scene.members[2].error = ApiError("the API server is gone", None)
+    scene.members[1].error = KeyError("a defect")
     with pytest.raises(NotPromoted, match="NOT all services could be rolled back") as failed:
         scene.run.shift()
     assert [one["result"] for one in failed.value.details["services"]] == [ROLLED_BACK, FAILED, FAILED]
