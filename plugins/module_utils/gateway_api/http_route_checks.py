@@ -97,7 +97,10 @@ def refuse_new_owners(http_route: Object, service: ServiceRef, named: frozenset[
 
 
 def refuse_overtaking(virtual_service: Object, cohort: Sequence[t.Any]) -> None:
-    """Raise Refused if the cohort's rule, which tests more than its base rule, would precede a third rule."""
+    """Raise Refused if the cohort's rule, which tests more than its base rule, would precede a third rule.
+
+    Of rules that test equally much the first in the list applies.
+    """
     kind = route_matches.of(virtual_service)
     pairs, inserted_routes = [], []
     for route in virtual_service["spec"]["http"]:
@@ -107,14 +110,15 @@ def refuse_overtaking(virtual_service: Object, cohort: Sequence[t.Any]) -> None:
         pairs += [(route, one) for one in inserted_routes]
         inserted_routes = []
     bases = [base for base, _inserted in pairs]
-    others = [
-        one for one in virtual_service["spec"]["http"] if not is_managed(one) and not any(one is base for base in bases)
-    ]
+    listed = [one for one in virtual_service["spec"]["http"] if not is_managed(one)]
+    others = [(index, one) for index, one in enumerate(listed) if not any(one is base for base in bases)]
     for base, inserted in pairs:
+        position = next(index for index, one in enumerate(listed) if one is base)
         lowest = min(map(kind.precedence, matches_of(base, kind)))
         highest = max(map(kind.precedence, matches_of(inserted, kind)))
-        for other in others:
-            between = any(lowest < kind.precedence(match) <= highest for match in matches_of(other, kind))
+        for index, other in others:
+            ranks = [kind.precedence(match) for match in matches_of(other, kind)]
+            between = any(lowest < rank <= highest or (rank == lowest and index < position) for rank in ranks)
             if between and _may_overlap(other, cohort, virtual_service):
                 raise Refused(
                     f"{full_name(virtual_service)}: the cohort's rule would test more than the rule for "

@@ -195,6 +195,19 @@ def test_a_cohort_does_not_take_requests_from_another_services_rule() -> None:
         plan.plan(start, REVIEWS, intents.SetCohort("testers", {"headers": {"a": "1", "b": "2"}}, {"reviews-v1": 100}))
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["before it", "after it"])
+def test_a_rule_that_tests_as_much_and_comes_first_keeps_its_requests(first: bool) -> None:
+    """The service's rule gets none of them, but a cohort's rule tests more and would take them."""
+    theirs, own = rule(ref("ratings")), rule(ref("reviews-v1"))
+    state = snapshot(http_route(*((theirs, own) if first else (own, theirs)), parents=GATEWAY))
+    intent = intents.SetCohort("testers", TESTERS, {"reviews-v1": 0, "reviews-v3": 100})
+    if first:
+        with pytest.raises(Refused, match="take requests from it"):
+            plan.plan(state, REVIEWS, intent, api="gateway")
+    else:
+        assert rules(write(state, plan.plan(state, REVIEWS, intent, api="gateway")))[0]["backendRefs"]
+
+
 def test_too_many_rules_are_refused() -> None:
     many = [rule(ref("reviews-v1"), matches=[path(f"/{number}")]) for number in range(9)]
     with pytest.raises(Refused, match="18 rules"):
