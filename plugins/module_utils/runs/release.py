@@ -81,6 +81,12 @@ class ReleaseRun:
         names = {"service": f"release {self._release.name}", "stable": "the old versions", "canary": "the new versions"}
         self._context.terminal.announce(names)
         self._open()
+        if (
+            before is not None
+            and before.phase == "finished"
+            and in_step.next_move(self._positions(), self._order) is None
+        ):
+            return self.result("")
         self._record("shifting", "resumed" if before else "opened", rollouts=self._rollouts())
         begun_at = in_step.furthest_behind(self._positions())
         while (move := in_step.next_move(self._positions(), self._order)) is not None:
@@ -208,7 +214,8 @@ class ReleaseRun:
             )
         if self._context.check_mode:
             return self.result("")
-        self._record("finishing", "the old pods may go")
+        if record is None or record.phase != "finished":
+            self._record("finishing", "the old pods may go")
         self.together.run({key: self._by_key[key].finish for key in self._order})
         left_over = [f"{key}: {getattr(error, 'msg', error)}" for key, error in self.together.failures.items()]
         for one in self._members:
