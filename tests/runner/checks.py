@@ -25,6 +25,7 @@ if t.TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 NAME = "meshops.canary"
+TWO_AT_A_TIME = ("--numprocesses=2", "--dist=loadfile")
 MOLECULE_OPTIONS = ("--workers", "2", "--continue-on-failure")  # scenarios mostly wait for pods
 # What a release of ansible-core can break: plugins, actions, results, roles and playbooks.
 ON_EACH_RELEASE = (
@@ -156,9 +157,7 @@ def lab_steps(root: Path, name: str, out: Path) -> list[Step]:
     Tests mostly wait for the cluster, so two run at a time; those marked `alone` follow by themselves.
     """
     place = (f"tests/{name}",)
-    shared = pytest_step(
-        root, name, out, "-m", "not alone", "-n", "2", "--dist", "loadfile", seconds=3300, places=place
-    )
+    shared = pytest_step(root, name, out, "-m", "not alone", *TWO_AT_A_TIME, seconds=3300, places=place)
     alone = pytest_step(root, f"{name}-alone", out, "-m", "alone", seconds=1200, places=place)
     steps = [shared, alone] if name == "mesh" else [shared]
     return [dataclasses.replace(step, retry=_retry_failed) for step in steps]
@@ -168,8 +167,8 @@ def _retry_failed(step: Step, _names: list[str]) -> Step:
     """Return the step that runs the failed tests of a pytest step again. pytest remembers them."""
     assert step.junit
     report = step.junit.with_stem(f"{step.name}-retry")
-    words = [word for word in step.commands[0] if not word.startswith("--junitxml=")]
-    command = (*words, f"--junitxml={report}", "--last-failed", "--last-failed-no-failures=none", "-n", "0")
+    words = [word for word in step.commands[0] if not word.startswith("--junitxml=") and word not in TWO_AT_A_TIME]
+    command = (*words, f"--junitxml={report}", "--last-failed", "--last-failed-no-failures=none")
     return dataclasses.replace(step, name=f"{step.name}-retry", commands=(command,), junit=report, seconds=900)
 
 
