@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 from support.direct import ISTIO, destination_rule, essence, virtual_service
-from support.rollouts import BROKEN_BY, LOAD, Stage, with_errors
+from support.rollouts import BROKEN_BY, LOAD, METRICS, Stage, with_errors
 
 from .conftest import FORCE
 
@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 
 pytestmark = pytest.mark.mesh
 
-QUICK = {"pause": 2, "deadline": 120, "capacity": False, "force": FORCE, "drain": 1}
+QUICK = {"pause": 2, "deadline": 120, "capacity": False, "force": FORCE, "drain": 1, "metrics": METRICS}
 NEW = {"ratings": {"v2": 100}, "reviews": {"v3": 100}}
 OLD = {"ratings": {"v1": 100}, "reviews": {"v2": 100}}
 
