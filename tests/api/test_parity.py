@@ -134,7 +134,7 @@ def _comparable(result: Result, namespace: str) -> Result:
     cleaned: Result = json.loads(text)
     cleaned.pop("ansible_facts", None)
     if cleaned.get("convergence"):  # others' pods come and go, and polls are not counted
-        for key in ("seconds", "proxies", "checked"):
+        for key in ("seconds", "proxies", "checked", "note"):
             cleaned["convergence"].pop(key, None)
         cleaned["api_requests"].pop("get")
     if cleaned.get("source") == "probes":
