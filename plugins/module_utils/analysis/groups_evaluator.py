@@ -87,9 +87,10 @@ class GroupsEvaluator(abc.ABC):
             self._test_of(group)
 
     def add(self, interval: Interval) -> None:
-        requests = self._requests(interval)
+        answers = self._sorted(interval)
+        requests = self._requests(interval, answers)
         self._canary, self._stable = self._canary + requests[0], self._stable + requests[1]
-        (canary, counts), (stable, theirs) = self._sorted(interval)
+        (canary, counts), (stable, theirs) = answers
         self._answers = {"canary": self._answers["canary"] + canary, "stable": self._answers["stable"] + stable}
         for group in {*counts, *theirs}:
             self._test_of(group)
@@ -102,8 +103,9 @@ class GroupsEvaluator(abc.ABC):
         if self._answers_before and alone:
             self._intervals.append(RequestCount(canary, 0))
 
-    def _requests(self, interval: Interval) -> tuple[RequestCount, RequestCount]:
-        """Return the requests that min_requests is about."""
+    def _requests(self, interval: Interval, answers: tuple[Answers, Answers]) -> tuple[RequestCount, RequestCount]:
+        """Return the requests that min_requests is about. answers: those of the interval that are compared."""
+        del answers
         return interval.canary, interval.stable
 
     @abc.abstractmethod

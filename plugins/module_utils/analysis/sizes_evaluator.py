@@ -36,9 +36,10 @@ class SizesEvaluator(GroupsEvaluator):
         super().__init__(spec, evidence)
         self._groups = {_LAST, *self._tests}
 
-    def _requests(self, interval: Interval) -> tuple[RequestCount, RequestCount]:
+    def _requests(self, interval: Interval, answers: tuple[Answers, Answers]) -> tuple[RequestCount, RequestCount]:
         """Return the answers whose size was counted: where proxies do not count sizes there is no evidence."""
-        (canary, _groups), (stable, _others) = self._sorted(interval)
+        del interval
+        (canary, _groups), (stable, _others) = answers
         return RequestCount(canary, 0), RequestCount(stable, 0)
 
     def _sorted(self, interval: Interval) -> tuple[Answers, Answers]:

@@ -9,7 +9,7 @@ The note is an annotation of the canary's Deployment. Of one that was made here,
     {"created": true, "pods": 1, "share": 20}
     {"created": false, "image": "shop:1.14.2", "replicas": 2, "pods": 1, "share": 20}
 
-`pods` is what was last written and `share` the percent that was asked for, which so many pods only come near to. A
+`pods` is what was last written and `share` the percent that was requested, which so many pods only come near to. A
 canary with another number of pods was scaled by somebody else.
 """
 
@@ -66,7 +66,7 @@ def noted(record: Record, wanted: Wanted, pods: int) -> str:
 
 
 def standing(snapshot: Snapshot, service: ServiceRef, wanted: Wanted) -> Standing:
-    """Return who gets how much, in the words of whoever asked for a share.
+    """Return who gets how much, in the words of whoever requested a share.
 
     While the canary has the pods that were written for a share, that share is told, however near they come to it and
     whatever became of stable's pods since: those are an autoscaler's, or their owner's. Else it is what the pods give.

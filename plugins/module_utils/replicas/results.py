@@ -47,7 +47,7 @@ def combined(done: Sequence[Result], pair: Pair, wanted: Wanted, hpa: str, progr
 
 
 def _advice(pair: Pair, wanted: Wanted, hpa: str) -> Result:
-    """Return the wanted and the reachable share and what it costs; empty where no share was asked for."""
+    """Return the wanted and the reachable share and what it costs; empty where no share was requested."""
     share = wanted.share
     if share is None:
         return {"advice": "", "share": {}}

@@ -158,7 +158,8 @@ def judged_again(rollout: Rollout, run: Run, found: Mapping[str, float], now: fl
     elif run.phase in ("preparing", "shifting"):
         if claimed == 0 or (claimed == reached and _is_judged_alone(rollout, claimed)):
             return run  # its share is judged when it is there
-        claimed -= claimed != reached
+        if claimed != reached:
+            claimed -= 1
     elif run.phase == "gated":  # it will come to this gate again, which may be answered by now
         run = replace(run, gates=max(0, run.gates - 1))
     at = min(claimed, reached)
