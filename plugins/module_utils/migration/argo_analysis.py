@@ -103,10 +103,7 @@ class Analysis:
         first = template not in self.translation.manifests
         if first:
             self.translation.manifests.append(template)
-        spec = template.root.mapping("spec")
-        if spec is None:
-            raise template.error(("spec",), "is missing.")
-        return self._spec(template, spec, given, dry, waits=waits)
+        return self._spec(template, template.root.needed("spec"), given, dry, waits=waits)
 
     def _spec(
         self, template: Manifest, spec: Node, given: Mapping[str, str | None], dry: list[str], *, waits: bool

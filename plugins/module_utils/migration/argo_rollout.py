@@ -52,9 +52,7 @@ def from_argo_rollout(
     """
     main = Manifest(rollout, "Rollout")
     translation = Translation(main)
-    spec = main.root.mapping("spec")
-    if spec is None:
-        raise main.error(("spec",), "is missing.")
+    spec = main.root.needed("spec")
     workload = _workload(spec)
     strategy = spec.mapping("strategy")
     canary_node = strategy.mapping("canary") if strategy else None

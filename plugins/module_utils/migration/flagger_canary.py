@@ -56,9 +56,7 @@ def from_flagger_canary(
     """
     main = Manifest(canary, "Canary")
     translation = Translation(main)
-    spec = main.root.mapping("spec")
-    if spec is None:
-        raise main.error(("spec",), "is missing.")
+    spec = main.root.needed("spec")
     by_pods = _provider(translation, spec)
     target = _target(spec)
     routes = _service(translation, spec, target)
@@ -111,9 +109,7 @@ def _provider(translation: Translation, spec: Node) -> bool:
 
 
 def _target(spec: Node) -> str:
-    reference = spec.mapping("targetRef")
-    if reference is None:
-        raise spec.error("targetRef", "is missing.")
+    reference = spec.needed("targetRef")
     reference.leave_out("apiVersion")
     kind, name = reference.text("kind"), reference.text("name")
     for field in ("kind", "name"):

@@ -139,6 +139,13 @@ class Node:
             self.note(name)
         return Node(self.manifest, (*self.path, name), found)
 
+    def needed(self, name: str) -> Node:
+        """Return a field that is a mapping and must be there. Raises InvalidInput."""
+        found = self.mapping(name)
+        if found is None:
+            raise self.error(name, "is missing.")
+        return found
+
     def items(self, name: str) -> list[Node]:
         """Return the mappings of a list; empty if it is not there."""
         found = self.values(name)
