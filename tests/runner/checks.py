@@ -179,17 +179,26 @@ def property_step(root: Path, out: Path, profile: str) -> Step:
 
 
 def molecule_step(root: Path, home: Path, collections: Path) -> Step:
-    """Return the step that runs every Molecule scenario against the lab."""
+    """Return the step that runs every Molecule scenario against the lab.
+
+    Molecule remembers in a directory what was created, by default in one that all checkouts of the same name share.
+    A run that was ended would leave there that the lab is up, and later runs would not ask for its addresses.
+    So the state is the checkout's own, and each command starts from none.
+    """
+    state = root / "out" / "molecule"
     environment = {
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(state),
         "HOME": str(home),
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
         "NO_COLOR": "1",
     }
+    forget = ("rm", "-rf", str(state))
     command = (str(BIN / "molecule"), "test", "--report", *MOLECULE_OPTIONS)
 
     def retry(step: Step, failed: list[str]) -> Step:
         names = [word for name in failed for word in ("--scenario-name", name)]
-        return dataclasses.replace(step, name="molecule-retry", commands=((*command, *names),), seconds=900)
+        return dataclasses.replace(step, name="molecule-retry", commands=(forget, (*command, *names)), seconds=900)
 
-    return Step("molecule", ((*command, "--all"),), root, environment, seconds=2400, read=read_molecule, retry=retry)
+    commands = (forget, (*command, "--all"))
+    return Step("molecule", commands, root, environment, seconds=2400, read=read_molecule, retry=retry)

@@ -6,16 +6,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import typing as t
+from pathlib import Path
 
 from runner import checks
 from runner.results import Result
 from runner.steps import Outcome, Runner, Step
 
 if t.TYPE_CHECKING:
-    from pathlib import Path
-
     from runner.results import Line
 
 STABLE = "def test_stable():\n    assert True\n"
@@ -123,8 +123,24 @@ def test_tests_that_disturb_others_run_alone_after_them_and_each_test_runs_once(
 
 def test_molecule_repeats_the_scenarios_that_failed(tmp_path: Path) -> None:
     first = checks.molecule_step(tmp_path, tmp_path, tmp_path)
-    assert first.commands[0][-1] == "--all"
+    assert first.commands[-1][-1] == "--all"
     assert first.retry
     repeated = first.retry(first, ["routing", "rollout"])
-    assert repeated.commands[0][-4:] == ("--scenario-name", "routing", "--scenario-name", "rollout")
-    assert "--all" not in repeated.commands[0]
+    assert repeated.commands[-1][-4:] == ("--scenario-name", "routing", "--scenario-name", "rollout")
+    assert "--all" not in repeated.commands[-1]
+
+
+def test_molecule_starts_without_the_state_of_an_ended_run(tmp_path: Path) -> None:
+    """It skips the playbook `create` where a state file says `created: true`, whoever left it."""
+    step = checks.molecule_step(tmp_path, tmp_path / "home", tmp_path)
+    state = Path(step.environment["MOLECULE_EPHEMERAL_DIRECTORY"])
+    assert tmp_path / "out" in state.parents
+    state.mkdir(parents=True)
+    (state / "state.yml").write_text("created: true\n")
+    assert step.retry
+    for each in (step, step.retry(step, ["routing"])):
+        forget, test = each.commands
+        assert Runner(tmp_path / "logs").run(dataclasses.replace(each, commands=(forget,), read=None)).ok
+        assert not state.exists()
+        assert test[1] == "test"
+        state.mkdir()
