@@ -81,6 +81,8 @@ class DeploymentWait:
                     state = "failed"
             except ApiError as error:
                 self._raise_if_final(error, deadline)
+                time.sleep(PAUSE)
+                continue  # what could not be read has no state, also when the deadline has passed meanwhile
             if state != "waiting" or time.monotonic() >= deadline:
                 return state == "done"
             time.sleep(PAUSE)
@@ -89,12 +91,13 @@ class DeploymentWait:
         """Return how many pods of the selector are left, 0 as soon as all have ended. Raises as `wait`."""
         deadline = time.monotonic() + seconds
         while True:
-            left = -1
             try:
                 left = len(self._pods(selector))
             except ApiError as error:
                 self._raise_if_final(error, deadline)
-            if left > 0:
+                time.sleep(PAUSE)
+                continue
+            if left:
                 self._report(f"{left} of the canary's pods are still terminating")
             if not left or time.monotonic() >= deadline:
                 return left

@@ -115,3 +115,23 @@ def test_a_right_that_is_missing_is_not_waited_for(clock: Clock) -> None:
     assert DeploymentWait(t.cast("t.Any", api), "books", print).problems("shop") == [
         "the reason is not known: Forbidden."
     ]
+
+
+@pytest.mark.parametrize("wait", [lambda waiting: waiting.wait("shop", 2), lambda waiting: waiting.wait_gone({}, 2)])
+def test_a_read_that_fails_until_the_deadline_is_never_an_answer(
+    clock: Clock, wait: t.Callable[[DeploymentWait], t.Any]
+) -> None:
+    """Also where the deadline passes between two looks at the clock, as on a busy machine."""
+
+    class Refusing(Api):
+        def get(self, *_given: t.Any) -> Object:
+            raise ApiError("Overloaded.", 503)
+
+        def list(self, *_given: t.Any, **_more: t.Any) -> list[Object]:
+            raise ApiError("Overloaded.", 503)
+
+    def log(_line: str) -> None:
+        clock.now = 2.0
+
+    with pytest.raises(ApiError, match="Overloaded"):
+        wait(DeploymentWait(t.cast("t.Any", Refusing("ContainerCreating")), "books", log))
