@@ -93,7 +93,7 @@ attributes:
   idempotent:
     support: full
     details:
-      - A service that has all requests on its new version stays. Without O(record_key) the last step is judged once more.
+      - A service whose routes give all requests to its new version stays there. Without O(record_key) the present step of others is judged once more.
 seealso:
   - module: meshops.canary.canary_rollout
 """

@@ -103,7 +103,8 @@ class ReleaseRun:
         self._record("shifting", "resumed" if before else "opened", rollouts=self._rollouts())
         begun_at = in_step.furthest_behind(self._positions())
         while (move := in_step.next_move(self._positions(), self._order)) is not None:
-            self.together.run({key: self._moving(key) for key in move.services}, one_by_one=move.one_by_one)
+            works = {key: self._moving(key, self._by_key[key].advance) for key in move.services}
+            self.together.run(works, one_by_one=move.one_by_one)
             self._go_back_after_a_failure()
             if one_step and in_step.step_is_complete(self._positions(), begun_at):
                 return self.result("step")
@@ -128,7 +129,7 @@ class ReleaseRun:
 
     def _open(self) -> None:
         """Begin or resume every rollout. Where one is refused nothing begins, and what goes on is left as it is."""
-        self.together.run({key: self._moving(key) for key in self._order})
+        self.together.run({one.key: self._moving(one.key, one.resume) for one in self._members})
         refused = self.together.first_failure()
         if refused is None:
             self._go_back_after_a_failure()
@@ -147,13 +148,12 @@ class ReleaseRun:
             error.msg += " Another run of this release, or a rollout of this service, is at work; it was left alone."
         raise error
 
-    def _moving(self, key: str) -> Callable[[], None]:
+    def _moving(self, key: str, work: Callable[[], None]) -> Callable[[], None]:
         """Return the work that moves a service on, and ends the waits of the others if it has failed."""
 
         def move() -> None:
-            member = self._by_key[key]
-            member.advance()
-            if not member.is_on_its_way:
+            work()
+            if not self._by_key[key].is_on_its_way:
                 self.together.end()
 
         return move
