@@ -70,6 +70,10 @@ options:
     description: With O(state=finished), whether to finish although C(keep_old) has not passed.
     type: bool
     default: false
+  outside_window:
+    description: Whether to go on although the hours of C(window) have not begun or are over. Rolling back needs no window.
+    type: bool
+    default: false
   holder:
     description: Identity that holds the locks of the services. Default is the run of the playbook.
     type: str
@@ -89,7 +93,7 @@ attributes:
   idempotent:
     support: full
     details:
-      - A service that has all requests on its new version stays. Without O(record_key) the last step is judged once more.
+      - A service whose routes give all requests to its new version stays there. Without O(record_key) the present step of others is judged once more.
 seealso:
   - module: meshops.canary.canary_rollout
 """
@@ -206,7 +210,7 @@ diff:
 error_code:
   description:
     - V(not_promoted) (the services were rolled back, or not everything could be rolled back or finished), V(interrupted), V(refused),
-      V(invalid_input), V(held), V(conflict), V(api_error), or that of a refused service.
+      V(invalid_input), V(outside_window) (it is not the time of C(window), the services stay where they are), V(held), V(conflict), V(api_error), or that of a refused service.
   returned: failure
   type: str
 """

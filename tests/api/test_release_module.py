@@ -106,6 +106,23 @@ def test_step_by_step_no_service_is_ahead_of_the_other(direct: Direct, kube: Kub
     ]
 
 
+def test_resumed_without_a_key_shifted_services_stay_where_their_routes_show_them(
+    direct: Direct, kube: Kube, two: str
+) -> None:
+    direct("release", state="shifted", release=data(two))
+    versions = [kube.get(ISTIO, "VirtualService", name, two) for name in NAMES]
+    planned = direct("release", state="shifted", release=data(two), check_mode=True)
+    assert (planned["changed"], all("stay" in one["msg"] for one in planned["services"])) == (False, True)
+    again = direct("release", state="shifted", release=data(two))
+    assert results(again) == ["shifted", "shifted"]
+    assert [kube.get(ISTIO, "VirtualService", name, two) for name in NAMES] == versions, "not written, so not moved"
+    direct(
+        "weight", service="ratings", weights={"v1": 50, "v2": 50}, force=["SUBSET_NOT_READY", "CAPACITY_BELOW_SHARE"]
+    )
+    other = direct("release", state="shifted", release=data(two), fails=True)
+    assert "ratings" in other["msg"], "its routes are not what the record says, so it does not count as shifted"
+
+
 def test_shifted_services_go_back_by_routes(direct: Direct, kube: Kube, two: str) -> None:
     direct("release", state="shifted", release=data(two))
     planned = direct("release", state="rolled_back", release=data(two), check_mode=True)

@@ -50,6 +50,7 @@ SPEC: t.Final = ArgSpec(
         "note": {"type": "str", "default": ""},
         "also_promoted": {"type": "bool", "default": False},
         "early": {"type": "bool", "default": False},
+        "outside_window": {"type": "bool", "default": False},
         "holder": {"type": "str"},
     }
 )
@@ -99,7 +100,14 @@ class _Work:
                 )
             )
             self.members[-1].digest = str(params["record_digests"].get(entry.key) or "")
-        self.run = ReleaseRun(release, self.members, self.store, self._shown(), wave=params["wave"])
+        self.run = ReleaseRun(
+            release,
+            self.members,
+            self.store,
+            self._shown(),
+            wave=params["wave"],
+            outside_window=params["outside_window"],
+        )
 
     def common(self) -> Result:
         """Return the keys of every result."""
@@ -172,6 +180,7 @@ def _shifted(work: _Work) -> Result:
 def _checked(work: _Work) -> Result:
     """Check the rights and the first changes of all services. Raises Refused with a table of what is wrong."""
     record = work.store.read()
+    work.run.check_window(record)
     problems, plans = _check_all(work)
     if problems:
         sentences = "; ".join(f"{one['namespace']}/{one['service']}: {one['problem']}" for one in problems)

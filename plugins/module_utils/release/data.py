@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import InvalidInput
+from . import window
 
 Options = Mapping[str, Mapping[str, t.Any]]
 """Option of a rollout -> its entry in the argument spec of canary_rollout."""
@@ -31,6 +32,7 @@ MAX_SECONDS: t.Final = 9_999_999
 MAX_SERVICES: t.Final = 100
 MAX_STEPS: t.Final = 50
 MAX_WAVES: t.Final = 100
+MAX_WINDOWS: t.Final = 20
 
 _OF_RELEASE: t.Final = "the release sets it"
 _ONE_STEP: t.Final = "services of a release go in step; set steps of the release"
@@ -80,7 +82,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Release:
-    """A release as the data describes it. namespace: of its record. soak, keep_old: seconds."""
+    """A release as the data describes it. namespace: of its record. soak, keep_old: seconds.
+
+    windows: when it may go on; none for always.
+    """
 
     name: str
     namespace: str
@@ -91,6 +96,7 @@ class Release:
     ticket: str = ""
     soak: float = 0.0
     keep_old: float = 0.0
+    windows: tuple[window.Window, ...] = ()
 
 
 DEFAULT_STEPS: t.Final = (1, 10, 25, 50, 100)
@@ -184,10 +190,35 @@ def schema(options: Options) -> dict[str, t.Any]:
                 "description": "How long the old pods keep their capacity after the last wave. Above 0 the playbook "
                 "release_finish removes them, not the release itself.",
             },
+            "window": {
+                "anyOf": [_WINDOW, {"type": "array", "minItems": 1, "maxItems": MAX_WINDOWS, "items": _WINDOW}],
+                "description": "Hours in which the release goes on, or a list of them. It goes back at any time.",
+            },
         },
     }
 
 
+_WINDOW: t.Final[dict[str, t.Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["from", "until"],
+    "properties": {
+        "days": {
+            "type": "array",
+            "minItems": 1,
+            "uniqueItems": True,
+            "items": {"enum": list(window.DAYS)},
+            "description": "Days on which it opens. Default is every day.",
+        },
+        "from": {"type": "string", "pattern": window.OPENS, "description": "When it opens, such as 09:00."},
+        "until": {
+            "type": "string",
+            "pattern": window.CLOSES,
+            "description": "When it closes, such as 16:00 or 24:00. On the next day if that is before it opens.",
+        },
+        "timezone": {"type": "string", "pattern": TEXT, "description": "Such as Europe/Berlin. Default is UTC."},
+    },
+}
 _STEP: t.Final[dict[str, dict[str, t.Any]]] = {
     "weight": {"type": "number", "exclusiveMinimum": 0, "maximum": 100, "description": "Percent of requests."},
     "pause": {"type": "number", "minimum": 0},
@@ -239,7 +270,20 @@ def parse(data: t.Any, options: Options) -> Release:
         ticket=data.get("ticket", ""),
         soak=seconds_of(data.get("soak", 0)),
         keep_old=seconds_of(data.get("keep_old", 0)),
+        windows=_windows(data.get("window")),
     )
+
+
+def _windows(given: t.Any) -> tuple[window.Window, ...]:
+    """Return the windows. given: one, a list of them, or None. Raises InvalidInput for one that is never open."""
+    found = given if isinstance(given, list) else [given] if given else []
+    for one in found:
+        if one["from"] == one["until"]:
+            raise InvalidInput(
+                f"canary_release.window: from and until are both {one['from']}, so it is never open. For whole days "
+                "use 00:00 and 24:00."
+            )
+    return tuple(map(window.parse, found))
 
 
 def seconds_of(value: t.Any) -> float:
@@ -381,4 +425,6 @@ _PATTERNS: t.Final = {
     DNS_LABEL: "a name of Kubernetes: lower-case letters, digits and dashes, at most 63 and no dash at either end",
     TEXT: "1 to 200 characters in one line",
     DURATION: "a number of seconds, or a text such as 90s, 30m, 24h or 2d",
+    window.OPENS: "a time in quotes with two digits each, from 00:00 to 23:59",
+    window.CLOSES: "a time in quotes with two digits each, from 00:00 to 24:00",
 }

@@ -113,6 +113,23 @@ class Member:
             self.changed |= conductor.changed
             self.warnings += [one for one in conductor.warnings if one not in self.warnings]
 
+    def resume(self) -> None:
+        """Begin or resume its rollout, as `advance` does; one that has all requests on the new version stays there.
+
+        The routes prove that, whoever wrote the record. Raises CanaryError, Stop.
+        """
+        stored = None if self.digest else self._shifted()
+        if stored is None:
+            self.advance()
+        else:
+            self.result = {**report.result(stored, ("", ""), stored.run.since), "next": "on_promote"}
+
+    def _shifted(self) -> Stored | None:
+        """Return the record of its rollout if all its requests go to the new version, by the routes."""
+        stored = self._store().read()
+        is_shifted = stored is not None and self._is_ours(stored) and _is_promoting(stored)
+        return stored if stored is not None and is_shifted and not self._why_not_shifted(stored) else None
+
     def check(self) -> Result:
         """Return what its rollout would do, as canary_rollout does in check mode. Raises CanaryError."""
         quiet = replace(self._context, check_mode=True)
@@ -120,6 +137,9 @@ class Member:
         conductor = Conductor(self._cluster, self._service, self._lease(params), params, quiet)
         result = conductor.run()
         self.warnings += conductor.warnings
+        if self._shifted() is not None:
+            stays = f"{self.entry.service}: all requests are on {self.entry.canary}, and stay there"
+            return {**result, "msg": stays, "plan_text": [stays], "planned_changes": [], "changed": False}
         return result
 
     def release(self) -> None:
@@ -160,8 +180,12 @@ class Member:
             return f"no rollout of {self.entry.canary} is recorded"
         if stored.run.phase == "promoted":
             return ""
-        if stored.run.phase != "promoting" and stored.run.stopped_in != "promoting":
+        if not _is_promoting(stored):
             return f"its rollout is {stored.run.phase.replace('_', ' ')}, not on the new version"
+        return self._why_not_shifted(stored)
+
+    def _why_not_shifted(self, stored: Stored) -> str:
+        """Return why not all requests go to the new version, empty if they do, by the routes."""
         found = read_state(self._cluster, self._service, stored.rollout, self._params["route_api"]).weights
         share, wanted = found.get(self.entry.canary, 0.0), stored.rollout.weights(100.0)[self.entry.canary]
         if abs(share - wanted) > TOLERANCE:
@@ -236,3 +260,8 @@ class Member:
 
     def _log(self, text: str) -> None:
         self._outer.log(f"{self.entry.service} | {text}")
+
+
+def _is_promoting(stored: Stored) -> bool:
+    """Return whether all steps are behind it, as its record says."""
+    return "promoting" in (stored.run.phase, stored.run.stopped_in)

@@ -16,6 +16,7 @@ from ..errors import CanaryError, Conflict, Interrupted, NotPromoted, Refused
 from ..release import in_step
 from ..task.context import ROLLBACK_NOTE
 from ..task.interrupts import Interrupts, Stop
+from . import release_window
 from .lock import LockHeld
 from .member import FAILED, Outcome
 from .together import Together, staggered
@@ -24,6 +25,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..release.data import Release
+    from ..release.record import ReleaseRecord
     from ..task.context import Context
     from .member import Member
     from .release_store import ReleaseStore
@@ -36,13 +38,23 @@ BACK_SECONDS: t.Final = 300.0
 
 
 class ReleaseRun:
-    """One task. members: the services, callees before callers. store: of the release's record."""
+    """One task. members: the services, callees before callers. store: of the release's record.
+
+    outside_window: whether to go on although the windows of the release are closed.
+    """
 
     def __init__(
-        self, release: Release, members: Sequence[Member], store: ReleaseStore, context: Context, *, wave: str = ""
+        self,
+        release: Release,
+        members: Sequence[Member],
+        store: ReleaseStore,
+        context: Context,
+        *,
+        wave: str = "",
+        outside_window: bool = False,
     ) -> None:
         self._release, self._members, self._store = release, list(members), store
-        self._context, self._wave = context, wave
+        self._context, self._wave, self._outside_window = context, wave, outside_window
         self._by_key = {one.key: one for one in members}
         self.together = Together(context.terminal.rollback_requested)
         self._interrupts = Interrupts()
@@ -78,6 +90,7 @@ class ReleaseRun:
         before = self._store.read()
         if before is not None and before.phase == "rolling_back":
             self._go_back("its way back was decided, and had not ended")
+        self.check_window(before)
         names = {"service": f"release {self._release.name}", "stable": "the old versions", "canary": "the new versions"}
         self._context.terminal.announce(names)
         self._open()
@@ -90,7 +103,8 @@ class ReleaseRun:
         self._record("shifting", "resumed" if before else "opened", rollouts=self._rollouts())
         begun_at = in_step.furthest_behind(self._positions())
         while (move := in_step.next_move(self._positions(), self._order)) is not None:
-            self.together.run({key: self._moving(key) for key in move.services}, one_by_one=move.one_by_one)
+            works = {key: self._moving(key, self._by_key[key].advance) for key in move.services}
+            self.together.run(works, one_by_one=move.one_by_one)
             self._go_back_after_a_failure()
             if one_step and in_step.step_is_complete(self._positions(), begun_at):
                 return self.result("step")
@@ -99,9 +113,23 @@ class ReleaseRun:
         self._record("shifted", "all requests are on the new versions")
         return self.result("")
 
+    def check_window(self, record: ReleaseRecord | None) -> None:
+        """Release the locks and raise OutsideWindow if the release may not go on now. record: that of the release."""
+        if self._outside_window or (record is not None and record.phase in ("rolling_back", "finished")):
+            return
+        try:
+            release_window.check(self._release, self._store.now())
+        except release_window.OutsideWindow as error:
+            if self._context.check_mode:
+                self._warnings.append(error.msg)
+                return
+            for one in self._members:
+                one.release()
+            raise
+
     def _open(self) -> None:
         """Begin or resume every rollout. Where one is refused nothing begins, and what goes on is left as it is."""
-        self.together.run({key: self._moving(key) for key in self._order})
+        self.together.run({one.key: self._moving(one.key, one.resume) for one in self._members})
         refused = self.together.first_failure()
         if refused is None:
             self._go_back_after_a_failure()
@@ -120,13 +148,12 @@ class ReleaseRun:
             error.msg += " Another run of this release, or a rollout of this service, is at work; it was left alone."
         raise error
 
-    def _moving(self, key: str) -> Callable[[], None]:
+    def _moving(self, key: str, work: Callable[[], None]) -> Callable[[], None]:
         """Return the work that moves a service on, and ends the waits of the others if it has failed."""
 
         def move() -> None:
-            member = self._by_key[key]
-            member.advance()
-            if not member.is_on_its_way:
+            work()
+            if not self._by_key[key].is_on_its_way:
                 self.together.end()
 
         return move
@@ -212,6 +239,7 @@ class ReleaseRun:
                 f"{self._named} cannot be finished, nothing was written: {'; '.join(problems)}. Run the playbook "
                 "release first; it goes on where it stands."
             )
+        self.check_window(record)
         if self._context.check_mode:
             return self.result("")
         if record is None or record.phase != "finished":

@@ -139,3 +139,73 @@ def test_a_part_of_the_waves_or_clusters_is_not_finished(collections: Path, tmp_
     outside = play(collections, tmp_path, {}, waves=["pilot"])
     assert (outside.code != 0, outside.calls) == (True, [])
     assert "must be in exactly one" in outside.output
+
+
+def test_outside_its_window_nothing_goes_back_and_the_time_is_said(collections: Path, tmp_path: Path) -> None:
+    script = {"oslo": {"fails_at": 1, "code": "outside_window"}, "rome": {"fails_at": 1, "code": "outside_window"}}
+    run = play(collections, tmp_path, script)
+    assert (run.code != 0, run.of("rolled_back"), run.of("finished")) == (True, set(), set()), run.output
+    assert "it failed" in run.output, "the message of the module, which has the time"
+    assert "failed in" not in run.output
+
+
+HOOKS = ("before_wave", "after_wave", "on_promote", "on_failure")
+
+
+def hooks(folder: Path, fails: str = "") -> list[str]:
+    """Return the options for files with tasks that write what they see. fails: `HOOK HOST`, where a task fails."""
+    options = []
+    for name in HOOKS:
+        line = f"{name} {{{{ inventory_hostname }}}} {{{{ release_event['event'] }}}} {{{{ release_event['wave'] }}}}"
+        seen = f"{line} {{{{ release_event['failed'] | join(',') }}}}"
+        tasks = [
+            {
+                "name": "Note",
+                "ansible.builtin.lineinfile": {"path": str(folder / "hooks"), "line": seen, "create": True},
+            },
+            {"name": "Accept", "ansible.builtin.assert": {"that": f"'{name} ' ~ inventory_hostname != '{fails}'"}},
+        ]
+        path = folder / f"{name}.yml"
+        path.write_text(yaml.safe_dump(tasks), encoding="utf-8")
+        options += ["-e", f"release_{name}={path}"]
+    return options
+
+
+def noted(folder: Path) -> set[str]:
+    return {line.strip() for line in (folder / "hooks").read_text(encoding="utf-8").splitlines()}
+
+
+def test_tasks_of_the_user_run_for_each_cluster_of_a_wave_and_at_the_end(collections: Path, tmp_path: Path) -> None:
+    run = play(collections, tmp_path, {}, *hooks(tmp_path), "--forks", "1")
+    assert run.code == 0, run.output
+    waves = {
+        f"{name} {host} {name} {wave}"
+        for name in ("before_wave", "after_wave")
+        for wave, hosts in WAVES.items()
+        for host in hosts
+    }
+    assert noted(tmp_path) == waves | {f"on_promote {host} on_promote" for hosts in WAVES.values() for host in hosts}
+
+
+@pytest.mark.parametrize(
+    ("fails", "shifted", "back"),
+    [
+        ("before_wave oslo", {"berlin", "bonn"}, {"berlin", "bonn"}),
+        ("after_wave rome", {"berlin", "bonn", "oslo", "rome"}, {"berlin", "bonn", "oslo", "rome"}),
+    ],
+)
+def test_a_failed_task_between_waves_takes_the_release_back(
+    collections: Path, tmp_path: Path, fails: str, shifted: set[str], back: set[str]
+) -> None:
+    run = play(collections, tmp_path, {}, *hooks(tmp_path, fails), "--forks", "1")
+    assert run.code != 0
+    assert (run.of("shifted"), run.of("rolled_back"), run.of("finished")) == (shifted, back, set()), run.output
+    name, _space, host = fails.partition(" ")
+    assert f"on_failure berlin on_failure  {host}" in noted(tmp_path)
+    assert f"release_{name}: Accept: " in run.output
+
+
+def test_a_failed_task_at_the_end_is_a_warning(collections: Path, tmp_path: Path) -> None:
+    run = play(collections, tmp_path, {}, *hooks(tmp_path, "on_promote oslo"), "--forks", "1")
+    assert run.code == 0, run.output
+    assert "The tasks of release_on_promote failed" in run.output

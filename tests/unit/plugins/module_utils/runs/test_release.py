@@ -85,6 +85,8 @@ class ScriptedMember:
         self.result = {"next": point, "msg": "", "run": {"id": f"id-{self.key}", "at": step, "phase": "promoting"}}
         self.digest = f"digest-{self._at}"
 
+    resume = advance
+
     def roll_back(self, note: str, *, also_promoted: bool = False) -> Outcome:
         self._calls.append(f"{self.entry.service} back")
         if self.error is not None:
