@@ -83,7 +83,8 @@ options:
     description:
       - Version that serves now, as the routes name it (a subset or a Service); with O(route_api=replicas) its Deployment.
       - With O(state=rolled_back) the version to roll back to. Default is that of the last rollout, if it was about the versions that serve
-        now, or the first of two versions.
+        now, and it had most requests before the routes were changed, or serves beside the version that O(canary) names, or its record is
+        signed with O(record_key). Without such a rollout it is the version that had most requests before the routes were changed.
     type: str
   canary:
     description:

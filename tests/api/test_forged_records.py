@@ -140,6 +140,40 @@ def test_a_rollback_goes_to_the_weights_of_the_command(forger: Forger) -> None:
     assert (back["run"]["phase"], forger.weights()) == ("rolled_back", {"v1": 100})
 
 
+BACK: dict[str, t.Any] = {"state": "rolled_back", "capacity": False, "force": ["SUBSET_NOT_READY"]}
+
+
+def test_a_stable_version_of_the_record_alone_gets_no_request(forger: Forger) -> None:
+    """The record's two versions swapped, and then others: the routes know who had the requests before."""
+    forger.forge("plan", stable="v2", canary="v1")
+    refused = forger.direct("rollout", fails=True, **BACK)
+    assert (refused["error_code"], forger.weights()) == ("invalid_input", {"v1": 90, "v2": 10})
+    assert "the stable version is unknown" in refused["msg"]
+    forger.forge("plan", stable="v3", canary="v2")
+    back = forger.direct("rollout", **BACK)
+    assert (back["changed"], forger.weights()) == (True, {"v1": 100})
+
+
+def test_the_routes_or_the_command_or_the_key_prove_the_stable_version(forger: Forger) -> None:
+    forger.direct("weight", weights={"v1": 90, "v2": 10}, finalize=True, **QUIET)
+    forger.direct("weight", weights={"v1": 10, "v2": 90}, **QUIET)
+    assert forger.direct("rollout", **BACK)["messages"][0] == "The stable version of the last rollout is v1."
+    forger.direct("weight", weights={"v1": 10, "v2": 90}, finalize=True, **QUIET)
+    options = {**PLAN, "holder": ADA, "on_drift": "adopt"}
+    forger.direct("rollout", state="opened", **options, record_key=KEY)
+    forger.direct("rollout", state="closed", holder=ADA)
+    refused = forger.direct("rollout", fails=True, **BACK)
+    assert "The record of the last rollout says v1, but others can write it" in refused["msg"]
+    assert "-e stable=v1" in refused["msg"]
+    assert forger.direct("rollout", **BACK, record_key=KEY)["changed"] is True
+    assert forger.weights() == {"v1": 100}
+    forger.direct("weight", weights={"v1": 10, "v2": 90}, finalize=True, **QUIET)
+    forger.direct("rollout", state="opened", **options)
+    forger.direct("rollout", state="closed", holder=ADA)
+    assert forger.direct("rollout", **BACK, canary="v2")["changed"] is True
+    assert forger.weights() == {"v1": 100}
+
+
 def test_a_plan_in_the_record_is_another_rollout(forger: Forger) -> None:
     """The hash beside it is not believed."""
     forger.forge("plan", steps=[{"weight": 100.0, "pause": 0.0, "analysis": False}])

@@ -63,3 +63,17 @@ def test_many_routes_are_changed_and_restored(
     assert weights == [[90, 10]] * number
     direct("weight", state="absent", preflight=False, wait=False)
     assert essence(kube.get(ISTIO, "VirtualService", "reviews", routed)) == before
+
+
+def test_a_cohort_before_each_of_many_routes(kube: Kube, routed: str, direct: Direct) -> None:
+    """Half as many routes as above: with the cohort's the object has twice as many."""
+    host = f"reviews.{routed}.svc.cluster.local"
+    kube.delete(ISTIO, "VirtualService", "reviews", routed)
+    kube.apply(large(1000, host), namespace=routed)
+    before = essence(kube.get(ISTIO, "VirtualService", "reviews", routed))
+    done = direct("header_route", headers={"end-user": "testuser"}, weights={"v2": 100}, preflight=False, wait=False)
+    assert {one["op"] for one in done["patch"][0]["patch"]} == {"test", "add"}
+    routes = (kube.get(ISTIO, "VirtualService", "reviews", routed) or {})["spec"]["http"]
+    assert [one["route"][0]["destination"]["subset"] for one in routes] == ["v2", "v1"] * 1000
+    direct("header_route", state="absent", preflight=False, wait=False)
+    assert essence(kube.get(ISTIO, "VirtualService", "reviews", routed)) == before

@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
     from support.direct import Direct
     from support.kube import Kube
 
+ROLES = "rbac.authorization.k8s.io/v1"
 QUICK = {"preflight": False, "wait": False}
 ROLLOUT: dict[str, t.Any] = {
     "stable": "v1",
@@ -112,3 +113,19 @@ def test_a_rollout_goes_on_when_the_first_answer_to_every_write_is_lost(
     record = done["report"]
     assert record["verified"]
     assert not direct("rollout")["run"]["holder"]
+
+
+def test_the_watchdogs_job_is_created_once(
+    direct: Direct, kube: Kube, routed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = lose_answers(monkeypatch)
+    plan = {name: ROLLOUT[name] for name in ("stable", "canary", "steps", "pause", "analysis")}
+    done = direct("rollout", state="opened", holder="ada", watchdog={"after": 30}, **plan)
+    assert {"POST jobs", "POST serviceaccounts", "POST roles", "POST rolebindings"} <= set(writes)
+    (job,) = kube.list("batch/v1", "Job", routed)
+    assert job["metadata"]["name"] == done["run"]["watchdog"]
+    assert not job["spec"]["suspend"]
+    for version, kind in (("v1", "ServiceAccount"), (ROLES, "Role"), (ROLES, "RoleBinding")):
+        owned = [one for one in kube.list(version, kind, routed) if one["metadata"].get("ownerReferences")]
+        assert [one["metadata"]["ownerReferences"][0]["uid"] for one in owned] == [job["metadata"]["uid"]]
+    assert sum("got no answer" in one for one in done["warnings"]) >= 5

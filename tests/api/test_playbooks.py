@@ -38,6 +38,10 @@ class Verbs:
     def weigh(self, weights: dict[str, float]) -> None:
         self._direct("weight", weights=weights, **QUIET)
 
+    def normal(self, weights: dict[str, float]) -> None:
+        """Make the weights those that the routes have without this collection."""
+        self._direct("weight", weights=weights, finalize=True, **QUIET)
+
     @property
     def weights(self) -> dict[str, float]:
         found = self._direct("info", measure="none", proxies=False, preflight=False)["services"][0]["weights"]
@@ -58,6 +62,7 @@ def verbs(simulated: SimulatedService, direct: Direct, play: Player) -> Verbs:
 
 
 def test_a_rollback_does_not_guess_among_three_versions(verbs: Verbs) -> None:
+    verbs.normal({"v1": 50, "v2": 50})
     refused = verbs("rollback", fails=True, capacity=False).last["msg"]
     assert "the stable version is unknown" in refused
     assert "Set one of the versions v1, v2, v3, for example -e stable=v1" in refused
@@ -65,10 +70,19 @@ def test_a_rollback_does_not_guess_among_three_versions(verbs: Verbs) -> None:
 
 
 def test_a_rollback_returns_to_the_stable_version_of_the_last_rollout(verbs: Verbs) -> None:
+    verbs.normal({"v2": 100})
+    verbs.weigh({"v1": 50, "v2": 50})
     verbs.record("v2", "v1")
     said = verbs("rollback", capacity=False).last["msg"]
     assert verbs.weights == {"v2": 100}
     assert said[0] == "The stable version of the last rollout is v2."
+
+
+def test_without_a_record_a_rollback_returns_to_the_version_from_before(verbs: Verbs) -> None:
+    said = verbs("rollback", capacity=False).last["msg"]
+    assert verbs.weights == {"v1": 100}
+    assert said[0] == "The stable version is v1: it had most requests before the routes were changed."
+    assert "the stable version is unknown" in verbs("rollback", fails=True, capacity=False).last["msg"]
 
 
 def test_a_rollback_ends_a_rollout_that_another_run_holds(verbs: Verbs, direct: Direct) -> None:
@@ -162,7 +176,7 @@ def test_a_promotion_is_refused_during_a_rollout_and_names_the_command(verbs: Ve
 
 def test_a_record_of_other_versions_does_not_name_the_stable_version(verbs: Verbs) -> None:
     verbs.record("v1", "v2")
-    verbs.weigh({"v3": 100})
+    verbs.normal({"v3": 100})
     assert "the stable version is unknown" in verbs("rollback", fails=True, capacity=False).last["msg"]
 
 

@@ -31,6 +31,10 @@ PLURALS: t.Final = {
     "Deployment": "deployments",
     "Service": "services",
     "Pod": "pods",
+    "Job": "jobs",
+    "ServiceAccount": "serviceaccounts",
+    "Role": "roles",
+    "RoleBinding": "rolebindings",
 }
 
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import bisect
+import collections
 import itertools
 import json
 import re
@@ -124,22 +126,66 @@ def _align(before: list[t.Any], after: list[t.Any]) -> list[tuple[int | None, in
     """Pair old and new items so that as few fields as possible are edited: (old index, new index) in order.
 
     Needleman and Wunsch, J. Mol. Biol. 48 (1970): the cheapest path through the table of all pairs.
-    None: added or removed. Of long lists the equal beginning and end are paired first, for the table of hundreds of
-    routes takes minutes.
+    None: added or removed. The table of thousands of routes takes minutes, so long lists are divided first.
     """
     old, new = [_signature(item) for item in before], [_signature(item) for item in after]
-    if len(old) * len(new) > _LARGEST_TABLE:
-        head = next((i for i, pair in enumerate(zip(old, new)) if pair[0] != pair[1]), min(len(old), len(new)))  # noqa: B905
-        rest = min(len(old), len(new)) - head
-        tail = next((i for i in range(rest) if old[-1 - i] != new[-1 - i]), rest)
-        if head or tail:
-            ends = len(old) - tail, len(new) - tail
-            between = _align(before[head : ends[0]], after[head : ends[1]])
-            return [
-                *((index, index) for index in range(head)),
-                *((a if a is None else a + head, b if b is None else b + head) for a, b in between),
-                *((ends[0] + index, ends[1] + index) for index in range(tail)),
-            ]
+    fixed = _fixed_pairs(old, new) if len(old) * len(new) > _LARGEST_TABLE else []
+    if not fixed:
+        return _cheapest_pairs(before, after, old, new)
+    found: list[tuple[int | None, int | None]] = []
+    one, other = 0, 0
+    for pair in [*fixed, (len(old), len(new))]:
+        between = _align(before[one : pair[0]], after[other : pair[1]])
+        found += [(a if a is None else a + one, b if b is None else b + other) for a, b in between]
+        found.append(pair)
+        one, other = pair[0] + 1, pair[1] + 1
+    return found[:-1]
+
+
+def _fixed_pairs(old: list[str], new: list[str]) -> list[tuple[int, int]]:
+    """Return pairs of equal signatures, in order: the equal beginning and end, and what is there once in both lists.
+
+    Of the latter, the longest sequence whose order is the same in both (Schensted, Canad. J. Math. 13 (1961)).
+    """
+    shorter = min(len(old), len(new))
+    head = next((index for index in range(shorter) if old[index] != new[index]), shorter)
+    tail = next((index for index in range(shorter - head) if old[-1 - index] != new[-1 - index]), shorter - head)
+    ends = len(old) - tail, len(new) - tail
+    rest = {"old": old[head : ends[0]], "new": new[head : ends[1]]}
+    single = {text for text, number in collections.Counter(rest["old"]).items() if number == 1}
+    single &= {text for text, number in collections.Counter(rest["new"]).items() if number == 1}
+    places = {text: head + index for index, text in enumerate(rest["new"])}
+    once = _longest_in_order([(head + index, places[text]) for index, text in enumerate(rest["old"]) if text in single])
+    if 2 * len(once) < min(map(len, rest.values())):
+        once = []  # a few that moved must not keep all others apart
+    return [
+        *((index, index) for index in range(head)),
+        *once,
+        *((ends[0] + index, ends[1] + index) for index in range(tail)),
+    ]
+
+
+def _longest_in_order(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the longest subsequence whose second numbers rise. pairs: by their first numbers, which rise."""
+    lasts: list[int] = []
+    chosen: list[int] = []
+    previous: list[int | None] = []
+    for index, (_old, new) in enumerate(pairs):
+        length = bisect.bisect_left(lasts, new)
+        previous.append(chosen[length - 1] if length else None)
+        lasts[length : length + 1], chosen[length : length + 1] = [new], [index]
+    found: list[tuple[int, int]] = []
+    at = chosen[-1] if chosen else None
+    while at is not None:
+        found.append(pairs[at])
+        at = previous[at]
+    return found[::-1]
+
+
+def _cheapest_pairs(
+    before: list[t.Any], after: list[t.Any], old: list[str], new: list[str]
+) -> list[tuple[int | None, int | None]]:
+    """Return the pairs of `_align`. old, new: the signatures."""
     costs = [[(one + other) * _UNPAIRED_COST for other in range(len(new) + 1)] for one in range(len(old) + 1)]
     pairs: dict[tuple[int, int], int] = {}
     for one, other in itertools.product(range(1, len(old) + 1), range(1, len(new) + 1)):

@@ -12,6 +12,7 @@ import typing as t
 from ..errors import InvalidInput, Refused
 from ..evidence.analysis_options import prometheus_of
 from ..kube.resources import DEPLOYMENT, POD
+from ..objects.intents import RestoreWeights
 from ..routing import overview, plan
 from ..task.reading import ROUTES, Reader
 
@@ -20,6 +21,7 @@ if t.TYPE_CHECKING:
 
     from ..kube.client import Cluster
     from ..objects.hosts import ServiceRef
+    from ..objects.snapshot import Snapshot
     from ..rollout.steps import Rollout
 
     Version = Mapping[str, t.Any]
@@ -37,6 +39,21 @@ def versions_of(cluster: Cluster, service: ServiceRef, api: str, named: Iterable
     snapshot = reader.snapshot(_LISTS)
     description = reader.decide(lambda state: plan.describe(state, service, api=api, versions=versions), _LISTS)[1]
     return overview.versions(snapshot, service, description, None)
+
+
+def weights_before(cluster: Cluster, service: ServiceRef, api: str, named: Iterable[str]) -> dict[str, float]:
+    """Return the weights that the routes had before this collection changed them; those of now if it did not.
+
+    They are noted in the routing objects themselves, so whoever can forge them may write the routes as well.
+    named: as for `versions_of`. Raises CanaryError.
+    """
+    versions = tuple(named)
+
+    def decide(snapshot: Snapshot) -> dict[str, float]:
+        restored = snapshot.after(plan.plan(snapshot, service, RestoreWeights(), api=api).changes)
+        return dict(plan.describe(restored, service, api=api, versions=versions)["weights"])
+
+    return Reader(cluster, service, wide=True).decide(decide, ROUTES)[1]
 
 
 def version(versions: Sequence[Version], name: str) -> Version:

@@ -11,6 +11,7 @@ import typing as t
 from ..errors import CanaryError, Conflict, InvalidInput
 from ..rollout import cohort
 from ..writing import routes
+from . import checks
 from .all_requests import AllRequests
 
 if t.TYPE_CHECKING:
@@ -83,25 +84,35 @@ class Rollback(AllRequests):
         return self._result()
 
     def _stable(self, versions: Versions) -> str:
-        """Return the version to roll back to: the one named, that of the last rollout, or the first of two.
+        """Return the version to roll back to: the one named, or the one that the routes prove.
 
         Raises InvalidInput where it is unknown.
         """
         names = [str(one["version"]) for one in versions if one.get("version")]
-        named = self._params["stable"] or self._recorded(versions) or (names[0] if 0 < len(names) <= 2 else "")
-        if named and named in names:
-            if not self._params["stable"] and self._recorded(versions):
-                self._messages.append(f"The stable version of the last rollout is {named}.")
-            return str(named)
+        named = str(self._params["stable"] or "")
+        if named in names:
+            return named
         where = f"{self._service.namespace}/{self._service.name}"
-        problem = f"{where} has no version {named}" if named else f"{where}: the stable version is unknown"
+        problem, recorded = f"{where} has no version {named}.", ""
+        if not named:
+            recorded = self._recorded(versions)
+            found = self._proven(versions, recorded)
+            if found in names:
+                self._messages.append(
+                    f"The stable version of the last rollout is {found}."
+                    if found == recorded
+                    else f"The stable version is {found}: it had most requests before the routes were changed."
+                )
+                return found
+            problem = f"{where}: the stable version is unknown. {_why_unknown(recorded)}".rstrip()
+        example = recorded if recorded in names else next(iter(names), "")
         remedy = (
-            f"Set one of the versions {', '.join(names)}, for example -e stable={names[0]} (stable: {names[0]})."
+            f"Set one of the versions {', '.join(names)}, for example -e stable={example} (stable: {example})."
             if names
             else "It has no routes. To end a canary by pods, run the playbook replica_canary with -e state=absent; to "
             "restore an image, run rolling_update."
         )
-        raise InvalidInput(f"stable: {problem}. {remedy}")
+        raise InvalidInput(f"stable: {problem} {remedy}")
 
     def _recorded(self, versions: Versions) -> str:
         """Return the stable version of the last rollout, if that was about the versions that serve now."""
@@ -109,8 +120,28 @@ class Rollback(AllRequests):
             rollout = self.session.rollout
         except CanaryError:
             return ""
-        serving = {one["version"] for one in versions if one.get("weight")}
+        serving = _serving(versions)
         return rollout.stable if serving <= {rollout.stable, rollout.canary} else ""
+
+    def _proven(self, versions: Versions, recorded: str) -> str:
+        """Return the stable version that does not depend on what others can write into the record, "" if none is known.
+
+        It had most requests before the routes were changed; or it serves beside the canary that the command names; or
+        the record is signed. recorded: the stable version of the record, "" if it is about other versions.
+        """
+        if recorded and self.session.signed:
+            return recorded
+        if recorded and _serving(versions) == {recorded, self._params["canary"]}:
+            return recorded
+        try:
+            before = checks.weights_before(self._cluster, self._service, self._actions.api, self._named())
+        except CanaryError:  # such as a state of the routes that cannot be read
+            return ""
+        largest = max(before.values(), default=0.0)
+        most = [name for name, percent in before.items() if percent == largest and percent]
+        changed = {name for name, percent in before.items() if percent} != _serving(versions)
+        found = most[0] if len(most) == 1 else ""
+        return found if found == recorded or (changed and not recorded) else ""
 
     def _abort(self, *, under_way: bool) -> None:
         """Abort the rollout first: its run must not raise the share again. The rollback does not depend on it."""
@@ -180,3 +211,15 @@ class Rollback(AllRequests):
     def _warn(self, sentence: str) -> None:
         self._warnings.append(sentence)
         self._messages.append(sentence)
+
+
+def _why_unknown(recorded: str) -> str:
+    return recorded and (
+        f"The record of the last rollout says {recorded}, but others can write it, and the routes do not prove it: "
+        "they do not show that this version had most requests before they were changed."
+    )
+
+
+def _serving(versions: Versions) -> set[str]:
+    """Return the versions that have requests."""
+    return {one["version"] for one in versions if one.get("weight")}

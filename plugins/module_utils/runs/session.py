@@ -193,6 +193,11 @@ class Session:
         self._watchdog.create_job(self.stored, previous)
         self._events.write_events(self.stored, [{**entry, "reason": note or plan_lines(self.rollout)[0]}])
 
+    @property
+    def signed(self) -> bool:
+        """Return whether the record was read with a valid signature by record_key."""
+        return self._stored is not None and self._stored.signed
+
     def load(self) -> None:
         """Read the record. Raises InvalidInput without one."""
         self._stored = self.store.read()

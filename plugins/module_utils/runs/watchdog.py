@@ -110,8 +110,17 @@ class Watchdog:
         made = self._cluster.create(kinds.JOB, namespace, job)
         for one in watchdog_job.owned_objects(made, self._service, self._accessed_objects(stored, later)):
             self._cluster.create(kinds.of_object(one["apiVersion"], one["kind"]), namespace, one)
-        start = [{"op": "replace", "path": "/spec/suspend", "value": False}]
-        self._cluster.patch(kinds.JOB, namespace, watchdog["job"], start)
+        self._start(made)
+
+    def _start(self, made: Object) -> None:
+        """Let the Job run: the very one that was created. Raises ApiError."""
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": made["metadata"]["uid"]},
+            {"op": "test", "path": "/spec/suspend", "value": True},
+            {"op": "replace", "path": "/spec/suspend", "value": False},
+        ]
+        started = {**made, "spec": {**made["spec"], "suspend": False}}
+        self._cluster.patch(kinds.JOB, self._service.namespace, made["metadata"]["name"], patch, after=started)
 
     def wait_until_ready(self, job: str) -> None:
         """Wait for the pod of the Job. Raises NotReady with its own reason, ApiError."""

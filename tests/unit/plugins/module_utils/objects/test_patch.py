@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import typing as t
 
@@ -52,6 +53,47 @@ def test_lists_are_edited_with_the_fewest_operations(name: str) -> None:
     found = list(operations_between(before, after))
     assert [(operation["op"], operation["path"]) for operation in found] == expected
     assert jsonpatch.apply_patch(json.loads(json.dumps(before)), found) == after
+
+
+def numbered(number: int) -> dict[str, t.Any]:
+    return {**V1, "match": [{"uri": {"prefix": f"/{number}"}}]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (
+            [numbered(one) for one in range(300)],
+            [route for one in range(300) for route in ({**COHORT, "name": f"testers-{one}"}, numbered(one))],
+            {"add": 300},
+        ),
+        (
+            [V1, *(numbered(one) for one in range(300)), V1],
+            [V1_LESS, numbered(7), *(numbered(one) for one in range(300) if one != 7), V1],
+            {"replace": 1, "add": 1, "remove": 1},
+        ),
+        ([V1] * 300, [V1] * 300 + [COHORT, V1], {"add": 2}),
+        (["x"] * 150 + ["y"], ["y"] + ["x"] * 150, {"replace": 2}),
+        ([f"a{one}" for one in range(150)], [f"b{one}" for one in range(150)], {"replace": 150}),
+    ],
+    ids=["a cohort before each route", "one that moved", "equal ones", "only one that is single", "nothing in common"],
+)
+def test_long_lists_are_edited_with_few_operations_too(
+    before: list[t.Any], after: list[t.Any], expected: dict[str, int]
+) -> None:
+    found = list(operations_between(before, after))
+    assert collections.Counter(operation["op"] for operation in found) == expected
+    assert jsonpatch.apply_patch(json.loads(json.dumps(before)), found) == after
+
+
+def test_the_work_for_a_cohort_before_each_route_grows_with_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table of all pairs has millions of fields for 2,000 routes, and took most of a minute."""
+    compared = []
+    monkeypatch.setattr(patch, "_changed_fields", lambda *pair: compared.append(pair) or 0)
+    before = [numbered(one) for one in range(1000)]
+    after = [route for one in before for route in ({**COHORT, "match": [*one["match"], *COHORT["match"]]}, one)]
+    assert len(list(operations_between(before, after))) == 1000
+    assert len(compared) <= len(before)
 
 
 def test_true_and_one_are_not_equal() -> None:

@@ -2,18 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A watchdog Job without a ready pod says why within seconds: its quota, its image, its node."""
+"""The watchdog's Job: it is created once, whatever answer is lost, and says within seconds why it has no ready pod."""
 
 from __future__ import annotations
 
 import typing as t
 
 import pytest
-from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError, InvalidInput, NotReady
+from ansible_collections.meshops.canary.plugins.module_utils.errors import ApiError, CanaryError, InvalidInput, NotReady
+from ansible_collections.meshops.canary.plugins.module_utils.kube import http
 from ansible_collections.meshops.canary.plugins.module_utils.kube import resources as kinds
+from ansible_collections.meshops.canary.plugins.module_utils.kube.client import Cluster
 from ansible_collections.meshops.canary.plugins.module_utils.objects.hosts import ServiceRef
 from ansible_collections.meshops.canary.plugins.module_utils.rollout import watchdog_job
 from ansible_collections.meshops.canary.plugins.module_utils.runs import watchdog
+from support import faulty_api
 
 Object = dict[str, t.Any]
 
@@ -121,3 +124,54 @@ def test_a_canary_by_pods_has_no_routes_for_a_watchdog() -> None:
     params = {"watchdog": {"after": 60.0}, "route_api": "replicas"}
     with pytest.raises(InvalidInput, match=r"watchdog: with route_api=replicas there are no routes to restore"):
         watchdog.Watchdog(t.cast("t.Any", None), SERVICE, params, "canary-reviews", "canary-rollout-reviews")
+
+
+LOST: t.Final = [
+    pytest.param(["lost"], id="the connection ends"),
+    pytest.param(["lost", "never", "never"], id="and nothing answers any more"),
+    pytest.param([500], id="a server that says it failed"),
+    pytest.param([b"<html>please log in"], id="a login page"),
+]
+RECORD: t.Final = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "record", "namespace": "shop"}}
+
+
+class AssignedJob:
+    """The record of a rollout whose watchdog is the Job `JOB`; nothing is rolled back yet."""
+
+    def __init__(self) -> None:
+        self.watchdog = {"job": JOB, "image": IMAGE, "after": 60.0, "rollback_patches": [], "final_record": None}
+
+
+@pytest.mark.parametrize("number", range(4), ids=["Job", "ServiceAccount", "Role", "RoleBinding"])
+@pytest.mark.parametrize("faults", LOST)
+def test_a_creation_whose_answer_is_lost_is_found_again(
+    faults: list[t.Any], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retry = http.bounded_retry
+    monkeypatch.setattr(http, "bounded_retry", lambda: retry().new(backoff_factor=0.001))
+    stored: t.Any = AssignedJob()
+    with faulty_api.serving(RECORD) as api:
+        api.faults["POST"] = [None] * number + faults
+        api.faults["PATCH"] = list(faults)
+        cluster = Cluster.connect({"host": api.url, "api_key": "k"}, {"no_proxy": "*"})
+        watchdog.Watchdog(cluster, SERVICE, {"route_api": "auto"}, "lease", "record").create_job(stored, None)
+        made = [one for one in api.objects.values() if one["kind"] != "ConfigMap"]
+        job = api.stored("Job", JOB)
+        assert [one["kind"] for one in made] == ["Job", "ServiceAccount", "Role", "RoleBinding"]
+        owners = [one["metadata"]["ownerReferences"][0]["uid"] for one in made[1:]]
+        assert owners == [job["metadata"]["uid"]] * 3
+        assert job["spec"]["suspend"] is False
+        assert len(cluster.warnings) == 2, "the creation and the start"
+
+
+def test_another_job_of_the_name_is_neither_used_nor_started() -> None:
+    """Its name is in the record before it is created, so others could have been faster."""
+    theirs = {**watchdog_job.job(JOB, SERVICE, "evil.example/x", "print()", {})}
+    stored: t.Any = AssignedJob()
+    with faulty_api.serving(RECORD, theirs) as api:
+        cluster = Cluster.connect({"host": api.url, "api_key": "k"}, {"no_proxy": "*"})
+        api.faults["POST"] = ["never"]
+        with pytest.raises(CanaryError, match=JOB):
+            watchdog.Watchdog(cluster, SERVICE, {"route_api": "auto"}, "lease", "record").create_job(stored, None)
+        assert api.stored("Job", JOB)["spec"]["suspend"] is True
+        assert len(api.objects) == 2
