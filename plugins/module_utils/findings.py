@@ -218,7 +218,28 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
     "AMBIENT_WITHOUT_WAYPOINT": Kind(
         "error",
         "The service is in ambient mode without a working waypoint",
-        "Create a waypoint and enroll the service. Without one, weights and header routes have no effect.",
+        "Create a waypoint and enroll the service. Without one, weights and header routes have no effect on callers in "
+        "ambient mode.",
+    ),
+    "WAYPOINT_NOT_WORKING": Kind(
+        "warning",
+        "The waypoint that the service names does not work",
+        "Repair the waypoint, or remove the label istio.io/use-waypoint. Callers in ambient mode follow no routes.",
+    ),
+    "WAYPOINT_IGNORES_ROUTE": Kind(
+        "error",
+        "The waypoint of the service does not apply a route",
+        "Move the route to the namespace of the service. A waypoint reads routes of that namespace and of its own.",
+    ),
+    "WAYPOINT_IGNORES_MATCH": Kind(
+        "warning",
+        "The waypoint of the service reads a match otherwise than a sidecar",
+        "Match by headers or paths: a waypoint does not compare labels and namespaces of the caller.",
+    ),
+    "GATEWAY_ROUTES_AT_WAYPOINT": Kind(
+        "warning",
+        "Gateways send requests to the waypoint, which splits them anew",
+        "Set the weights in the routes for the mesh, or remove the label istio.io/ingress-use-waypoint.",
     ),
     "OWNED_BY_CONTROLLER": Kind(
         "error",

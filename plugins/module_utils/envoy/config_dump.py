@@ -4,7 +4,9 @@
 
 """What a proxy has, read from Envoy's config dump: routes, TCP listeners, endpoints and clusters. Pure.
 
-istiod marks every route with the object it was made of (metadata istio.config).
+istiod marks every route with the object it was made of (metadata istio.config). A sidecar and a gateway have their
+routes by name. A waypoint has those of a service in the listener main_internal, in a filter chain
+`inbound-vip|PORT|http|HOST`; subset v2 is its cluster `inbound-vip|PORT|http/v2|HOST`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ if t.TYPE_CHECKING:
 
 Dump = t.Mapping[str, t.Any]
 _HEALTHY: t.Final = ("HEALTHY", "DEGRADED", "UNKNOWN")
+_OF_WAYPOINT: t.Final = "inbound-vip|"
+_DIRECT: t.Final = "direct-http"
+"""The filter chain for requests to the address of a pod, which east-west gateways do not have."""
 _OWNER: t.Final = re.compile(r"/namespaces/([^/]+)/virtual-service/([^/]+)$")
 
 
@@ -28,7 +33,7 @@ def check(dump: Dump, kind: str) -> None:
     """Read everything in the dump of one kind (`resource=`); what is not of Envoy's shape raises here and not later."""
     readers: dict[str, Callable[[Dump], t.Any]] = {
         "dynamic_route_configs": lambda dump: (list(routes_of(dump)), route_names(dump)),
-        "dynamic_listeners": lambda dump: list(tcp_proxies(dump)),
+        "dynamic_listeners": lambda dump: (list(tcp_proxies(dump)), list(routes_of(dump)), waypoint_hosts(dump)),
         "dynamic_endpoint_configs": healthy_endpoints,
         "dynamic_active_clusters": known_clusters,
     }
@@ -74,6 +79,21 @@ def _route_configs(dump: Dump) -> Iterator[Mapping[str, t.Any]]:
         for entry in config.get("dynamic_route_configs") or ():
             if entry.get("route_config"):
                 yield entry["route_config"]
+    for chain in _filter_chains(dump):
+        if str(chain.get("name")).startswith(_OF_WAYPOINT):
+            for typed in _typed_configs(chain, "HttpConnectionManager"):
+                if typed.get("route_config"):
+                    yield typed["route_config"]
+
+
+def waypoint_hosts(dump: Dump) -> frozenset[str]:
+    """Return the hosts of the services whose requests a waypoint handles; empty for other proxies.
+
+    dump: /config_dump of dynamic_listeners.
+    """
+    names = [str(chain.get("name")) for chain in _filter_chains(dump)]
+    served = (name.split("|") for name in names if name.startswith(_OF_WAYPOINT))
+    return frozenset(parts[3] for parts in served if len(parts) == 4) if _DIRECT in names else frozenset()
 
 
 def _owner(route: Mapping[str, t.Any]) -> tuple[str, str] | None:
@@ -98,7 +118,10 @@ def _shares(action: Mapping[str, t.Any]) -> Shares:
 
 def _destination(cluster: str) -> tuple[str, str]:
     parts = cluster.split("|")
-    return (parts[3], parts[2]) if len(parts) == 4 else (cluster, "")
+    if len(parts) != 4:
+        return cluster, ""
+    subset = parts[2].partition("/")[2] if cluster.startswith(_OF_WAYPOINT) else parts[2]
+    return parts[3], subset
 
 
 def _conditions(match: Mapping[str, t.Any]) -> Iterator[tuple[str, ...]]:
@@ -128,15 +151,24 @@ def _matcher(matcher: Mapping[str, t.Any]) -> tuple[str, str]:
 
 def tcp_proxies(dump: Dump) -> Iterator[Shares]:
     """Yield the shares of every TCP proxy of the listeners in the dump."""
+    for chain in _filter_chains(dump):
+        for typed in _typed_configs(chain, "TcpProxy"):
+            yield _shares(typed)
+
+
+def _filter_chains(dump: Dump) -> Iterator[Mapping[str, t.Any]]:
     for config in dump.get("configs") or ():
         for listener in (config, *(config.get("dynamic_listeners") or ())):
             body = (listener.get("active_state") or {}).get("listener") or {}
-            chains = [*(body.get("filter_chains") or ()), body.get("default_filter_chain") or {}]
-            for chain in chains:
-                for network_filter in chain.get("filters") or ():
-                    typed = network_filter.get("typed_config") or {}
-                    if str(typed.get("@type", "")).endswith("TcpProxy"):
-                        yield _shares(typed)
+            yield from (*(body.get("filter_chains") or ()), body.get("default_filter_chain") or {})
+
+
+def _typed_configs(chain: Mapping[str, t.Any], kind: str) -> Iterator[Mapping[str, t.Any]]:
+    """Yield the configurations of the chain's filters of one type."""
+    for network_filter in chain.get("filters") or ():
+        typed = network_filter.get("typed_config") or {}
+        if str(typed.get("@type", "")).endswith(kind):
+            yield typed
 
 
 def healthy_endpoints(dump: Dump) -> dict[tuple[str, str], int]:
@@ -168,4 +200,4 @@ def passed_through(dump: Dump) -> set[tuple[str, str]]:
 
 def _outbound_clusters(dump: Dump) -> list[Mapping[str, t.Any]]:
     clusters = [config.get("cluster") or {} for config in dump.get("configs") or ()]
-    return [one for one in clusters if str(one.get("name")).startswith("outbound|")]
+    return [one for one in clusters if str(one.get("name")).startswith(("outbound|", _OF_WAYPOINT))]

@@ -17,6 +17,7 @@ from fractions import Fraction
 from ..istio.delegation import merged_match
 from ..istio.destinations import entry_shares
 from ..istio.find import mesh_claimants, roots_of
+from ..istio.waypoints import may_apply
 from ..objects.hosts import MESH, by_precedence, expand, gateways_of, is_for_mesh, resolve_gateway
 from ..objects.matches import match_text
 from ..objects.metadata import full_name, identity
@@ -45,16 +46,18 @@ class RoutedService:
 class ProxyAttributes:
     """The attributes of a proxy on which its routes depend. None is "not known".
 
-    namespace, labels: of its pod. gateways: for a gateway the Gateways (`namespace/name`) it serves; () for a sidecar.
+    namespace, labels: of its pod. gateways: for a gateway the Gateways (`namespace/name`) it serves; () for a sidecar
+    and a waypoint.
     """
 
     namespace: str | None = None
     labels: Mapping[str, str] | None = None
     gateways: tuple[str, ...] | None = ()
+    is_waypoint: bool = False
 
     @property
-    def is_sidecar(self) -> bool:
-        """Return whether the proxy serves no Gateway."""
+    def is_for_mesh(self) -> bool:
+        """Return whether the proxy serves no Gateway: a sidecar, or a waypoint."""
         return self.gateways == ()
 
 
@@ -75,10 +78,18 @@ def is_expected(owner: Object, service: ServiceRef, snapshot: Snapshot, proxy: P
         return bool(set(proxy.gateways) & set(gateways_of(owner)))
     if not is_for_mesh(owner):
         return False
+    if proxy.is_waypoint:  # it applies every VirtualService of the host, one after the other
+        return _is_of_host(owner, service) and may_apply(owner, service, proxy.namespace or service.namespace)
     claimants = mesh_claimants(snapshot.need("virtual_services"), service)
     if owner not in claimants or proxy.namespace is None:
         return True
     return by_precedence(claimants, proxy.namespace)[:1] == [owner]
+
+
+def _is_of_host(owner: Object, service: ServiceRef) -> bool:
+    """Return whether one of the hosts is the service, also by a wildcard."""
+    namespace, _name = identity(owner)
+    return any(service.covered_by(str(host), namespace) for host in (owner.get("spec") or {}).get("hosts") or ())
 
 
 def owners(obj: Object, snapshot: Snapshot) -> list[Object]:
@@ -144,6 +155,8 @@ def _fits(block: Block, namespace: str, proxy: ProxyAttributes) -> bool | None:
             return None
         listed = {resolve_gateway(str(one), namespace) for one in block["gateways"]}
         return known if listed & set(proxy.gateways or (MESH,)) else False
+    if block.get("sourceLabels") and proxy.is_waypoint:
+        return False
     for name, value in (block.get("sourceLabels") or {}).items():
         if proxy.labels is None:
             known = None

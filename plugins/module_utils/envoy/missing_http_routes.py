@@ -16,6 +16,7 @@ import typing as t
 from fractions import Fraction
 
 from ..gateway_api.parents import parent_gateways, parent_services
+from ..istio.waypoints import may_apply
 from ..objects.metadata import full_name, identity
 from .config_dump import route_names, routes_of
 
@@ -46,17 +47,28 @@ def missing_routes(dump: Dump, routed: RoutedService, proxy: ProxyAttributes | N
     """Return what the proxy still lacks of the HTTPRoutes, a sentence each; empty when converged.
 
     dump: /config_dump with resource=dynamic_route_configs. A dump without any route configuration is never taken for
-    converged, nor is a proxy without any route of one of them. A sidecar (or no proxy given) is compared with the
-    routes attached to Services, a gateway with those attached to Gateways.
+    converged, nor is a proxy without any route of one of them. A sidecar (or no proxy given) and a waypoint are compared
+    with the routes attached to Services, a gateway with those attached to Gateways.
     """
     if not route_names(dump):
         return ["The proxy's routes could not be read: its config dump has none."]
-    attached = parent_services if proxy is None or proxy.is_sidecar else parent_gateways
+    attached = parent_services if proxy is None or proxy.is_for_mesh else parent_gateways
     missing: list[str] = []
     for http_route in routed.objects:
-        if attached(http_route):
+        if attached(http_route) and _reaches(http_route, routed, proxy):
             missing += _missing(dump, http_route, routed.service.domain)
     return missing
+
+
+def applies(routed: RoutedService, proxy: ProxyAttributes) -> bool:
+    """Return whether the proxy should have a route of the objects; a waypoint ignores those of other namespaces."""
+    return not routed.objects or any(_reaches(one, routed, proxy) for one in routed.objects)
+
+
+def _reaches(http_route: Object, routed: RoutedService, proxy: ProxyAttributes | None) -> bool:
+    if proxy is None or not proxy.is_waypoint:
+        return True
+    return may_apply(http_route, routed.service, proxy.namespace or routed.service.namespace)
 
 
 def holds(dump: Dump, http_route: Object) -> bool:

@@ -19,7 +19,7 @@ from ..gateway_api.grants import needs_grants, routes_of_namespace
 from ..istio.find import Scope
 from ..objects import endpoints
 from ..objects.snapshot import PLURALS
-from . import ownership, permissions, pod_capacity, pod_health, route_claims, route_status, version_services, visibility
+from . import ambient, ownership, permissions, pod_capacity, pod_health, route_claims, route_status, version_services, visibility
 from .request_shares import described, largest, raised
 
 if t.TYPE_CHECKING:
@@ -76,6 +76,7 @@ def inspect(
         *route_status.inspect(snapshot, planned or snapshot, service, versions),
         *visibility.endpoint_choice(planned or snapshot, service, versions, later or now),
         *pod_health.inspect(planned or snapshot, service, versions, services),
+        *ambient.inspect(planned or snapshot, service, later or now, adds_requests=planned is None or bool(versions)),
         *version_services.inspect(planned or snapshot, service, more, later or now),
         *pod_capacity.inspect(snapshot, service, now, more if planned else {}, later),
         *ownership.inspect(snapshot, service, evidence.applications if evidence else None),

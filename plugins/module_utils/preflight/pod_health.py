@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ..findings import Finding
-from ..istio import find
+from ..istio import find, waypoints
 from ..objects import endpoints, pods, workloads
 from ..objects.metadata import REVISION, full_name, identity
 from ..replicas.deployment_status import own_problems
@@ -40,7 +40,6 @@ def inspect(
         for version, labels in find.subsets(snapshot, service).items():
             yield from _subset(snapshot, service, version, labels, versions.get(version, 0))
     yield from _callers(snapshot, service)
-    yield from _ambient(snapshot, service)
 
 
 def _subset(
@@ -122,11 +121,24 @@ def _callers(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
     Pods are read in the service's namespace only, which each finding says: those of a whole cluster are too many.
     """
     selector = pods.selector_of(snapshot, service)
+    has_waypoint = waypoints.trouble(snapshot, service) is None
     outside: dict[str, list[Object]] = {}
+    ambient: dict[str, list[Object]] = {}
     for pod in snapshot.pods or ():
         own = identity(pod)[0] == service.namespace and selector and pods.matches(pods.labels_of(pod), selector)
-        if pods.is_alive(pod) and not own and not pods.has_proxy(pod) and not pods.is_ambient(pod):
+        if not pods.is_alive(pod) or own or pods.has_proxy(pod):
+            continue
+        if not pods.is_ambient(pod):
             outside.setdefault(identity(pod)[0], []).append(pod)
+        elif not has_waypoint and not waypoints.is_ambient(snapshot, service):  # else an error of its own says it
+            ambient.setdefault(identity(pod)[0], []).append(pod)
+    for namespace, taken in ambient.items():
+        yield Finding(
+            "PODS_OUTSIDE_MESH",
+            f"Namespace {namespace}",
+            f"{_named(taken)} {'is' if len(taken) == 1 else 'are'} in ambient mode, and no waypoint handles requests to "
+            f"{service.name}. If they call it, they reach all versions by pod count. {_LIMIT}",
+        )
     for namespace, plain in outside.items():
         injected = _is_injected(snapshot, namespace)
         forgotten = [pod for pod in plain if injected and not _opted_out(pod)]
@@ -143,8 +155,8 @@ def _callers(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
             yield Finding(
                 "PODS_OUTSIDE_MESH",
                 f"Namespace {namespace}",
-                f"{_named(chosen)} have no sidecar. If they call {service.name}, they reach all versions by pod count. "
-                f"{_LIMIT}",
+                f"{_named(chosen)} have no sidecar{_not_captured(snapshot, namespace)}. If they call {service.name}, they "
+                f"reach all versions by pod count. {_LIMIT}",
             )
 
 
@@ -154,12 +166,13 @@ def _named(found: Sequence[Object]) -> str:
     return f"Pods {', '.join(names)}{more}" if len(found) > 1 else f"Pod {names[0]}"
 
 
-def _namespace(snapshot: Snapshot, name: str) -> Object | None:
-    return next((one for one in snapshot.namespaces or () if identity(one)[1] == name), None)
+def _not_captured(snapshot: Snapshot, name: str) -> str:
+    """In a namespace in ambient mode a pod may have opted out, or ztunnel has not taken it yet."""
+    return " and ztunnel does not take their requests" if waypoints.is_ambient_namespace(snapshot, name) else ""
 
 
 def _is_injected(snapshot: Snapshot, name: str) -> bool:
-    labels = pods.labels_of(_namespace(snapshot, name) or {})
+    labels = pods.labels_of(waypoints.namespace_object(snapshot, name) or {})
     if labels.get("istio-injection"):
         return labels["istio-injection"] == "enabled"
     return bool(labels.get(REVISION))
@@ -169,44 +182,3 @@ def _opted_out(pod: Object) -> bool:
     key = "sidecar.istio.io/inject"
     said = pods.labels_of(pod).get(key) or pods.annotations_of(pod).get(key)
     return said == "false" or bool((pod.get("spec") or {}).get("hostNetwork"))
-
-
-def _ambient(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
-    """In ambient mode the waypoint of the destination splits; ztunnel knows neither weights nor headers."""
-    home = _namespace(snapshot, service.namespace) or {}
-    own = next((one for one in snapshot.services or () if identity(one) == identity_of(service)), None)
-    if own is None:
-        return
-    selected = pods.of_service(snapshot, service, {}) or []
-    ambient = pods.labels_of(home).get("istio.io/dataplane-mode") == "ambient" or any(map(pods.is_ambient, selected))
-    trouble = _waypoint_trouble(snapshot, service, pods.labels_of(own), pods.labels_of(home)) if ambient else ""
-    if trouble:
-        yield Finding(
-            "AMBIENT_WITHOUT_WAYPOINT",
-            full_name(own),
-            f"The service is in ambient mode and {trouble}, so weights and header routes have no effect.",
-            f"istioctl waypoint apply -n {service.namespace} --enroll-namespace --wait",
-        )
-
-
-def _waypoint_trouble(snapshot: Snapshot, service: ServiceRef, own: Mapping[str, str], home: Mapping[str, str]) -> str:
-    """Return what is wrong with the waypoint; empty if nothing, or if its Gateway could not be read."""
-    labels = own if own.get("istio.io/use-waypoint") else home
-    name = labels.get("istio.io/use-waypoint") or "none"
-    if name == "none":
-        return "has no waypoint"
-    namespace = labels.get("istio.io/use-waypoint-namespace") or service.namespace
-    there = [one for one in snapshot.gateways or () if identity(one)[0] == namespace]
-    if snapshot.gateways is None or (namespace != service.namespace and not there):
-        return ""
-    waypoints = [one for one in there if identity(one)[1] == name and _is_gateway_api(one)]
-    if not waypoints:
-        return f"its waypoint, Gateway {namespace}/{name}, does not exist"
-    conditions = (waypoints[0].get("status") or {}).get("conditions") or ()
-    if any((one.get("type"), one.get("status")) == ("Programmed", "False") for one in conditions):
-        return f"its waypoint, Gateway {namespace}/{name}, is not programmed"
-    return ""
-
-
-def _is_gateway_api(gateway: Object) -> bool:
-    return str(gateway.get("apiVersion") or "").startswith("gateway.networking.k8s.io/")

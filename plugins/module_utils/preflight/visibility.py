@@ -10,7 +10,7 @@ import typing as t
 
 from ..findings import Finding
 from ..gateway_api.parents import parent_services, short_host
-from ..istio import find
+from ..istio import find, waypoints
 from ..istio.endpoint_choice import chosen_by_caller, consistent_hash
 from ..objects.hosts import MESH, exported_to
 from ..objects.metadata import full_name, identity
@@ -127,5 +127,6 @@ def _consumer_routes(snapshot: Snapshot, service: ServiceRef) -> Iterator[Findin
     for one in snapshot.http_routes or ():
         namespace, _name = identity(one)
         if namespace != service.namespace and short_host(service.fqdn) in parent_services(one):
-            reason = f"For callers in {namespace} it replaces the routes in {service.namespace}."
+            sidecars = " with a sidecar" if waypoints.working(snapshot, service) else ""
+            reason = f"For callers{sidecars} in {namespace} it replaces the routes in {service.namespace}."
             yield Finding("HTTP_ROUTE_ELSEWHERE", full_name(one), reason)

@@ -115,7 +115,7 @@ ROUTE_KINDS: t.Final = (
         version_hosts=lambda _routed: None,
         dump_resources=missing_http_routes.dump_resources,
         reaches_sidecars=missing_http_routes.reaches_sidecars,
-        applies=lambda _routed, _proxy: True,
+        applies=missing_http_routes.applies,
         gateway_proxies=GatewaysByRoutes(missing_http_routes.attached_to_gateways, missing_http_routes.holds),
     ),
 )
