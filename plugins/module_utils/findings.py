@@ -249,12 +249,18 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
     "REVERTED_BY_GITOPS": Kind(
         "error",
         "A GitOps tool reverts changes of the object",
-        "Suspend the tool for this object while the canary runs, or change the weights in Git.",
+        "Pause the tool for it during a rollout (pause_gitops), suspend it, or change the weights in Git.",
     ),
     "APPLIED_BY_TOOL": Kind(
         "warning",
         "A tool applies the object from Git or from a chart",
         "Its next run may revert the change. Update the manifest afterwards, or exclude the routes from it.",
+    ),
+    "GITOPS_PAUSED": Kind(
+        "note",
+        "A GitOps tool is paused for the object by a rollout",
+        "The end of the rollout resumes it, or canary_handback with state: released. If no rollout is under way, run "
+        "that module, or the playbook rollback.",
     ),
     "SCALED_BY_CONTROLLER": Kind(
         "warning",

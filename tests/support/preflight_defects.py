@@ -512,6 +512,13 @@ TABLE: tuple[tuple[Callable[[Lists], None], list[str]], ...] = (
     (managed_by("argocd-controller"), ["APPLIED_BY_TOOL"]),
     (of_virtual_service(labels=FLUX), ["REVERTED_BY_GITOPS"]),
     (
+        of_virtual_service(
+            labels=FLUX,
+            annotations={"canary.meshops.io/gitops-pause": '{"services": ["bookinfo/reviews"], "tool": "Flux"}'},
+        ),
+        ["GITOPS_PAUSED"],
+    ),
+    (
         of_virtual_service(labels=FLUX, annotations={"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}),
         ["APPLIED_BY_TOOL"],
     ),

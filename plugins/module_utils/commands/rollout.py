@@ -13,6 +13,7 @@ from ..evidence import analysis_options
 from ..kube.client import Cluster
 from ..rollout import phases
 from ..rollout.steps import MAX_WAIT_SECONDS
+from ..runs import gitops
 from ..runs.conductor import Conductor
 from ..runs.lock import RUN, Lease
 from ..runs.promotion import Promotion
@@ -67,6 +68,7 @@ SPEC: t.Final = ArgSpec(
         "keep": {"type": "dict", "default": {}},
         "adapt": {"type": "bool", "default": False},
         "on_drift": {"type": "str", "default": "stop", "choices": ["stop", "adopt", "restore"]},
+        "pause_gitops": {"type": "str", "default": gitops.NEVER, "choices": list(gitops.CHOICES)},
         "supersede": {"type": "bool", "default": False},
         "proxy_sample": {"type": "int", "default": 50},
         # Pods

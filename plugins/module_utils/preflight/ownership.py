@@ -13,6 +13,8 @@ from __future__ import annotations
 import typing as t
 
 from ..findings import Finding
+from ..gitops import pause
+from ..gitops.appliers import ARGO, application_of, applier_of, is_application, managers_of
 from ..objects.metadata import full_name, identity
 from ..objects.owners import scaling_owner
 from ..objects.pods import annotations_of, labels_of
@@ -25,8 +27,6 @@ if t.TYPE_CHECKING:
     from ..objects.metadata import Object
     from ..objects.snapshot import Snapshot
 
-ARGO: t.Final = "Argo CD"
-_ARGO_SIGNS: t.Final = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
 ROLLOUTS_HASH: t.Final = "rollouts-pod-template-hash"
 
 
@@ -51,8 +51,14 @@ def of_objects(objects: Iterable[Object], applications: Sequence[Object] | None 
         if applied is None:
             continue
         tool, evidence, reverts = applied
+        services = pause.paused_for(obj)
+        if services:
+            yield Finding(
+                "GITOPS_PAUSED", full_name(obj), f"{tool} is paused for it by the rollout of {', '.join(services)}."
+            )
+            continue
         if tool == ARGO and applications is not None:
-            reverts = any(_heals(one, obj) for one in applications if _name_in(one, application_of(obj)))
+            reverts = any(_heals(one, obj) for one in applications if is_application(one, application_of(obj)))
         if reverts:
             reason = f"{tool} applies it ({evidence}) and reverts every change."
             yield Finding("REVERTED_BY_GITOPS", full_name(obj), reason, _suspend(tool, obj))
@@ -75,7 +81,7 @@ def controller_of(obj: Object) -> str | None:
             return f"Argo Rollouts ({named})"
         if reference.get("controller"):
             return scaling_owner(obj)
-    managers = _managers(obj)
+    managers = managers_of(obj)
     marks = [*annotations_of(obj), *labels_of(obj)]
     if any(mark.startswith("argo-rollouts.argoproj.io/") for mark in marks) or _has_rollout_hash(obj):
         return "Argo Rollouts"
@@ -88,48 +94,9 @@ def controller_of(obj: Object) -> str | None:
     return None
 
 
-def applier_of(obj: Object) -> tuple[str, str, bool] | None:
-    """Return (tool, the sign of it, whether it surely reverts) of what applies the object, None without a sign."""
-    labels, annotations, managers = labels_of(obj), annotations_of(obj), _managers(obj)
-    for key in _ARGO_SIGNS:
-        value = annotations.get(key) or labels.get(key)
-        if value:
-            return ARGO, f"{key}: {value}", False
-    name = labels.get("kustomize.toolkit.fluxcd.io/name")
-    if name:
-        left_alone = annotations.get("kustomize.toolkit.fluxcd.io/reconcile") == "disabled"
-        left_alone |= str(annotations.get("kustomize.toolkit.fluxcd.io/ssa")).lower() in (
-            "merge",
-            "ifnotpresent",
-            "ignore",
-        )
-        return "Flux", f"Kustomization {labels.get('kustomize.toolkit.fluxcd.io/namespace')}/{name}", not left_alone
-    name = labels.get("helm.toolkit.fluxcd.io/name")
-    if name:
-        return "Flux", f"HelmRelease {labels.get('helm.toolkit.fluxcd.io/namespace')}/{name}", False
-    release = annotations.get("meta.helm.sh/release-name")
-    if release or labels.get("app.kubernetes.io/managed-by") == "Helm":
-        return "Helm", f"release {release or 'unknown'}", False
-    for manager, tool in (("argocd-controller", ARGO), ("kustomize-controller", "Flux"), ("helm", "Helm")):
-        if manager in managers:
-            return tool, f"field manager {manager}", False
-    return None
-
-
 def argo_applies(snapshot: Snapshot, service: ServiceRef) -> bool:
     """Return whether Argo CD applies one of the service's routing objects: then its Applications are worth reading."""
     return any((applier_of(one) or ("",))[0] == ARGO for one in routing_objects(snapshot, service))
-
-
-def application_of(obj: Object) -> str:
-    """Return the Application that Argo CD says applies the object (`name`, or `namespace_name`), empty if not known."""
-    tracked = annotations_of(obj).get(_ARGO_SIGNS[0], "").partition(":")[0]
-    return tracked or annotations_of(obj).get(_ARGO_SIGNS[1]) or labels_of(obj).get(_ARGO_SIGNS[1]) or ""
-
-
-def _name_in(application: Object, name: str) -> bool:
-    namespace, own = identity(application)
-    return name in (own, f"{namespace}_{own}")
 
 
 def _heals(application: Object, obj: Object) -> bool:
@@ -151,11 +118,6 @@ def _leaves_routes(ignored: Object, obj: Object) -> bool:
     return any(str(path).startswith(("/spec", ".spec")) for path in paths)
 
 
-def _managers(obj: Object) -> set[str]:
-    fields = (obj.get("metadata") or {}).get("managedFields") or ()
-    return {str(one.get("manager")) for one in fields}
-
-
 def _has_rollout_hash(obj: Object) -> bool:
     subsets = (obj.get("spec") or {}).get("subsets") or ()
     return any(ROLLOUTS_HASH in (subset.get("labels") or {}) for subset in subsets)
@@ -167,12 +129,13 @@ def _suspend(tool: str, obj: Object) -> str:
         name = labels.get("kustomize.toolkit.fluxcd.io/name")
         namespace = labels.get("kustomize.toolkit.fluxcd.io/namespace")
         return (
-            f"Suspend it while the canary runs: flux suspend kustomization {name} -n {namespace}; "
-            "or change the routes in Git."
+            "Pause it during a rollout: -e rollout_pause_gitops=until_handback (pause_gitops: until_handback). Or "
+            f"suspend its Kustomization: flux suspend kustomization {name} -n {namespace}; or change the routes in Git."
         )
     if tool == ARGO:
         return (
-            f"Switch self-heal off while the canary runs: argocd app set {application_of(obj) or 'APP'} "
+            "Pause it during a rollout: -e rollout_pause_gitops=until_handback (pause_gitops: until_handback). Or "
+            f"switch self-heal off while the canary runs: argocd app set {application_of(obj) or 'APP'} "
             "--self-heal=false; or make it ignore the routes: ignoreDifferences with the JSON pointer /spec/http, "
             "and the sync option RespectIgnoreDifferences=true."
         )

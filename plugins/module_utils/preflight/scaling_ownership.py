@@ -13,10 +13,10 @@ from __future__ import annotations
 import typing as t
 
 from ..findings import Finding
+from ..gitops import appliers, pause
 from ..objects import workloads
 from ..objects.metadata import full_name, identity
 from ..objects.owners import OWN_MANAGER, how_to_scale, last_writer, scaling_owner
-from . import ownership
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,7 +52,7 @@ def of_changes(snapshot: Snapshot, changes: Iterable[Change]) -> Iterator[Findin
         owner, pods = scaling_owner(obj), ((change.after or {}).get("spec") or {}).get(_FIELDS[change.kind])
         if owner:
             yield _owned(obj, owner, pods)
-        elif (applied := ownership.applier_of(obj)) and _writes_field(obj, applied[0]):
+        elif (applied := appliers.applier_of(obj)) and _writes_field(obj, applied.tool) and not pause.paused_for(obj):
             reason = f"{applied[0]} applies it with its {_field(obj)} ({applied[1]})"
             if applied[2]:
                 yield Finding("REVERTED_BY_GITOPS", full_name(obj), f"{reason} and reverts the change.")
@@ -68,6 +68,12 @@ def last_share(obj: Object, pods: int, share: float) -> Finding | None:
     finding = _owned(obj, owner, pods)
     reason = f"{share:g}% of the requests need {pods} pods. {finding.reason}"
     return Finding(finding.code, finding.object, reason, finding.remedy)
+
+
+def is_from_git(obj: Object) -> bool:
+    """Return whether a tool applies the object and was the last to write its number of pods."""
+    applied = appliers.applier_of(obj)
+    return applied is not None and _writes_field(obj, applied.tool)
 
 
 def _owned(obj: Object, owner: str, pods: int | None) -> Finding:
@@ -87,16 +93,9 @@ def _whole(snapshot: Snapshot, change: Change) -> Object:
     return {"kind": change.kind, **next(found, before)}
 
 
-_TOOL_MANAGERS: t.Final = {
-    ownership.ARGO: ("argocd",),
-    "Flux": ("kustomize-controller", "helm-controller"),
-    "Helm": ("helm",),
-}
-
-
 def _writes_field(obj: Object, tool: str) -> bool:
     """Return whether the tool, or nobody that is recorded, wrote the number last before us."""
     writer = last_writer(obj, "spec", _field(obj))
     if writer is None:
         return False
-    return any(writer[0].startswith(prefix) for prefix in _TOOL_MANAGERS.get(tool, ())) and writer[0] != OWN_MANAGER
+    return appliers.tool_of_manager(writer[0]) == tool and writer[0] != OWN_MANAGER

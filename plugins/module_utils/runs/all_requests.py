@@ -58,7 +58,7 @@ class AllRequests:
     @property
     def warnings(self) -> list[str]:
         """Return the warnings for the result."""
-        return [*self._warnings, *self._actions.warnings, *self.session.warnings]
+        return [*self._warnings, *self._actions.warnings, *self._actions.gitops.warnings, *self.session.warnings]
 
     def _versions(self) -> Versions:
         """Return the versions, [] for a service without any. Raises NoRoutes if the service does not exist."""

@@ -93,6 +93,18 @@ def check_rights(cluster: Cluster, service: ServiceRef, rollout: Rollout, params
         )
 
 
+def check_pause(params: Mapping[str, t.Any]) -> None:
+    """Raise Refused if the pause of a GitOps tool would end while Git sends requests to pods that are gone."""
+    gone = number_of_pods(params["old_replicas"]) == 0
+    if params["pause_gitops"] == "until_end" and gone and "on_promote" not in params["return_at"]:
+        raise Refused(
+            "pause_gitops: until_end with old_replicas: 0 is refused, nothing was written. When the pause ends after "
+            "the promotion, the tool applies the weights that are in Git, and the pods of stable are gone. Set "
+            "pause_gitops: until_handback (rollout_pause_gitops: until_handback), or write the new state to Git in "
+            "tasks of yours before that (rollout_on_promote)."
+        )
+
+
 def check_old_replicas(versions: Sequence[Version], stable: str, pods: int | None) -> None:
     """Raise Refused if the old version cannot be scaled to 0 at the end."""
     if pods != 0:

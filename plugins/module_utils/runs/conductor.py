@@ -16,11 +16,13 @@ from ..errors import CanaryError, Conflict, Drifted, Interrupted, InvalidInput, 
 from ..objects.weights import weights_text
 from ..rollout import phases, state_machine
 from ..rollout.phases import Situation
+from ..rollout.plan_options import playbook_command
 from ..rollout.plan_text import plan_lines
 from ..task.context import ROLLBACK_NOTE
 from ..task.interrupts import Interrupts, Stop
 from . import checks, textfile
 from .actions import Actions, retried
+from .gitops import UNTIL_HANDBACK
 from .heartbeat import Heartbeat
 from .judging import Judging
 from .record_watch import RecordWatch
@@ -77,7 +79,7 @@ class Conductor:
     @property
     def warnings(self) -> list[str]:
         """Return the warnings for the result."""
-        return [*self._warnings, *self._actions.warnings, *self.session.warnings]
+        return [*self._warnings, *self._actions.warnings, *self._actions.gitops.warnings, *self.session.warnings]
 
     def run(self) -> Result:
         """Return the result of the task. Raises CanaryError, NotPromoted at another end than the promotion."""
@@ -110,6 +112,7 @@ class Conductor:
         self.session.begin(self._actions.check_before, self._actions.check_first_changes)
         try:
             beating.start(self.session.stored.watchdog)
+            self._pause_gitops()
             point = self._start() or self._work()
         except CanaryError as error:
             if error.code not in LOST:
@@ -120,6 +123,37 @@ class Conductor:
             self.session.suspend_heartbeat()
             return self._result(point)
         return self._finish()
+
+    def _pause_gitops(self) -> None:
+        """Pause the GitOps tools before the first write, and again when a run resumes."""
+        if not self._actions.pauses_gitops or self.session.continued or self.session.run.over:
+            return
+        try:
+            self._actions.pause_gitops()
+        except CanaryError as error:
+            self._fail("pause_gitops", error)
+
+    def _resume_gitops(self) -> None:
+        """Undo the pauses of GitOps tools at the end, or say who does it. A failure is a warning."""
+        run, until = self.session.run, self._params["pause_gitops"]
+        paused = self.session.stored.paused
+        if not run.over or not (paused or self._actions.pauses_gitops):
+            return
+        on_canary = run.phase == "promoted" or run.stopped_in == "promoting"
+        if on_canary and until == UNTIL_HANDBACK:
+            names = {"service": self._service.name, "ns": self._service.namespace}
+            self._actions.tell(
+                f"The GitOps tools stay paused for {', '.join(paused) or 'nothing'} until Git has the new state: "
+                f"{playbook_command('handback', **names)}"
+            )
+            return
+        try:
+            retried(self._actions.resume_gitops)
+        except CanaryError as error:
+            self._warn(
+                "A GitOps tool may still be paused. The playbook rollback, or canary_handback with state: released, "
+                f"resumes it. {error.msg}"
+            )
 
     def _check_options(self) -> None:
         checks.check_pod_options(self._params)
@@ -318,6 +352,7 @@ class Conductor:
                 self._actions.restore_min_replicas()
         except CanaryError as error:
             self._warn(f"minReplicas of the autoscalers could not be restored; the next run restores it. {error.msg}")
+        self._resume_gitops()
         try:
             self.session.release()
         except CanaryError as error:

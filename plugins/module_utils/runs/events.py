@@ -64,7 +64,7 @@ class RunEvents:
             self._verify_end(stored, after)
         if transitions.writes_next(after):
             found, cohort_found = self.current_state(stored)
-            drift = transitions.drift(rollout, before, found, cohort_found)
+            drift = self.drift(stored, before)
             if drift:
                 policy = self._params["on_drift"]
                 after, entries = transitions.apply_drift(
@@ -117,6 +117,11 @@ class RunEvents:
             self._found = read_again(*given, self._found)
         self._is_old = False
         return self._found.weights, self._found.cohort
+
+    def drift(self, stored: Stored, run: Run) -> str:
+        """Return the difference between a run and the routes, with who has made it; empty without one."""
+        self.current_state(stored)
+        return "" if self._found is None else self._found.drift(stored.rollout, run)
 
     def write_events(self, stored: Stored, entries: list[Entry]) -> None:
         """Write Kubernetes Events on the Service; a failure is a warning."""

@@ -11,8 +11,11 @@ import typing as t
 from dataclasses import replace
 
 from ..errors import ApiError, Drifted, InvalidInput, Refused
+from ..gitops.last_writers import last_writers
+from ..gitops.pause import FIELDS
 from ..kube.resources import of_object
 from ..objects.intents import SetWeights
+from ..objects.metadata import identity
 from ..objects.weights import TOLERANCE, same_split, weights_text
 from ..replicas.canary_status import standing
 from ..replicas.deployment_pair import Wanted
@@ -39,6 +42,7 @@ class RoutingState(t.NamedTuple):
     """The current state. weights: version -> percent. image: stable's, by pods. cohort: description of its cohort.
 
     snapshot, objects: what it was read from, and the routing objects in it; None and () by pods.
+    writer: a sentence about who wrote last, if that was not this collection; else empty.
     """
 
     weights: dict[str, float]
@@ -46,6 +50,12 @@ class RoutingState(t.NamedTuple):
     cohort: str = ""
     snapshot: Snapshot | None = None
     objects: Sequence[Mapping[str, t.Any]] = ()
+    writer: str = ""
+
+    def drift(self, rollout: Rollout, run: record.Run) -> str:
+        """Return the difference between the record and this state, with who has made it; empty without one."""
+        found = transitions.drift(rollout, run, self.weights, self.cohort)
+        return f"{found}. {self.writer}" if found and self.writer else found
 
 
 def read_state(cluster: Cluster, service: ServiceRef, rollout: Rollout, api: str) -> RoutingState:
@@ -79,8 +89,10 @@ def _read_state(cluster: Cluster, service: ServiceRef, rollout: Rollout, api: st
     reader = Reader(cluster, service, wide=not rollout.by_pods)
     if rollout.by_pods:
         wanted = Wanted(rollout.stable, rollout.canary, rollout.container, rollout.image)
-        pods = reader.decide(lambda state: standing(state, service, wanted), ("services", "deployments"))[1]
-        return reader, RoutingState(*pods)
+        snapshot, pods = reader.decide(lambda state: standing(state, service, wanted), ("services", "deployments"))
+        names = (rollout.stable, rollout.canary)
+        own = [one for one in snapshot.deployments or () if identity(one) in {(service.namespace, n) for n in names}]
+        return reader, RoutingState(*pods, writer=last_writers(own))
     return reader, reader.decide(lambda snapshot: _state(snapshot, service, rollout, api), ROUTES)[1]
 
 
@@ -88,7 +100,9 @@ def _state(snapshot: Snapshot, service: ServiceRef, rollout: Rollout, api: str) 
     description = routes.describe(snapshot, service, api=api_of_routes(api), versions=rollout.versions)
     weights = {version: float(percent) for version, percent in description["weights"].items() if version}
     routed = cohort.describe_found(description["cohorts"].get(cohort.NAME))
-    return RoutingState(weights, "", routed, snapshot, description["objects"])
+    objects = description["objects"]
+    writer = last_writers(snapshot.select(objects, FIELDS))
+    return RoutingState(weights, "", routed, snapshot, objects, writer)
 
 
 class Opening:
@@ -290,7 +304,7 @@ class Opening:
         self._reader.decide(plan_cohorts, ())
 
     def _drift(self, stored: Stored) -> str:
-        return transitions.drift(stored.rollout, stored.run, self._found, self._now.cohort)
+        return self._now.drift(stored.rollout, stored.run)
 
     def _apply_drift_policy(self, stored: Stored, now: float) -> str:
         drift = self._drift(stored)

@@ -69,6 +69,7 @@ class Stored:
     superseded: the superseded run, for its report.
     returned: `{at, verdict}` while the playbook runs tasks of its own, None otherwise; see session.py.
     signed: whether it was read with a valid signature by the store's key.
+    paused: objects (`Kind namespace/name`) for which the run pauses a GitOps tool; see gitops.py.
     """
 
     rollout: Rollout
@@ -79,6 +80,7 @@ class Stored:
     superseded: Stored | None = None
     returned: dict[str, t.Any] | None = None
     signed: bool = False
+    paused: tuple[str, ...] = ()
 
     def add(self, entry: Mapping[str, t.Any]) -> None:
         """Put an entry at the end of the audit log; a look that decided nothing again is counted instead."""
@@ -122,6 +124,8 @@ class RunStore:
             stored.signed = self._is_signed(data)
             stored.watchdog = parsing.parse_mapping(data["watchdog"], "watchdog") if "watchdog" in data else None
             stored.returned = parsing.parse_mapping(data["returned"], "returned") if "returned" in data else None
+            if "paused" in data:
+                stored.paused = tuple(map(str, parsing.parse_mapping(data["paused"], "paused")))
             if "superseded" in data:
                 stored.superseded = _stored(parsing.parse_mapping(data["superseded"], "superseded"))
             return stored
@@ -193,12 +197,14 @@ def _data(stored: Stored) -> dict[str, str]:
         "events": json.dumps(stored.events),
         **({"watchdog": json.dumps(stored.watchdog)} if stored.watchdog else {}),
         **({"returned": json.dumps(stored.returned)} if stored.returned else {}),
-        **(
-            {"superseded": json.dumps(_data(replace(stored.superseded, watchdog=None, superseded=None, returned=None)))}
-            if stored.superseded
-            else {}
-        ),
+        **({"paused": json.dumps(dict.fromkeys(stored.paused, True))} if stored.paused else {}),
+        **({"superseded": json.dumps(_data(_alone(stored.superseded)))} if stored.superseded else {}),
     }
+
+
+def _alone(stored: Stored) -> Stored:
+    """Return a superseded record without what belongs to its run alone."""
+    return replace(stored, watchdog=None, superseded=None, returned=None, paused=())
 
 
 def _stored(data: Mapping[str, str]) -> Stored:

@@ -67,6 +67,7 @@ class Rollback(AllRequests):
         self._actions.remove_canary()
         self._actions.restore_image()
         self._record_end()
+        self._resume_gitops()
         return self._result(f"The pods of {rollout.canary} are removed; {rollout.stable} serves alone.")
 
     def _by_routes(self, *, under_way: bool) -> Result:
@@ -81,7 +82,18 @@ class Rollback(AllRequests):
             self._record_end(stable)
         self._end_cohorts(versions)
         self._restore_min_replicas(versions)
+        self._resume_gitops()
         return self._result()
+
+    def _resume_gitops(self) -> None:
+        """Resume the GitOps tools that a rollout has paused, with or without a record of it."""
+        if self._context.check_mode:
+            return
+        try:
+            self._messages += self._actions.gitops.end()
+        except CanaryError as error:
+            self._warn(f"A GitOps tool may still be paused. Run the playbook rollback again. {error.msg}")
+        self._changed |= self._actions.gitops.changed
 
     def _stable(self, versions: Versions) -> str:
         """Return the version to roll back to: the one named, or the one that the routes prove.

@@ -27,7 +27,7 @@ from .record_store import RolloutOver, RunStore, Superseded, missing_record, pla
 from .watchdog import Watchdog
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..kube.client import Cluster
     from ..objects.hosts import ServiceRef
@@ -218,6 +218,12 @@ class Session:
         self.drift = drift or self.drift
         return drift
 
+    def note_paused(self, objects: Iterable[str]) -> None:
+        """Record for which objects a GitOps tool is about to be paused; written with the next `save`."""
+        found = tuple(dict.fromkeys([*self.stored.paused, *objects]))
+        self._dirty |= found != self.stored.paused
+        self.stored.paused = found
+
     def forget_routes(self) -> None:
         """Read the routes again before the next event: they may have been changed since."""
         self._events.forget_state()
@@ -302,7 +308,7 @@ class Session:
 
     def find_drift(self) -> None:
         """Set `drift` to the difference between the record and the routes."""
-        self.drift = transitions.drift(self.rollout, self.run, *self._events.current_state(self.stored))
+        self.drift = self._events.drift(self.stored, self.run)
 
     def _renew(self, *, by_force: bool) -> None:
         self._lease.take(by_force=by_force)
@@ -314,7 +320,7 @@ class Session:
         entry = {"event": "superseded", "from": last.run.phase, "to": "stopped", "step": last.run.at, "reason": reason}
         last.run = replace(last.run, phase="stopped", reason=reason)
         self._events.add(last, [entry])
-        by.superseded = last
+        by.superseded, by.paused = last, last.paused
 
     def _explained(self, error: CanaryError) -> CanaryError:
         """Return the error for a record that somebody else has changed: the run may have lost its lock.
