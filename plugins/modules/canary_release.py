@@ -145,6 +145,7 @@ record_digests:
   returned: O(state=shifted)
   type: dict
 reason: {description: "Why the services were rolled back.", returned: on failure after a rollback, type: str}
+rolled_back: {description: "Whether all services are back.", returned: with O(state=shifted) on failure after a rollback, type: bool}
 services:
   description: The services, in the order of the release.
   returned: always, but for refused options

@@ -80,6 +80,7 @@ class _Work:
         self.cluster = Cluster.connect(params, context.env)
         self.cluster_name = params["cluster"] or params["context"] or self.cluster.host
         self.lines: list[str] = []
+        logged = replace(context, log=lambda text: context.log(f"{self.cluster_name} | {text}"))
         self._holder = params["holder"] or _holder(context)
         self.members: list[Member] = []
         store = ReleaseStore(
@@ -94,7 +95,7 @@ class _Work:
                     self.cluster,
                     entry,
                     {**options, "lease_seconds": seconds},
-                    context,
+                    logged,
                     interrupt=self._interrupt,
                     show=self._show,
                 )
