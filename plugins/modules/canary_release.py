@@ -74,6 +74,12 @@ options:
     description: Whether to go on although the hours of C(window) have not begun or are over. Rolling back needs no window.
     type: bool
     default: false
+  watch:
+    description:
+      - With O(state=present), seconds for which the task shows a line whenever a service stands elsewhere. It ends earlier when the record of the
+        release says that it is finished or rolled back. V(0) reads once.
+    type: float
+    default: 0.0
   holder:
     description: Identity that holds the locks of the services. Default is the run of the playbook.
     type: str
@@ -118,6 +124,12 @@ EXAMPLES = r"""
   meshops.canary.canary_release:
     state: finished
     release: *release
+
+- name: Watch it from another terminal
+  meshops.canary.canary_release:
+    state: present
+    release: *release
+    watch: 3600
 
 - name: Take everything back
   meshops.canary.canary_release:

@@ -145,10 +145,10 @@ def test_a_manual_gate_tells_how_to_answer_and_ends_with_the_annotation(verb: st
 def test_the_commands_of_a_gate_select_the_cluster_of_the_task() -> None:
     step = Step(10.0, gate="manual", analysis=False)
     number = ticket(Judged(step, "gated").run)
-    selected = {"kubeconfig": "/home/ada/my clusters.yml", "context": "berlin"}
+    selected = {"kubeconfig": "/etc/my clusters.yml", "context": "berlin"}
     judged = Judged(step, "gated", cluster=Cluster({APPROVE: number}), selected=selected)
     judged.wait_at_gate()
-    kubectl = "kubectl '--kubeconfig=/home/ada/my clusters.yml' --context=berlin -n shop annotate"
+    kubectl = "kubectl '--kubeconfig=/etc/my clusters.yml' --context=berlin -n shop annotate"
     assert all(kubectl in one for one in judged.sentences), judged.sentences
 
 
