@@ -74,6 +74,12 @@ options:
     description: Whether to go on although the hours of C(window) have not begun or are over. Rolling back needs no window.
     type: bool
     default: false
+  watch:
+    description:
+      - With O(state=present), seconds for which the task shows a line whenever a service stands elsewhere. It ends earlier when the record of the
+        release says that it is finished or rolled back. V(0) reads once.
+    type: float
+    default: 0.0
   holder:
     description: Identity that holds the locks of the services. Default is the run of the playbook.
     type: str
@@ -119,6 +125,12 @@ EXAMPLES = r"""
     state: finished
     release: *release
 
+- name: Watch it from another terminal
+  meshops.canary.canary_release:
+    state: present
+    release: *release
+    watch: 3600
+
 - name: Take everything back
   meshops.canary.canary_release:
     state: rolled_back
@@ -145,6 +157,7 @@ record_digests:
   returned: O(state=shifted)
   type: dict
 reason: {description: "Why the services were rolled back.", returned: on failure after a rollback, type: str}
+rolled_back: {description: "Whether all services are back.", returned: with O(state=shifted) on failure after a rollback, type: bool}
 services:
   description: The services, in the order of the release.
   returned: always, but for refused options

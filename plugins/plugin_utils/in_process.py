@@ -109,8 +109,9 @@ class InProcessAction(ActionBase):
         if validated.error_messages:
             out: dict[str, t.Any] = {"failed": True, "msg": self._validation_error(validated)}
         else:
-            with _process_environment(env), _log(self.command) as log:
-                shown = RolloutDisplay(live_line.current, display.display)
+            cluster = self._cluster_of_several(task_vars)
+            with _process_environment(env), _log(self.command, cluster) as log:
+                shown = RolloutDisplay(live_line.current, display.display, cluster)
                 context = Context(bool(self._task.check_mode), log, env, TERMINAL, shown.show)
                 out, warnings = execute(self.command, params, context)
                 shown.finish()
@@ -122,6 +123,17 @@ class InProcessAction(ActionBase):
         if _returns_invocation(task_vars):
             out["invocation"] = {"module_args": params}
         return dict(remove_values(out, hidden))
+
+    def _cluster_of_several(self, task_vars: dict[str, t.Any]) -> str:
+        """Return what lines call the cluster of this host; empty in a play of one host, and where the command says it.
+
+        That is the variable canary_cluster, else the name of the host.
+        """
+        several = len(task_vars.get("ansible_play_hosts_all") or ()) > 1
+        if not several or "cluster" in self.command.SPEC.options:
+            return ""
+        named = self._templar.template(task_vars.get("canary_cluster") or "")
+        return str(named or task_vars.get("inventory_hostname") or "")
 
     def _validation_error(self, validated: t.Any) -> str:
         """Return the message that AnsibleModule would return."""
@@ -150,20 +162,20 @@ def _freeze_inherited_objects() -> None:
 
 
 @contextlib.contextmanager
-def _log(command: Command) -> Iterator[Callable[[str], None]]:
+def _log(command: Command, cluster: str) -> Iterator[Callable[[str], None]]:
     """Yield the function that shows the progress of a command: in the live line if there is one, otherwise with -v.
 
-    The progress of a command that waits for minutes (SHOWS_PROGRESS) is always shown.
+    The progress of a command that waits for minutes (SHOWS_PROGRESS) is always shown. cluster: named first, if any.
     """
-    line = live_line.current
+    line, prefix = live_line.current, f"{cluster} | " if cluster else ""
     if line is None and getattr(command, "SHOWS_PROGRESS", False):
-        yield lambda text: display.display(live_line.with_time(text))
+        yield lambda text: display.display(live_line.with_time(prefix + text))
         return
     if line is None:
-        yield t.cast("Callable[[str], None]", display.v)
+        yield lambda text: display.v(prefix + text)
         return
     try:
-        yield line.draw
+        yield line.draw if line.prefix.startswith(prefix) else lambda text: line.draw(prefix + text)
     finally:
         line.clear()
 

@@ -24,10 +24,14 @@ STEP_PHASES: t.Final = frozenset({"preparing", "shifting", "observing", "gated"}
 
 
 class RolloutDisplay:
-    """Shows parts on `line`, None without a callback. print_line: prints a line of Ansible's output."""
+    """Shows parts on `line`, None without a callback. print_line: prints a line of Ansible's output.
 
-    def __init__(self, line: LiveLine | None, print_line: Callable[[str], None]) -> None:
+    cluster: named at the beginning of each line; empty where there is only one.
+    """
+
+    def __init__(self, line: LiveLine | None, print_line: Callable[[str], None], cluster: str = "") -> None:
         self._line, self._print_line = line, print_line
+        self._cluster = f"{cluster} | " if cluster else ""
         self._step: tuple[t.Any, ...] = ()
 
     def show(self, module: str, result: Mapping[str, t.Any]) -> None:
@@ -35,15 +39,16 @@ class RolloutDisplay:
         if "text" in result:
             if self._line is not None:
                 self._line.finish() if self._line.one_per_step else self._line.clear()
-            self._print_line(with_time(str(result["text"])))
+            self._print_line(with_time(f"{self._cluster}{result['text']}"))
             return
         subject, text = result_line.parts(module, result)
         if not subject:
             return
+        subject = self._cluster + subject
         if self._line is None or not self._line.one_per_step:
             if self._line is not None:
                 self._line.clear()
-            self._print_line(with_time(result_line.line(module, result)))
+            self._print_line(with_time(self._cluster + result_line.line(module, result)))
             if self._line is not None and result.get("run"):
                 self._line.prefix = subject
             return

@@ -4,8 +4,8 @@
 
 """An action in the place of canary_release, whose results a file scripts: the order of a release without a cluster.
 
-The folder in SCRIPT has `script.json`: host -> {steps, fails_at, code, fails (states), record_phase}. Each call is a
-line of `calls` there.
+The folder in SCRIPT has `script.json`: host -> {steps, fails_at, code, rolled_back, fails (states), record_phase}.
+Each call is a line of `calls` there.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class ActionModule(ActionBase):
         done = int(steps.read_text(encoding="utf-8")) if steps.exists() else 0
         with (folder / "calls").open("a", encoding="utf-8") as calls:
             calls.write(f"{host} {state} {(args.get('record_digests') or {}).get('x', '-')}\n")
+        result["state"] = state
         service = {
             "service": "ratings",
             "namespace": "shop",
@@ -46,6 +47,7 @@ class ActionModule(ActionBase):
             result.update(next="step" if done + 1 < script.get("steps", 2) else "", record_digests={"x": str(done + 1)})
             if script.get("fails_at") == done + 1:
                 result.update(failed=True, error_code=script.get("code", "not_promoted"), msg="it failed", next="")
+                result.update(rolled_back=script.get("rolled_back", True))
         if state in script.get("fails", ()):
             result.update(failed=True, error_code="api_error", status=None, msg="no answer", services=[])
             result.pop("problems", None)

@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 from dataclasses import asdict, replace
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ..errors import CanaryError, InvalidInput, Refused
+from ..errors import ApiError, CanaryError, InvalidInput, Refused
 from ..kube.client import Cluster
+from ..objects.plain_text import plain_text
 from ..release import data
+from ..release import record as record_of_release
 from ..rollout import transitions
 from ..runs.lock import RUN, holder_identity
 from ..runs.member import Member
@@ -26,9 +29,10 @@ from ..writing import rights
 from . import rollout
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..release.data import Entry, Release
+    from ..release.record import ReleaseRecord
     from ..task.context import Context
 
     Result = dict[str, t.Any]
@@ -51,9 +55,12 @@ SPEC: t.Final = ArgSpec(
         "also_promoted": {"type": "bool", "default": False},
         "early": {"type": "bool", "default": False},
         "outside_window": {"type": "bool", "default": False},
+        "watch": {"type": "float", "default": 0.0},
         "holder": {"type": "str"},
     }
 )
+WATCH_EVERY: t.Final = 2.0
+"""Seconds between two readings of where the services stand."""
 SHOWS_PROGRESS: t.Final = True
 """A release takes minutes: the task shows each event when it happens."""
 
@@ -80,6 +87,7 @@ class _Work:
         self.cluster = Cluster.connect(params, context.env)
         self.cluster_name = params["cluster"] or params["context"] or self.cluster.host
         self.lines: list[str] = []
+        logged = replace(context, log=lambda text: context.log(f"{self.cluster_name} | {text}"))
         self._holder = params["holder"] or _holder(context)
         self.members: list[Member] = []
         store = ReleaseStore(
@@ -94,9 +102,9 @@ class _Work:
                     self.cluster,
                     entry,
                     {**options, "lease_seconds": seconds},
-                    context,
+                    logged,
                     interrupt=self._interrupt,
-                    show=self._show,
+                    show=self.show,
                 )
             )
             self.members[-1].digest = str(params["record_digests"].get(entry.key) or "")
@@ -125,9 +133,10 @@ class _Work:
         self.run.together.interrupt()
 
     def _shown(self) -> Context:
-        return replace(self.context, show=lambda _module, part: self._show(str(part["text"])))
+        return replace(self.context, show=lambda _module, part: self.show(str(part["text"])))
 
-    def _show(self, line: str) -> None:
+    def show(self, line: str) -> None:
+        """Show a line about this cluster, and keep it for the result."""
         line = f"{self.cluster_name} | {line}"
         self.lines.append(line)
         self.context.show("canary_release", {"text": line})
@@ -272,15 +281,43 @@ def _rolled_back(work: _Work) -> Result:
 
 def _present(work: _Work) -> Result:
     """Return where the release and its services stand; what cannot be read is said in its place."""
-    record = work.store.read()
+    ends, lines = time.monotonic() + work.params["watch"], dict.fromkeys((one.key for one in work.members), "")
+    record, rows = _look(work)
+    while (left := ends - time.monotonic()) > 0 and not (record and record.phase in record_of_release.ENDED):
+        _show_changes(work, rows, lines)
+        time.sleep(min(WATCH_EVERY, left))
+        try:
+            record, rows = _look(work)
+        except ApiError as error:  # an API server that restarts does not end the watch
+            rows = [{**one, "result": "unknown", "weight": None, "msg": error.msg} for one in rows]
+    if work.params["watch"]:
+        _show_changes(work, rows, lines)
     phase = record.phase if record else ""
     return {
         "msg": f"Release {work.release.name}: {phase.replace('_', ' ') or 'not begun'} in {work.cluster_name}.",
-        "services": [_row(one) for one in work.members],
+        "services": rows,
         "record_phase": phase,
         "record": asdict(record) if record else None,
         "changed": False,
     }
+
+
+def _look(work: _Work) -> tuple[ReleaseRecord | None, list[Result]]:
+    """Return the record of the release, and where each service stands."""
+    return work.store.read(), [_row(one) for one in work.members]
+
+
+def _show_changes(work: _Work, rows: Sequence[Result], lines: dict[str, str]) -> None:
+    """Show a line for each service that stands elsewhere than its line says. lines: key -> line, updated."""
+    steps = len(work.release.steps)
+    for member, row in zip(work.members, rows, strict=True):
+        weight = "" if row["weight"] is None else f"{row['weight']:g}%"
+        step = f"step {row['step']}/{steps}" if row["step"] else ""
+        shown = (f"{member.key} {row['stable']} -> {row['canary']}", step, row["result"].replace("_", " "), weight)
+        line = plain_text(" | ".join(filter(None, (*shown, row["msg"]))))
+        if line != lines[member.key]:
+            lines[member.key] = line
+            work.show(line)
 
 
 def _row(member: Member) -> Result:

@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
 
 Phase = t.Literal["shifting", "shifted", "rolling_back", "rolled_back", "finishing", "finished"]
 PHASES: t.Final[tuple[Phase, ...]] = t.get_args(Phase)
+ENDED: t.Final[tuple[Phase, ...]] = ("rolled_back", "finished")
 LABEL: t.Final = "canary.meshops.io/release"
 MAX_ENTRIES: t.Final = 200
 MAX_CHARS: t.Final = 500

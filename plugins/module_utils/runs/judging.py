@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import typing as t
 
@@ -156,10 +157,17 @@ class Judging:
         """Say how to answer a manual gate."""
         if not self._manual:
             return
-        annotate = f"kubectl -n {self._service.namespace} annotate --overwrite service {self._service.name}"
+        annotate = f"{self._kubectl} -n {self._service.namespace} annotate --overwrite service {self._service.name}"
         ticket = approval.ticket(self._session.run)
         self._shown.tell(f"To approve: {annotate} {approval.APPROVE}={ticket}")
         self._shown.tell(f"To reject: {annotate} {approval.REJECT}={ticket}")
+
+    @property
+    def _kubectl(self) -> str:
+        """Return kubectl with the options that select the cluster of this task, if it was selected by options."""
+        selected = [(f"--{name}", self._params.get(name)) for name in ("kubeconfig", "context")]
+        found = [f"{option}={value}" for option, value in selected if isinstance(value, str) and value]
+        return shlex.join(["kubectl", *found])
 
     def _reader(self) -> ApprovalReader:
         return ApprovalReader(self._cluster, self._service, approval.ticket(self._session.run))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..errors import CanaryError, Conflict, Interrupted, NotPromoted, Refused
+from ..errors import ApiError, CanaryError, Conflict, Interrupted, NotPromoted, Refused
 from ..release import in_step
 from ..task.context import ROLLBACK_NOTE
 from ..task.interrupts import Interrupts, Stop
@@ -35,6 +35,8 @@ if t.TYPE_CHECKING:
 STAGGER_SECONDS: t.Final = 10.0
 """How long the way back of a caller may delay that of its callee."""
 BACK_SECONDS: t.Final = 300.0
+UNREACHABLE_SECONDS: t.Final = 30.0
+"""How long the way back tries in a cluster whose API server does not answer: other clusters wait for the end of it."""
 
 
 class ReleaseRun:
@@ -177,8 +179,8 @@ class ReleaseRun:
         self._tell(f"All services go back: {reason}")
         complete = self._roll_back(self._members, reason)
         end = "All services are back on their stable versions" if complete else "NOT all services could be rolled back"
-        error = NotPromoted(f"{self._named} was not promoted. {end}. Reason: {reason}", **self._details(reason))
-        raise error
+        details = {**self._details(reason), "rolled_back": complete}
+        raise NotPromoted(f"{self._named} was not promoted. {end}. Reason: {reason}", **details)
 
     def roll_back(self, note: str, *, also_promoted: bool = False) -> Result:
         """Roll all services back, from any state; see Member.roll_back. Raises NotPromoted if one could not be."""
@@ -196,15 +198,22 @@ class ReleaseRun:
 
     def _roll_back(self, members: Sequence[Member], reason: str, *, also_promoted: bool = False) -> bool:
         """Roll services back, callers first; return whether all are back. One that hangs does not delay the others."""
-        self._record("rolling_back", reason, strictly=False)
         keys = in_step.callers_first([one.key for one in members])
         works = {key: self._work_back(self._by_key[key], reason, also_promoted) for key in keys}
-        for key in staggered(works, seconds=STAGGER_SECONDS, at_most=BACK_SECONDS):
-            self._outcomes[key] = Outcome(FAILED, f"it was not back after {BACK_SECONDS:g} s")
+        seconds = UNREACHABLE_SECONDS if self._cannot_be_reached else BACK_SECONDS
+        recorded = {"record": lambda: self._record("rolling_back", reason, strictly=False)}
+        for key in staggered({**recorded, **works}, seconds=STAGGER_SECONDS, at_most=seconds) - recorded.keys():
+            self._outcomes[key] = Outcome(FAILED, f"it was not back after {seconds:g} s")
         complete = all(one.result != FAILED for one in self._outcomes.values())
         if complete:
             self._record("rolled_back", reason, strictly=False)
         return complete
+
+    @property
+    def _cannot_be_reached(self) -> bool:
+        """Return whether the API server has not answered the request of a service that has failed."""
+        failures = self.together.failures.values()
+        return any(isinstance(one, ApiError) and one.status is None for one in failures)
 
     def _work_back(self, member: Member, reason: str, also_promoted: bool) -> Callable[[], None]:
         return lambda: self._back(member, reason, also_promoted)

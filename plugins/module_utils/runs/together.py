@@ -115,7 +115,7 @@ def staggered(works: Mapping[str, Callable[[], None]], *, seconds: float, at_mos
     for key, work in works.items():
         threads[key] = threading.Thread(target=work, name=f"canary back {key}", daemon=True)
         threads[key].start()
-        threads[key].join(seconds)
+        threads[key].join(min(seconds, max(0.0, ends - time.monotonic())))
     for thread in threads.values():
         thread.join(max(0.0, ends - time.monotonic()))
     return {key for key, thread in threads.items() if thread.is_alive()}

@@ -107,6 +107,13 @@ def test_a_cluster_that_cannot_go_back_is_named_with_its_command(collections: Pa
     assert not run.of("shifted") & {"oslo", "rome"}
 
 
+def test_with_the_policy_stop_a_cluster_that_is_not_back_is_named_too(collections: Path, tmp_path: Path) -> None:
+    script = {"berlin": {"fails_at": 1, "rolled_back": False}, "bonn": {"fails_at": 1}}
+    run = play(collections, tmp_path, script, on_failure="stop")
+    assert run.of("rolled_back") == set()
+    assert "NOT rolled back: berlin." in run.output
+
+
 def test_a_way_back_that_was_decided_goes_on_in_every_cluster_that_has_begun(collections: Path, tmp_path: Path) -> None:
     script = {"berlin": {"record_phase": "rolling_back"}, "bonn": {"record_phase": "shifted"}}
     run = play(collections, tmp_path, script, on_failure="stop")

@@ -16,7 +16,7 @@ import typing as t
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.meshops.canary.plugins.action import canary_rollout, canary_weight
+from ansible_collections.meshops.canary.plugins.action import canary_release, canary_rollout, canary_weight
 from ansible_collections.meshops.canary.plugins.module_utils.runs import lock
 from ansible_collections.meshops.canary.plugins.plugin_utils import in_process
 
@@ -131,3 +131,16 @@ def test_a_worker_does_not_collect_what_it_has_inherited_and_nobody_else_is_touc
     assert heard.recv() > 10_000
     in_process._freeze_inherited_objects()
     assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "named"),
+    [
+        (canary_rollout, {"ansible_play_hosts_all": ["one"], "canary_cluster": "berlin"}, ""),
+        (canary_rollout, {"ansible_play_hosts_all": ["one", "two"], "canary_cluster": "berlin"}, "berlin"),
+        (canary_rollout, {"ansible_play_hosts_all": ["one", "two"]}, "one"),
+        (canary_release, {"ansible_play_hosts_all": ["one", "two"]}, ""),
+    ],
+)
+def test_lines_of_several_hosts_name_the_cluster_once(command: t.Any, variables: dict[str, t.Any], named: str) -> None:
+    assert action(command)._cluster_of_several({"inventory_hostname": "one", **variables}) == named

@@ -41,8 +41,10 @@ class Output:
         self.line = LiveLine(self._draw, self._print, one_per_step=one_per_step)
         self.line.columns = columns
 
-    def show(self, parts: list[tuple[str, dict[str, t.Any]]], *, callback: bool = True) -> RolloutDisplay:
-        shown = RolloutDisplay(self.line if callback else None, self._print)
+    def show(
+        self, parts: list[tuple[str, dict[str, t.Any]]], *, callback: bool = True, cluster: str = ""
+    ) -> RolloutDisplay:
+        shown = RolloutDisplay(self.line if callback else None, self._print, cluster)
         for part in parts:
             shown.show(*part)
         return shown
@@ -65,6 +67,14 @@ def test_without_a_callback_each_part_is_a_line() -> None:
     output = Output()
     output.show(PARTS, callback=False).finish()
     assert output.printed == LINES
+
+
+@pytest.mark.parametrize(("callback", "one_per_step"), [(False, False), (True, False), (True, True)])
+def test_each_line_names_the_cluster_where_there_are_several(callback: bool, one_per_step: bool) -> None:
+    output = Output(one_per_step=one_per_step)
+    output.show(PARTS, callback=callback, cluster="berlin").finish()
+    assert output.printed
+    assert all(line.startswith("berlin | ") for line in output.printed), output.printed
 
 
 def test_canary_line_prints_the_same_on_a_terminal_and_without() -> None:

@@ -44,10 +44,17 @@ class Cluster:
 
 
 class Judged(Judging):
-    """Step 1 of 2, in a phase that began `seconds` ago. sentences: what was shown."""
+    """Step 1 of 2, in a phase that began `seconds` ago. sentences: what was shown. selected: options of the task."""
 
     def __init__(
-        self, step: Step, phase: str, *, seconds: float = 0.0, cluster: Cluster | None = None, rollback: bool = False
+        self,
+        step: Step,
+        phase: str,
+        *,
+        seconds: float = 0.0,
+        cluster: Cluster | None = None,
+        rollback: bool = False,
+        selected: dict[str, str] | None = None,
     ) -> None:
         weights = {"v1": 90.0, "v2": 10.0}
         self.run = Run("4711", "reviews", "shop", "abc", t.cast("t.Any", phase), 0, NOW - seconds, weights, weights)
@@ -56,7 +63,7 @@ class Judged(Judging):
         self.sentences: list[str] = []
         context = Context(False, self.sentences.append, {}, terminal=Terminal(rollback_requested=lambda: rollback))
         shown = SimpleNamespace(tell=self.sentences.append)
-        params = {"approval": "annotation"}
+        params = {"approval": "annotation", **(selected or {})}
         given = (cluster or Cluster(), ServiceRef("reviews", "shop"), session, params, context, shown)
         super().__init__(*t.cast("t.Any", given))
 
@@ -133,6 +140,16 @@ def test_a_manual_gate_tells_how_to_answer_and_ends_with_the_annotation(verb: st
         f"To approve: {annotate} {APPROVE}={number}",
         f"To reject: {annotate} {REJECT}={number}",
     ]
+
+
+def test_the_commands_of_a_gate_select_the_cluster_of_the_task() -> None:
+    step = Step(10.0, gate="manual", analysis=False)
+    number = ticket(Judged(step, "gated").run)
+    selected = {"kubeconfig": "/etc/my clusters.yml", "context": "berlin"}
+    judged = Judged(step, "gated", cluster=Cluster({APPROVE: number}), selected=selected)
+    judged.wait_at_gate()
+    kubectl = "kubectl '--kubeconfig=/etc/my clusters.yml' --context=berlin -n shop annotate"
+    assert all(kubectl in one for one in judged.sentences), judged.sentences
 
 
 def test_an_answer_that_is_known_is_not_asked_for() -> None:

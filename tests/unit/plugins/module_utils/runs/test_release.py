@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import typing as t
 
@@ -20,11 +21,13 @@ from ansible_collections.meshops.canary.plugins.module_utils.errors import (
 )
 from ansible_collections.meshops.canary.plugins.module_utils.release import in_step, record
 from ansible_collections.meshops.canary.plugins.module_utils.release.data import Entry, Release
+from ansible_collections.meshops.canary.plugins.module_utils.release.window import Window
 from ansible_collections.meshops.canary.plugins.module_utils.runs import release, together
 from ansible_collections.meshops.canary.plugins.module_utils.runs.lock import LockHeld
 from ansible_collections.meshops.canary.plugins.module_utils.runs.member import FAILED, NOT_BEGUN, ROLLED_BACK, Outcome
 from ansible_collections.meshops.canary.plugins.module_utils.runs.record_store import RolloutOver
 from ansible_collections.meshops.canary.plugins.module_utils.runs.release import ReleaseRun
+from ansible_collections.meshops.canary.plugins.module_utils.runs.release_window import OutsideWindow
 from ansible_collections.meshops.canary.plugins.module_utils.task.context import Context, Terminal
 from ansible_collections.meshops.canary.plugins.module_utils.task.interrupts import Stop
 
@@ -373,3 +376,61 @@ def test_a_service_that_hangs_on_its_way_back_does_not_delay_the_others(monkeypa
         scene.run.roll_back("now")
     hangs.set()
     assert [one["result"] for one in failed.value.details["services"]] == [ROLLED_BACK, ROLLED_BACK, FAILED]
+
+
+def test_the_way_back_of_a_cluster_without_answer_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others wait for it: their way back begins when this task has ended."""
+    monkeypatch.setattr(release, "STAGGER_SECONDS", 0.05)
+    monkeypatch.setattr(release, "UNREACHABLE_SECONDS", 0.3)
+    scene, hangs = Scene(reviews={"fails": {0: ApiError("no answer", None)}}), threading.Event()
+
+    def hang(*_args: t.Any, **_named: t.Any) -> t.Any:
+        hangs.wait(20)
+        return Outcome(ROLLED_BACK, "late")
+
+    for one in scene.members:
+        one.roll_back = hang  # type: ignore[method-assign]
+    write = scene.store.write
+
+    def write_or_hang(phase: str, *args: t.Any, **named: t.Any) -> t.Any:
+        return hang() if phase == "rolling_back" else write(phase, *args, **named)
+
+    scene.store.write = write_or_hang  # type: ignore[method-assign]
+    with pytest.raises(NotPromoted) as failed:
+        scene.run.shift()
+    hangs.set()
+    assert scene.store.phases == ["shifting"], "its record could not be written either"
+    assert failed.value.details["rolled_back"] is False
+    assert {one["msg"] for one in failed.value.details["services"]} == {"it was not back after 0.3 s"}
+
+
+def windowed(days: tuple[int, ...], timezone: str) -> Scene:
+    """Return a scene whose release may go on in the first minute of these days; its clock is a Thursday."""
+    scene = Scene()
+    windows = (Window(days, 0, 1, timezone),)
+    scene.run = ReleaseRun(
+        dataclasses.replace(scene.release, windows=windows),
+        t.cast("t.Any", scene.members),
+        t.cast("t.Any", scene.store),
+        Context(False, print),
+    )
+    return scene
+
+
+def test_the_release_goes_on_in_its_window_alone_and_back_at_any_time() -> None:
+    scene = windowed((0,), "UTC")
+    with pytest.raises(OutsideWindow, match="It opens Mon 1970-01-05 00:00 UTC") as refused:
+        scene.run.shift()
+    assert "release_outside_window=true" in refused.value.msg
+    assert (scene.calls, scene.store.phases, all(one.released for one in scene.members)) == ([], [], True)
+    with pytest.raises(OutsideWindow):
+        scene.run.finish(early=True)
+    assert scene.run.roll_back("slow")["next"] == ""
+    assert scene.back() == ["page", "reviews", "ratings"]
+
+
+def test_an_unknown_time_zone_is_refused_before_anything_is_written() -> None:
+    scene = windowed((0,), "Europe/Berlim")
+    with pytest.raises(InvalidInput, match="the time zone Europe/Berlim is unknown here"):
+        scene.run.shift()
+    assert scene.calls == []
