@@ -9,10 +9,11 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from support.pending_deployments import NEW, QUICK
+from support.pending_deployments import NEW, OLD, QUICK, stored
 
 if t.TYPE_CHECKING:
     from support.direct import Direct
+    from support.kube import Kube
     from support.play import Player
 
 STEPS = [25, 40, 50]
@@ -46,3 +47,51 @@ def test_state_absent_takes_no_step(direct: Direct, play: Player, shop: str) -> 
     played = play("meshops.canary.replica_canary", "--check", service="reviews", ns=shop, state="absent")
     assert not [name for name, _host, _result in played.tasks if name.endswith("Scale the canary")]
     assert played.changed == 1
+
+
+FLUX = {"metadata": {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}}
+PLAYBOOKS: dict[str, dict[str, t.Any]] = {"rolling_update": {}, "replica_canary": {"share": [25]}}
+WRITING = {"rolling_update": "Update the Deployment and wait for its pods", "replica_canary": "Scale the canary"}
+
+
+@pytest.mark.parametrize(("playbook", "before"), [("rolling_update", OLD), ("replica_canary", "")])
+def test_check_mode_of_pods_shows_the_change_and_writes_nothing(
+    play: Player, kube: Kube, shop: str, playbook: str, before: str
+) -> None:
+    is_stored = stored(kube, shop)
+    options = {"service": "reviews", "ns": shop, "image": NEW, **PLAYBOOKS[playbook]}
+    played = play(f"meshops.canary.{playbook}", "--check", "--diff", **options)
+    (found,) = [one for name, _host, one in played.tasks if name.endswith(WRITING[playbook])]
+    planned = found["results"][-1] if "results" in found else found
+    assert planned["changed"] is True
+    assert NEW in planned["diff"]["after"]
+    assert before in planned["diff"]["before"]
+    assert stored(kube, shop) == is_stored
+    assert stored(kube, shop, "reviews-canary") is None
+
+
+@pytest.mark.parametrize(
+    ("playbook", "given", "words"),
+    [
+        ("rolling_update", {}, "[REVERTED_BY_GITOPS]"),
+        *((one, {"service": "revews"}, "revews") for one in PLAYBOOKS),
+        *((one, {"ns": "no-such-namespace"}, "no-such-namespace") for one in PLAYBOOKS),
+        *((one, {"container": "web"}, "web") for one in PLAYBOOKS),
+    ],
+)
+def test_check_mode_of_pods_gives_the_answer_of_the_real_run(
+    play: Player, kube: Kube, shop: str, playbook: str, given: dict[str, t.Any], words: str
+) -> None:
+    if not given:
+        kube.patch("apps/v1", "Deployment", "reviews", shop, FLUX)
+    before = stored(kube, shop)
+    options = {"service": "reviews", "ns": shop, "image": NEW, **PLAYBOOKS[playbook], **given}
+    answers = []
+    for mode in (("--check",), ()):
+        played = play(f"meshops.canary.{playbook}", *mode, fails=True, **options)
+        results = [item for _name, _host, one in played.tasks for item in (one.get("results") or [one])]
+        answers.append(next(one["msg"] for one in results if one.get("failed")))
+    assert words in answers[0]
+    assert answers[0] == answers[1]
+    assert stored(kube, shop) == before
+    assert stored(kube, shop, "reviews-canary") is None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
+import yaml
 from support.collection import ROOT
 
 if t.TYPE_CHECKING:
@@ -42,6 +44,42 @@ def test_where_a_cpu_request_may_come_from(play_offline: Player) -> None:
     play = {"hosts": "localhost", "gather_facts": False, "vars_files": [VARIABLES], "tasks": tasks}
     played = play_offline([play])
     assert [result["msg"] for _task, _host, result in played.tasks] == [missing for *_given, missing in CASES]
+
+
+UNREAD = {
+    "failed": True,
+    "msg": "Failed to retrieve requested object: b'...'\nReason: Forbidden\nHTTP response headers: HTTPHeaderDict({})",
+}
+ROLE = ROOT / "roles" / "autoscale" / "tasks" / "preflight.yml"
+
+
+@pytest.mark.parametrize(
+    ("read", "known"),
+    [({"resources": []}, True), (UNREAD, False), ({"failed": True, "msg": "Connection refused"}, False)],
+    ids=["no LimitRange", "forbidden", "no answer"],
+)
+def test_a_limit_range_that_was_not_read_is_said_to_be_unread(
+    play_offline: Player, read: dict[str, t.Any], known: bool
+) -> None:
+    """The role's own last task, with what the tasks before it have registered."""
+    last = yaml.safe_load(ROLE.read_text())[-1]
+    registered = {
+        "autoscale_service": "shop",
+        "autoscale_namespace": "market",
+        "autoscale_versions": ["v1"],
+        "autoscale_container": "app",
+        "autoscale_check_metrics": True,
+        "__autoscale_names": ["shop-v1"],
+        "__autoscale_deployments": {"resources": [deployment({})]},
+        "__autoscale_limit_ranges": read,
+    }
+    play = {"hosts": "localhost", "gather_facts": False, "vars_files": [VARIABLES], "vars": registered, "tasks": [last]}
+    message = str(play_offline([play], fails=True).last["msg"])
+    assert "The container app has no CPU request in shop-v1" in message
+    assert ("its LimitRanges were not read" in message) is not known
+    assert ("(Reason: Forbidden)" in message) is (read is UNREAD)
+    assert ("(Connection refused)" in message) is (not known and read is not UNREAD)
+    assert ("Grant the right to list limitranges" in message) is not known
 
 
 def deployment(resources: dict[str, t.Any]) -> dict[str, t.Any]:
