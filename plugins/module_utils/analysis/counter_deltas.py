@@ -101,8 +101,8 @@ def client_reading(source: str, samples: Iterable[Sample], names: Names, grpc: C
     by_istio: Histograms = {}
     sizes: Histograms = {}
     for name, labels, value in listed:
-        if name in (ISTIO_TIME, ISTIO_SIZE) and labels.get("reporter") == "source":
-            if labels.get("destination_service") in names.hosts:
+        if name in (ISTIO_TIME, ISTIO_SIZE):
+            if names.is_of_caller(labels):
                 _add(sizes if name == ISTIO_SIZE else by_istio, (source, names.version_of(labels)), labels, value)
         elif name == ENVOY_TIME:
             version = names.version_of_cluster(labels.get("cluster_name", ""))

@@ -5,9 +5,10 @@
 """Requests by version, from the proxies' counters. Pure.
 
 Two kinds of counters have the same requests. Envoy's own name the cluster,
-`outbound|9080|v2|reviews.shop.svc.cluster.local`, and so the subset; Istio's `istio_requests_total` names the version
-label of the pod that answered, and of a request without an answer only the workload and the canonical revision it was
-sent to, or neither. A counter restarts at 0 with its proxy, so its growth is counted; a counter that fell was reset.
+`outbound|9080|v2|reviews.shop.svc.cluster.local` (in a waypoint `inbound-vip|9080|http/v2|...`), and so the subset;
+Istio's `istio_requests_total` names the version label of the pod that answered, and of a request without an answer only
+the workload and the canonical revision it was sent to, or neither. A counter restarts at 0 with its proxy, so its
+growth is counted; a counter that fell was reset.
 
 gRPC calls that fail are answers with HTTP status 200. Istio's counter has their gRPC status; Envoy has it in counters
 of its own, `grpc.STATUS` of the cluster, which count each call once, at its end.
@@ -40,6 +41,9 @@ VERSION_LABELS: t.Final = (
 )
 """The labels of Istio's metrics that tell the version (see `Names.version_of`)."""
 UNKNOWN: t.Final = "unknown"
+SOURCE: t.Final = "source"
+"""The value of the label `reporter` of sidecars and gateways that send a request."""
+WAYPOINT: t.Final = "waypoint"
 NO_VERSION: t.Final = ""
 """Requests sent to the service as a whole, which any pod may have answered, or without an answer."""
 CANCELED: t.Final = "0"
@@ -123,6 +127,8 @@ class Names:
     The rest is for Istio's own metrics. labels: value of the pods' label `version` -> version. workloads:
     `namespace/name` of a Deployment or another owner of pods -> version. revisions: canonical revision -> version.
     Values that several versions share are left out.
+    reporters: values of the label `reporter` of the proxies that choose the version. gateways_use_waypoint: whether
+    gateways leave that to the waypoint, and report the same requests.
     grpc_failures: gRPC statuses that are failures. only_grpc: whether the service has no port but those of gRPC.
     """
 
@@ -132,6 +138,12 @@ class Names:
     revisions: Mapping[str, str] = field(default_factory=dict)
     grpc_failures: frozenset[str] = grpc_statuses.FAILURES
     only_grpc: bool = False
+    reporters: frozenset[str] = frozenset({SOURCE})
+    gateways_use_waypoint: bool = False
+
+    def is_of_caller(self, labels: Mapping[str, str]) -> bool:
+        """Return whether the labels of a metric of Istio's are of a proxy that sent the service a request."""
+        return labels.get("reporter") in self.reporters and labels.get("destination_service") in self.hosts
 
     def version_of(self, labels: Mapping[str, str]) -> str:
         """Return the version for the labels of `istio_requests_total`; NO_VERSION where they do not identify it.
@@ -167,11 +179,14 @@ class Names:
         return next((value for value, named in known if named == version), version)
 
     def version_of_cluster(self, name: str) -> str | None:
-        """Return the version for Envoy's cluster `outbound|PORT|SUBSET|HOST`, None for another service."""
+        """Return the version for Envoy's cluster `outbound|PORT|SUBSET|HOST`, None for another service.
+
+        Also for that of a waypoint, `inbound-vip|PORT|PROTOCOL/SUBSET|HOST`.
+        """
         parts = name.rstrip(";").split("|")
-        if len(parts) != 4 or parts[0] != "outbound" or parts[3] not in self.hosts:
+        if len(parts) != 4 or parts[0] not in ("outbound", "inbound-vip") or parts[3] not in self.hosts:
             return None
-        return self.hosts[parts[3]] or parts[2]
+        return self.hosts[parts[3]] or (parts[2] if parts[0] == "outbound" else parts[2].partition("/")[2])
 
 
 def code_of(labels: Mapping[str, str], failures: Collection[str] = grpc_statuses.FAILURES) -> str:
@@ -211,7 +226,7 @@ def client_counters(
     by_envoy = _EnvoyCounters(source, names.grpc_failures)
     by_istio: dict[Key, float] = {}
     for name, labels, value in samples:
-        if name == ISTIO and labels.get("reporter") == "source" and labels.get("destination_service") in names.hosts:
+        if name == ISTIO and names.is_of_caller(labels):
             _add(by_istio, Key(source, names.version_of(labels), names.code_of(labels)), value)
             continue
         cluster = labels.get("cluster_name", "")
@@ -339,7 +354,7 @@ def client_retries(source: str, samples: Iterable[Sample], names: Names) -> dict
     """
     found: dict[Key, float] = {}
     for name, labels, value in samples:
-        if name == ISTIO and labels.get("reporter") == "source" and labels.get("destination_service") in names.hosts:
+        if name == ISTIO and names.is_of_caller(labels):
             return None
         version = names.version_of_cluster(labels.get("cluster_name", "")) if name == ENVOY_RETRY else None
         if version is not None:

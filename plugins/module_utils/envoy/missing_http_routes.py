@@ -47,8 +47,8 @@ def missing_routes(dump: Dump, routed: RoutedService, proxy: ProxyAttributes | N
     """Return what the proxy still lacks of the HTTPRoutes, a sentence each; empty when converged.
 
     dump: /config_dump with resource=dynamic_route_configs. A dump without any route configuration is never taken for
-    converged, nor is a proxy without any route of one of them. A sidecar (or no proxy given) and a waypoint are compared
-    with the routes attached to Services, a gateway with those attached to Gateways.
+    converged, nor is a proxy without any route of one of them. A sidecar (or no proxy given) and a waypoint are
+    compared with the routes attached to Services, a gateway with those attached to Gateways.
     """
     if not route_names(dump):
         return ["The proxy's routes could not be read: its config dump has none."]

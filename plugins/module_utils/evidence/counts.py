@@ -90,7 +90,10 @@ def reported(
 def selector(server: Prometheus, names: Names, metric: str = traffic.ISTIO) -> str:
     """Return PromQL for the series of the service's callers."""
     hosts = "|".join(re.escape(host) for host in sorted(names.hosts)).replace("\\", "\\\\")
-    return server.selector(metric, 'reporter="source"', f'destination_service=~"{hosts}"')
+    # Metrics do not tell whether a gateway or a sidecar reports.
+    reporters = traffic.WAYPOINT if names.gateways_use_waypoint else "|".join(sorted(names.reporters))
+    equals = "=~" if "|" in reporters else "="
+    return server.selector(metric, f'reporter{equals}"{reporters}"', f'destination_service=~"{hosts}"')
 
 
 def no_series(server: Prometheus, names: Names) -> str:
@@ -109,7 +112,7 @@ class ProxyCounters:
     def __init__(self, client: Proxies, callers: Sequence[Proxy], names: Names) -> None:
         self._client, self._callers, self._names = client, callers, names
         hosts = "|".join(re.escape(host) for host in sorted(names.hosts))
-        self._pattern = rf"(outbound\|[0-9]+\|[^|]*\|({hosts});?\.upstream_rq_[0-9]+$|{traffic.ISTIO})"
+        self._pattern = rf"((outbound|inbound-vip)\|[0-9]+\|[^|]*\|({hosts});?\.upstream_rq_[0-9]+$|{traffic.ISTIO})"
         self.notes = Notes()
 
     def read(self) -> dict[Key, float]:

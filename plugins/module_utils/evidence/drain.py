@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ..errors import CanaryError
+from ..istio import waypoints
 from ..objects.snapshot import PLURALS
 from ..routing import overview, plan, version_labels
 from ..task.reading import Reader
@@ -35,6 +36,8 @@ def requests_to(
             description = plan.describe(snapshot, service, api=params["route_api"], versions=[version])
         except CanaryError:
             description = overview.unknown_description(snapshot, service)
+        if waypoints.is_ambient(snapshot, service) and waypoints.trouble(snapshot, service) is not None:
+            return None  # ztunnels count no requests
         client, proxies = measuring.callers(cluster, snapshot, service, params, notes)
         if not proxies:
             return None
@@ -42,6 +45,7 @@ def requests_to(
         count = counts.ProxyCounters(client, proxies, names).during(seconds)
     except CanaryError:
         return None
-    if any("proxies were not read" in note for note in (*notes, *count.notes)) or not count.callers:
+    missing = ("proxies were not read", "The waypoint ", "No proxy of the waypoint ")
+    if any(text in note for note in (*notes, *count.notes) for text in missing) or not count.callers:
         return None
     return int(count.versions.requests.get(version, 0))

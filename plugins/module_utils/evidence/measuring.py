@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ..envoy.expected_routes import RoutedService
 from ..errors import CanaryError
+from ..istio import waypoints
 from ..mesh import affected
 from ..mesh.proxies import Proxies
 from ..routing.kinds import ROUTE_KINDS
@@ -86,7 +87,10 @@ def callers(
     found = affected.find(cluster, client, kind, routed, routed)
     notes += [note for note in found.notes if note not in notes]
     # Callers in the service's own namespace first; beyond the sample the others are left out.
-    near = sorted(found.proxies, key=lambda one: (one.namespace != service.namespace, one))
+    candidates = found.proxies
+    if waypoints.is_used_by_gateways(snapshot, service):  # the waypoint counts their requests
+        candidates = {proxy: known for proxy, known in found.proxies.items() if not proxy.is_gateway}
+    near = sorted(candidates, key=lambda one: (one.namespace != service.namespace, one))
     chosen = affected.sample(near, params["proxy_sample"])
     if len(chosen) < len(near):
         notes.append(f"Only {len(chosen)} of {len(near)} proxies were read (proxy_sample).")

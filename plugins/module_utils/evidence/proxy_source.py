@@ -198,8 +198,8 @@ class ProxySource:
         self.callers = 0
         self.notes = Notes()
         hosts = "|".join(re.escape(host) for host in sorted(names.hosts))
-        self._pattern = rf"(outbound\|[0-9]+\|[^|]*\|({hosts});?\.{COUNTERS}|{metrics})"
-        self._clusters = rf"^outbound\|[0-9]+\|[^|]*\|({hosts})$"
+        self._pattern = rf"((outbound|inbound-vip)\|[0-9]+\|[^|]*\|({hosts});?\.{COUNTERS}|{metrics})"
+        self._clusters = rf"^(outbound|inbound-vip)\|[0-9]+\|[^|]*\|({hosts})$"
 
     @property
     def read(self) -> frozenset[str]:

@@ -201,7 +201,7 @@ def _served(client: Proxies, servers: Sequence[Object]) -> dict[Key, float] | No
 
 def _retries(client: Proxies, callers: Sequence[Proxy], names: Names) -> dict[Key, float] | None:
     """Return the retries in the counters of the callers' proxies; None if those count requests, not attempts."""
-    pattern = rf"(^cluster\.outbound\|.*\.upstream_rq_retry$|{traffic.ISTIO})"
+    pattern = rf"(^cluster\.(outbound|inbound-vip)\|.*\.upstream_rq_retry$|{traffic.ISTIO})"
 
     def read(proxy: Proxy) -> dict[Key, float] | None:
         return traffic.client_retries(str(proxy), client.counters(proxy.namespace, proxy.name, pattern), names)

@@ -79,7 +79,7 @@ def named_by(snapshot: Snapshot, service: ServiceRef) -> Waypoint | None:
     own, home = _labels(snapshot, service)
     labels = own if USE_WAYPOINT in own else home
     name = labels.get(USE_WAYPOINT, NONE)
-    if name == NONE:
+    if name == NONE or service_object(snapshot, service) is None:
         return None
     namespace = labels.get(USE_WAYPOINT_NAMESPACE, service.namespace)
     found = (one for one in snapshot.gateways or () if identity(one) == (namespace, name) and _is_gateway_api(one))

@@ -2,19 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which proxies can obey a service's routes: every sidecar, and the gateways its VirtualServices are bound to."""
+"""Which proxies can apply a service's routes: every sidecar, its waypoint's, and those of gateways it is bound to."""
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from dataclasses import dataclass, field
 
+from ..envoy.config_dump import waypoint_hosts
 from ..envoy.expected_routes import ProxyAttributes
 from ..errors import ApiError
+from ..istio.waypoints import working
 from ..kube.resources import ISTIO_GATEWAY, POD
 from ..objects.metadata import full_name, identity
+from ..objects.pods import is_waypoint
 from ..routing.kinds import GatewaysBySelector
-from .proxies import Proxies, Proxy, in_parallel
+from .proxies import LISTENERS, WAYPOINT_LISTENER, Proxies, Proxy, in_parallel
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,8 +45,10 @@ def find(cluster: Cluster, client: Proxies, kind: RouteKind, before: RoutedServi
 
     Asks istiod for them; without the right to, it takes the sidecars of the service's namespace.
     """
-    found, routers = _candidates(cluster, client, after.service)
-    if not kind.reaches_sidecars(after) and not kind.reaches_sidecars(before):
+    found, routers, waypoints = _candidates(cluster, client, after.service)
+    if kind.reaches_sidecars(after) or kind.reaches_sidecars(before):
+        _add_waypoints(client, waypoints, after, found)
+    else:
         found.proxies.clear()
     lookup = kind.gateway_proxies
     if isinstance(lookup, GatewaysBySelector):
@@ -82,28 +88,51 @@ def _add_holding(
         found.proxies.update({router: ProxyAttributes(router.namespace, gateways=None) for router in holding})
 
 
+def _add_waypoints(client: Proxies, waypoints: list[Proxy], after: RoutedService, found: Affected) -> None:
+    """Add the waypoints that handle the service's requests, as their own configuration says.
+
+    A waypoint that the service names without effect yet is no proxy of it; that is said if the objects are known.
+    """
+    serving = []
+    read = functools.partial(client.config_dump, kinds=(LISTENERS,), name_pattern=WAYPOINT_LISTENER)
+    for proxy, dump in in_parallel(read, waypoints):
+        if isinstance(dump, ApiError):
+            found.notes.append(f"The waypoint {proxy} was not read: {dump.msg}")
+        elif after.service.fqdn in waypoint_hosts(dump):
+            serving.append(proxy)
+    found.proxies.update({proxy: ProxyAttributes(proxy.namespace, is_waypoint=True) for proxy in serving})
+    named = working(after.snapshot, after.service)
+    if named is not None and not serving:
+        found.notes.append(f"No proxy of the waypoint {named} handles requests to {after.service.name}.")
+
+
 def sample(proxies: Sequence[Proxy], size: int) -> list[Proxy]:
-    """Return all gateways, for they are few and carry much, and the first sidecars: `size` in all, 0 for everybody."""
+    """Return all gateways and waypoints, for they are few and carry much, and the first sidecars.
+
+    size: how many in all, 0 for everybody.
+    """
     if size <= 0 or len(proxies) <= size:
         return list(proxies)
-    routers = [proxy for proxy in proxies if proxy.is_gateway]
-    sidecars = [proxy for proxy in proxies if not proxy.is_gateway]
-    return routers + sidecars[: max(size - len(routers), 1)]
+    shared = [proxy for proxy in proxies if not proxy.is_sidecar]
+    sidecars = [proxy for proxy in proxies if proxy.is_sidecar]
+    return shared + sidecars[: max(size - len(shared), 1)]
 
 
-def _candidates(cluster: Cluster, client: Proxies, service: ServiceRef) -> tuple[Affected, list[Proxy]]:
-    """Return all sidecars as concerned, and the gateways to choose from."""
+def _candidates(cluster: Cluster, client: Proxies, service: ServiceRef) -> tuple[Affected, list[Proxy], list[Proxy]]:
+    """Return all sidecars as concerned, and the gateways and the waypoints to choose from."""
     found = Affected()
     try:
         connected = _connected(client)
     except ApiError as error:
         found.notes.append(f"The list of proxies could not be read from istiod: {error.msg}")
         found.notes.append(
-            f"Only sidecars in {service.namespace} were read, no gateways and no callers in other namespaces."
+            f"Only sidecars and waypoints in {service.namespace} were read, no gateways and no callers in other "
+            "namespaces."
         )
-        connected = _sidecars(cluster, service.namespace, found)
-    found.proxies = {proxy: ProxyAttributes(proxy.namespace) for proxy in connected if not proxy.is_gateway}
-    return found, [proxy for proxy in connected if proxy.is_gateway]
+        connected = _sidecars_and_waypoints(cluster, service.namespace, found)
+    found.proxies = {proxy: ProxyAttributes(proxy.namespace) for proxy in connected if proxy.is_sidecar}
+    routers, waypoints = ([one for one in connected if getattr(one, kind)] for kind in ("is_gateway", "is_waypoint"))
+    return found, routers, waypoints
 
 
 def _connected(client: Proxies) -> list[Proxy]:
@@ -117,16 +146,20 @@ def _connected(client: Proxies) -> list[Proxy]:
     return client.connected()
 
 
-def _sidecars(cluster: Cluster, namespace: str, found: Affected) -> list[Proxy]:
+def _sidecars_and_waypoints(cluster: Cluster, namespace: str, found: Affected) -> list[Proxy]:
     try:
         pods = cluster.list(POD, namespace)
     except ApiError as error:
         found.notes.append(f"The pods of {namespace} could not be listed: {error.msg}")
         return []
-    return sorted(Proxy(namespace, pod["metadata"]["name"]) for pod in pods if _has_running_sidecar(pod))
+    return sorted(
+        Proxy(namespace, pod["metadata"]["name"], is_waypoint=is_waypoint(pod))
+        for pod in pods
+        if _has_running_proxy(pod)
+    )
 
 
-def _has_running_sidecar(pod: dict[str, t.Any]) -> bool:
+def _has_running_proxy(pod: dict[str, t.Any]) -> bool:
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
     names = {one.get("name") for key in ("containers", "initContainers") for one in spec.get(key) or ()}
     return "istio-proxy" in names and status.get("phase") == "Running"

@@ -18,7 +18,7 @@ from ..envoy.config_dump import healthy_endpoints, known_clusters, passed_throug
 from ..errors import ApiError
 from ..objects.metadata import identity
 from . import affected
-from .proxies import CLUSTERS, ENDPOINTS, ROUTES, Proxies, Proxy, in_parallel
+from .proxies import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, WAYPOINT_LISTENER, Proxies, Proxy, in_parallel
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -187,8 +187,7 @@ class _RouteCheck:
         """
         if not proxy.is_gateway and not self.kind.applies(self.routed, self.known[proxy]):
             return Reading([], applies=False)
-        resources = self.kind.dump_resources(self.routed)
-        routes = self.client.config_dump(proxy, resources, "" if proxy.is_gateway else self._names(resources))
+        routes = self._routes(proxy)
         lacking = self.kind.missing_routes(routes, self.routed, self.known[proxy])
         destinations = self._destinations
         if not lacking and not self.subsets and not destinations:
@@ -196,12 +195,19 @@ class _RouteCheck:
         hosts = {self.service.fqdn, *(host for host, _subset in destinations)}
         clusters = self.client.config_dump(proxy, (CLUSTERS,), _clusters_of(hosts))
         seen = {subset for host, subset in known_clusters(clusters) if host == self.service.fqdn}
-        if not seen and not proxy.is_gateway:
+        if not seen and proxy.is_sidecar:
             return Reading([], applies=False)
         unknown = sorted(self.subsets - seen) if seen else []
         past = sorted(subset or host.split(".")[0] for host, subset in passed_through(clusters) & destinations)
         effect = [f"requests for {', '.join(past)} go to the address that the caller has resolved"] if past else []
         return Reading([*(f"no cluster of subset {one} yet" for one in unknown), *lacking], effect)
+
+    def _routes(self, proxy: Proxy) -> dict[str, t.Any]:
+        """Return the part of the proxy's configuration that has its routes."""
+        if proxy.is_waypoint:
+            return self.client.config_dump(proxy, (LISTENERS,), WAYPOINT_LISTENER)
+        resources = self.kind.dump_resources(self.routed)
+        return self.client.config_dump(proxy, resources, "" if proxy.is_gateway else self._names(resources))
 
     @functools.cached_property
     def _destinations(self) -> frozenset[tuple[str, str]]:
@@ -246,14 +252,18 @@ class _EndpointCheck:
             name = subset or host.split(".")[0]
             if (host, subset) in known:
                 lacking += [f"no healthy endpoint of {name} yet"] if known[host, subset] else []
-            elif seen & {host, self.service.fqdn} and not proxy.is_gateway:
+            elif seen & {host, self.service.fqdn} and self._must_know(proxy, host):
                 lacking.append(f"no cluster of {name} yet")
         return Reading(lacking)
 
+    def _must_know(self, proxy: Proxy, host: str) -> bool:
+        """Return whether the proxy has the clusters of the host before a route names them."""
+        return proxy.is_sidecar or (proxy.is_waypoint and host == self.service.fqdn)
+
 
 def _clusters_of(hosts: Collection[str]) -> str:
-    """Return the pattern of the names of all clusters of the hosts."""
-    return rf"^outbound\|.*\|({'|'.join(re.escape(host) for host in sorted(hosts))})$"
+    """Return the pattern of the names of all clusters of the hosts, in a waypoint too."""
+    return rf"^(outbound|inbound-vip)\|.*\|({'|'.join(re.escape(host) for host in sorted(hosts))})$"
 
 
 class _Watch:

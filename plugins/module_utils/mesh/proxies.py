@@ -35,10 +35,13 @@ ISTIOD_DEBUG_PORT: t.Final = 15014
 ENVOY_ADMIN_PORT: t.Final = 15000
 ENVOY_STATS_PORT: t.Final = 15090
 THREADS: t.Final = 8
+ZTUNNEL: t.Final = "ztunnel"
 ROUTES: t.Final = "dynamic_route_configs"
 CLUSTERS: t.Final = "dynamic_active_clusters"
 ENDPOINTS: t.Final = "dynamic_endpoint_configs"
 LISTENERS: t.Final = "dynamic_listeners"
+WAYPOINT_LISTENER: t.Final = "^main_internal$"
+"""The name of the listener in which a waypoint has its routes."""
 
 T = t.TypeVar("T")
 R = t.TypeVar("R")
@@ -46,11 +49,21 @@ R = t.TypeVar("R")
 
 @dataclass(frozen=True, order=True)
 class Proxy:
-    """One Envoy that is connected to istiod. namespace, name: of its pod. is_gateway: not a sidecar."""
+    """One Envoy that is connected to istiod. namespace, name: of its pod.
+
+    is_gateway: it applies the routes of Gateways. is_waypoint: it applies those of services in ambient mode. Sidecars
+    are neither.
+    """
 
     namespace: str
     name: str
     is_gateway: bool = False
+    is_waypoint: bool = False
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Return whether it is the proxy of one pod, whose requests it routes."""
+        return not self.is_gateway and not self.is_waypoint
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -80,14 +93,16 @@ class Proxies:
         self._istio_namespace = istio_namespace
 
     def connected(self) -> list[Proxy]:
-        """Return every proxy connected to any istiod; each istiod knows only its own, so all are read.
+        """Return every Envoy connected to any istiod; each istiod knows only its own, so all are read.
+
+        ztunnels are left out: they have no routes.
 
         Raises ApiError without the right to list pods of Istio's namespace and to forward ports of istiod's,
         or if no istiod is running.
         """
         found = self.sync_status()
         with understood(f"istiod in {self._istio_namespace}", "/debug/syncz"):
-            return sorted({_proxy_of(entry) for entry in found})
+            return sorted({_proxy_of(entry) for entry in found if _type_of(entry) != ZTUNNEL})
 
     def sync_status(self) -> list[Object]:
         """Return istiod's `/debug/syncz` of all replicas: per proxy and type of configuration, sent and acked nonce."""
@@ -235,7 +250,11 @@ def _unescape(value: str) -> str:
 def _proxy_of(entry: Object) -> Proxy:
     """istiod names a proxy `pod.namespace`; a pod's name may have dots, a namespace cannot."""
     name, _dot, namespace = str(entry["proxy"]).rpartition(".")
-    return Proxy(namespace, name, str(entry.get("proxy_type") or "").lower() == "router")
+    return Proxy(namespace, name, _type_of(entry) == "router", _type_of(entry) == "waypoint")
+
+
+def _type_of(entry: Object) -> str:
+    return str(entry.get("proxy_type") or "").lower()
 
 
 def _configs(configs: t.Any, kind: str) -> list[Object]:

@@ -85,6 +85,11 @@ def is_ambient(pod: Object) -> bool:
     return annotations_of(pod).get("ambient.istio.io/redirection") == "enabled"
 
 
+def is_waypoint(pod: Object) -> bool:
+    """Return whether istiod runs the pod for a waypoint's Gateway."""
+    return labels_of(pod).get("gateway.istio.io/managed") == "istio.io-mesh-controller"
+
+
 def selector_of(snapshot: Snapshot, service: ServiceRef) -> dict[str, str] | None:
     """Return the Service's selector, None if the Service was not read, does not exist or has none."""
     own = service_object(snapshot, service) or {}

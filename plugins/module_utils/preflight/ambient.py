@@ -59,8 +59,8 @@ def inspect(
         yield Finding(
             "WAYPOINT_NOT_WORKING",
             full_name(own),
-            f"The service {trouble.what}. Requests of callers in ambient mode reach all versions by pod count; sidecars "
-            "apply the routes themselves.",
+            f"The service {trouble.what}. Requests of callers in ambient mode reach all versions by pod count; "
+            "sidecars apply the routes themselves.",
             trouble.remedy,
         )
 
@@ -95,9 +95,7 @@ def _ignored(
 
 
 def _ignored_matches(obj: Object, waypoint: waypoints.Waypoint) -> Iterator[Finding]:
-    blocks = [
-        block or {} for route in (obj.get("spec") or {}).get("http") or () for block in route.get("match") or ()
-    ]
+    blocks = [block or {} for route in (obj.get("spec") or {}).get("http") or () for block in route.get("match") or ()]
     if any(block.get("sourceLabels") for block in blocks):
         reason = f"The waypoint {waypoint} drops every match with sourceLabels: no request of ambient callers has it."
         yield Finding("WAYPOINT_IGNORES_MATCH", full_name(obj), reason)

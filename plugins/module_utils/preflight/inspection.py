@@ -19,7 +19,17 @@ from ..gateway_api.grants import needs_grants, routes_of_namespace
 from ..istio.find import Scope
 from ..objects import endpoints
 from ..objects.snapshot import PLURALS
-from . import ambient, ownership, permissions, pod_capacity, pod_health, route_claims, route_status, version_services, visibility
+from . import (
+    ambient,
+    ownership,
+    permissions,
+    pod_capacity,
+    pod_health,
+    route_claims,
+    route_status,
+    version_services,
+    visibility,
+)
 from .request_shares import described, largest, raised
 
 if t.TYPE_CHECKING:

@@ -136,8 +136,8 @@ def _callers(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
         yield Finding(
             "PODS_OUTSIDE_MESH",
             f"Namespace {namespace}",
-            f"{_named(taken)} {'is' if len(taken) == 1 else 'are'} in ambient mode, and no waypoint handles requests to "
-            f"{service.name}. If they call it, they reach all versions by pod count. {_LIMIT}",
+            f"{_named(taken)} {'is' if len(taken) == 1 else 'are'} in ambient mode, and no waypoint handles requests "
+            f"to {service.name}. If they call it, they reach all versions by pod count. {_LIMIT}",
         )
     for namespace, plain in outside.items():
         injected = _is_injected(snapshot, namespace)
@@ -155,8 +155,8 @@ def _callers(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
             yield Finding(
                 "PODS_OUTSIDE_MESH",
                 f"Namespace {namespace}",
-                f"{_named(chosen)} have no sidecar{_not_captured(snapshot, namespace)}. If they call {service.name}, they "
-                f"reach all versions by pod count. {_LIMIT}",
+                f"{_named(chosen)} have no sidecar{_not_captured(snapshot, namespace)}. If they call {service.name}, "
+                f"they reach all versions by pod count. {_LIMIT}",
             )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ..analysis.traffic import NO_VERSION
-from ..istio import find
+from ..istio import find, waypoints
 from ..objects import pods, workloads
 from ..objects.metadata import identity
 from ..objects.weights import natural_key
@@ -62,12 +62,20 @@ def unknown_description(snapshot: Snapshot, service: ServiceRef) -> dict[str, t.
 
 
 def ambient_notes(snapshot: Snapshot, service: ServiceRef) -> list[str]:
-    """Return a note if requests are counted at waypoints, which are not read."""
-    if not any(pods.is_ambient(pod) for pod in pods.of_service(snapshot, service, {}) or ()):
+    """Return a note if the requests of some callers are not counted by version: in ambient mode a waypoint does it."""
+    if waypoints.is_used_by_gateways(snapshot, service):
+        return [
+            f"Gateways send requests for {service.name} through its waypoint. In Prometheus only the counters of the "
+            "waypoint are read, so requests of callers with a sidecar are not judged there."
+        ]
+    if not waypoints.is_ambient(snapshot, service):
+        return []
+    trouble = waypoints.trouble(snapshot, service)
+    if trouble is None:
         return []
     return [
-        f"Pods of {service.name} are in ambient mode. Requests that a waypoint sends them are counted there (reporter "
-        "waypoint), which is not read: they are not judged. Those of gateways and sidecars are."
+        f"Service {service.name} is in ambient mode and {trouble.what}: requests of callers in ambient mode are not "
+        "counted by version and not judged. Those of gateways and sidecars are."
     ]
 
 

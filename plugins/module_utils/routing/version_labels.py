@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..analysis.traffic import UNKNOWN, Names
+from ..analysis.traffic import SOURCE, UNKNOWN, WAYPOINT, Names
+from ..istio import waypoints
 from ..objects import pods
 from ..objects.metadata import identity
 
@@ -48,6 +49,8 @@ def names(snapshot: Snapshot, service: ServiceRef, description: Mapping[str, t.A
         _unique((labels.get("version"), version) for version, labels, _workload in labels_by_version),
         _unique((workload, version) for version, _labels, workload in labels_by_version),
         _unique((_revision(labels), version) for version, labels, _workload in labels_by_version),
+        reporters=frozenset({SOURCE, WAYPOINT} if waypoints.working(snapshot, service) else {SOURCE}),
+        gateways_use_waypoint=waypoints.is_used_by_gateways(snapshot, service),
     )
 
 

@@ -43,7 +43,7 @@ def test_failures_without_a_version_are_noted() -> None:
     ]
 
 
-def test_ambient_pods_are_noted_as_not_judged() -> None:
+def test_ambient_pods_without_a_waypoint_are_noted_as_not_judged() -> None:
     service, lists = ServiceRef("reviews", reviews.NAMESPACE), reviews.healthy()
     assert overview.ambient_notes(Snapshot(**lists), service) == []
     taken = {"annotations": {"ambient.istio.io/redirection": "enabled"}}
@@ -51,5 +51,5 @@ def test_ambient_pods_are_noted_as_not_judged() -> None:
     assert overview.ambient_notes(Snapshot(**lists), service) == [], "the caller alone"
     lists["pods"][0] = reviews.changed(lists["pods"][0], metadata=taken)
     (note,) = overview.ambient_notes(Snapshot(**lists), service)
-    assert "reporter waypoint), which is not read: they are not judged" in note
+    assert "is in ambient mode and has no waypoint: requests of callers in ambient mode are not counted" in note
     assert overview.ambient_notes(Snapshot(), service) == []

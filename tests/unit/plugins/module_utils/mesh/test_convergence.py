@@ -336,4 +336,4 @@ def test_gateways_are_always_in_the_sample() -> None:
     ],
 )
 def test_which_pods_have_a_sidecar(pod: dict[str, t.Any], runs: bool) -> None:
-    assert affected._has_running_sidecar(pod) is runs
+    assert affected._has_running_proxy(pod) is runs
