@@ -138,6 +138,18 @@ options:
     type: str
     choices: [stop, adopt, restore]
     default: stop
+  pause_gitops:
+    description:
+      - Whether to pause Argo CD and Flux for the objects that the rollout writes, and until when. The tool applies all other objects as before.
+      - Flux is paused by an annotation of the object, C(kustomize.toolkit.fluxcd.io/reconcile) or C(helm.toolkit.fluxcd.io/driftDetection). Argo CD
+        has none, so the Application gets an entry of C(ignoreDifferences) for the fields and the sync option C(RespectIgnoreDifferences=true).
+        A tool that cannot be paused is a reason to refuse.
+      - V(until_end) undoes the pause at the end of the rollout, V(until_handback) after a promotion not before M(meshops.canary.canary_handback) with
+        O(meshops.canary.canary_handback#module:state=released). A rollback undoes it in both cases, also one by O(state=rolled_back).
+      - What has to be undone is noted in the paused objects, so a run that was killed is cleaned up by the next one.
+    type: str
+    choices: [never, until_end, until_handback]
+    default: never
   supersede:
     description:
       - Whether to supersede an unfinished rollout with another plan, even one that is running while it observes or waits at a

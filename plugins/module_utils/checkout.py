@@ -71,7 +71,7 @@ class Checkout:
         """
         found: dict[str, str] = {}
         for name in names:
-            path = self._relative(name)
+            path = self.relative(name)
             # A directory is listed by its content; the root itself has no path.
             listed = self._entries(commit, path)
             if not listed:
@@ -109,7 +109,8 @@ class Checkout:
             self._run("update-ref", "-m", "canary_handback", f"refs/heads/{branch}", made, before or "0" * len(made))
         return made
 
-    def _relative(self, name: str) -> str:
+    def relative(self, name: str) -> str:
+        """Return a name relative to `root`. Raises InvalidInput for one outside of it."""
         root = Path(self.root).resolve()
         meant = root / Path(name).expanduser()
         path = os.path.relpath(meant.parent.resolve() / meant.name, root)

@@ -153,18 +153,6 @@ options:
       - File for the rollout's metrics, for the textfile collector of node_exporter, such as C(/var/lib/node_exporter/reviews.prom). Its
         directory must exist. Replaced after each change of the share, each verdict, and at the end.
     type: path
-  pause_gitops:
-    description:
-      - Whether to pause Argo CD and Flux for the objects that the rollout writes, and until when. The tool applies all other objects as before.
-      - Flux is paused by an annotation of the object, C(kustomize.toolkit.fluxcd.io/reconcile) or C(helm.toolkit.fluxcd.io/driftDetection). Argo CD
-        has none, so the Application gets an entry of C(ignoreDifferences) for the fields and the sync option C(RespectIgnoreDifferences=true).
-        A tool that cannot be paused is a reason to refuse.
-      - V(until_end) undoes the pause at the end of the rollout, V(until_handback) after a promotion not before M(meshops.canary.canary_handback) with
-        O(meshops.canary.canary_handback#module:state=released). A rollback undoes it in both cases, also one by O(state=rolled_back).
-      - What has to be undone is noted in the paused objects, so a run that was killed is cleaned up by the next one.
-    type: str
-    choices: [never, until_end, until_handback]
-    default: never
 extends_documentation_fragment:
   - meshops.canary.connection
   - meshops.canary.rollout_watchdog

@@ -126,6 +126,7 @@ WARNED: tuple[FindingCase, ...] = (
 # Findings without a case here, and where they are tested.
 BY_PODS = "tests/api/test_replicas_findings.py, where Deployments are changed and no routes"
 ELSEWHERE = {
+    "GITOPS_PAUSED": "a rollout pauses a tool first; see tests/api/test_gitops.py",
     "UPDATE_ENDS_ALL_PODS": BY_PODS,
     "UPDATE_SINKS_CAPACITY": BY_PODS,
     "READINESS_PROBE_MISSING": BY_PODS,

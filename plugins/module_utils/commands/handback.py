@@ -11,9 +11,10 @@ import typing as t
 
 from ..checkout import Checkout
 from ..errors import InvalidInput, Refused
-from ..gitops import field_owners, manifest_files, pause
+from ..gitops import field_owners, pause
 from ..kube.client import Cluster
 from ..kube.resources import of_object
+from ..manifests import manifest_files
 from ..objects.metadata import full_name, identity
 from ..objects.workloads import deployments_of, hpa_of
 from ..routing import overview, plan
@@ -151,7 +152,7 @@ class _Handback:
         names = [*self._params["files"], *(one["file"] for one in self._params["helm_values"])]
         texts = checkout.files(commit, names, manifest_files.SUFFIXES)
         scaled = [full_name(one) for one in objects if one["kind"] == "Deployment" and hpa_of(snapshot, one)]
-        return texts, manifest_files.handback(texts, objects, scaled, self._values(snapshot, objects))
+        return texts, manifest_files.handback(texts, objects, scaled, self._values(snapshot, objects, checkout))
 
     def _refuse_under_way(self) -> None:
         """Raise Refused while a rollout is in progress: its weights are no final state."""
@@ -171,7 +172,7 @@ class _Handback:
         typed = [{"apiVersion": "apps/v1", "kind": "Deployment", **one} for one in deployments]
         return [*routes, *typed, *({"apiVersion": "autoscaling/v2", "kind": _HPA, **one} for one in hpas)], snapshot
 
-    def _values(self, snapshot: Snapshot, objects: Sequence[Object]) -> list[manifest_files.Value]:
+    def _values(self, snapshot: Snapshot, objects: Sequence[Object], checkout: Checkout) -> list[manifest_files.Value]:
         """Return the values for Helm. Raises InvalidInput for a version or a field that the service does not have."""
         if not self._params["helm_values"]:
             return []
@@ -196,7 +197,9 @@ class _Handback:
                     f"helm_values: {field} of {version} is not known. {self._where} has the versions {there}; a "
                     "Deployment can be named instead, and min_replicas needs its autoscaler. Nothing was written."
                 )
-            found.append(manifest_files.Value(entry["file"], entry["key"], value, f"{field} of {version}"))
+            found.append(
+                manifest_files.Value(checkout.relative(entry["file"]), entry["key"], value, f"{field} of {version}")
+            )
         return found
 
     def _message(self) -> str:

@@ -14,9 +14,7 @@ from ..errors import CanaryError, Refused
 from ..evidence import analysis_options
 from ..evidence.drain import requests_to
 from ..evidence.load import Load
-from ..gitops.pause import tool_of
 from ..kube.resources import DEPLOYMENT
-from ..objects.metadata import full_name
 from ..replicas.deployment_pair import image_of
 from ..rollout import cohort, phases, result_line, step_estimates, transitions
 from ..rollout.phases import Situation
@@ -24,7 +22,7 @@ from ..rollout.planned_changes import planned_changes
 from ..task.reading import api_of_routes
 from ..writing import capacity, replica_pods, routes
 from . import checks
-from .gitops import FORCED, NEVER, GitOpsPause
+from .gitops import RolloutPause
 from .record_store import active_run_check
 from .session import LOST
 
@@ -34,7 +32,6 @@ if t.TYPE_CHECKING:
     from ..evidence.analysis_run import AnalysisRun
     from ..kube.client import Cluster
     from ..objects.hosts import ServiceRef
-    from ..objects.metadata import Object
     from ..rollout.phases import Settings
     from ..rollout.steps import Rollout
     from ..task.argument_spec import ArgSpec
@@ -107,7 +104,7 @@ class Actions:
         self.warnings: list[str] = []
         self.estimates: list[str] = []
         self._analysis: AnalysisRun | None = None
-        self.gitops = GitOpsPause(cluster, service)
+        self.gitops = RolloutPause(cluster, service, params)
         self.late_failures = 0
         self.shift_message = self.drain_note = ""
 
@@ -131,9 +128,7 @@ class Actions:
     def check_before(self, rollout: Rollout) -> None:
         """Refuse what would fail at the end. Raises CanaryError."""
         checks.check_rights(self._cluster, self._service, rollout, self._params)
-        checks.check_pause(self._params)
-        if self.pauses_gitops:
-            self._paused_objects(rollout)
+        self.gitops.check(rollout)
         baseline, pods, stable = rollout.baseline, self._settings.old_replicas, rollout.stable
         if rollout.by_pods or not (baseline or pods == 0):
             return
@@ -154,7 +149,7 @@ class Actions:
         judged = any(step.analysis for step in rollout.steps)
         load = Load(self._cluster, self._service, self._params) if judged else None
         quiet = replace(self._context, check_mode=True, log=_quiet, show=_quiet)
-        params = {**self._params, "force": [*self._params["force"], *self._answered]}
+        params = {**self._params, "force": [*self._params["force"], *self.gitops.answered]}
         trial = Actions(self._cluster, self._service, self._session, self._settings, params, quiet)
         scales = self._situation.scales_pods
         forced = PODS_TO_COME if scales or rollout.baseline else ()  # the pods of a baseline are always started
@@ -167,38 +162,6 @@ class Actions:
             self.warnings += [one for one in trial.warnings if not one.startswith(PODS_TO_COME)]
         if load is not None:
             self._estimate(rollout, load.per_second())
-
-    # GitOps tools
-
-    @property
-    def pauses_gitops(self) -> bool:
-        """Return whether GitOps tools are paused for what the rollout writes."""
-        return bool(self._params["pause_gitops"] != NEVER)
-
-    @property
-    def _answered(self) -> tuple[str, ...]:
-        """Return the findings that do not count before the tools are paused."""
-        return (FORCED,) if self.pauses_gitops else ()
-
-    def pause_gitops(self) -> None:
-        """Pause the tools for the objects that the rollout writes. They are recorded first. Raises CanaryError."""
-        objects = self._paused_objects(self._session.rollout)
-        self._session.note_paused(map(full_name, objects))
-        self._session.save()
-        for line in self.gitops.begin(objects):
-            self.tell(line)
-
-    def resume_gitops(self) -> None:
-        """Undo all pauses for the service, of this run and of others. Raises CanaryError."""
-        for line in self.gitops.end():
-            self.tell(line)
-
-    def _to_pause(self) -> list[Object]:
-        return self._paused_objects(self._session.rollout) if self.pauses_gitops else []
-
-    def _paused_objects(self, rollout: Rollout) -> list[Object]:
-        scales = self._settings.capacity or any(step.replicas is not None for step in rollout.steps)
-        return self.gitops.objects(rollout, self.api, scales=scales)
 
     def _estimate(self, rollout: Rollout, per_second: float | None) -> None:
         """Set the estimate of the steps' lengths, and warn of those that would end without a verdict."""
@@ -231,7 +194,7 @@ class Actions:
             baseline=rollout.baseline,
             run=known["run"],
         )
-        lines += [f"pause {tool_of(one)} for {full_name(one)}" for one in self._to_pause()]
+        lines += self.gitops.planned(rollout)
         if transitions.cohort_due(rollout, run):
             self.route_cohort(preflight=False)
         self._weights(preflight=False)
@@ -470,7 +433,7 @@ class Actions:
     def _pod_shares(self) -> Result:
         given = {name: self._params[name] for name in ("labels", "max_error", "force")}
         if self._context.check_mode or not self._session.stored.paused:  # what is paused is answered for
-            given["force"] = [*given["force"], *self._answered]
+            given["force"] = [*given["force"], *self.gitops.answered]
         return {"image": self._session.rollout.image, **given}
 
     def _pod_options(self, **given: t.Any) -> Result:

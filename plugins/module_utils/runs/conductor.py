@@ -16,13 +16,11 @@ from ..errors import CanaryError, Conflict, Drifted, Interrupted, InvalidInput, 
 from ..objects.weights import weights_text
 from ..rollout import phases, state_machine
 from ..rollout.phases import Situation
-from ..rollout.plan_options import playbook_command
 from ..rollout.plan_text import plan_lines
 from ..task.context import ROLLBACK_NOTE
 from ..task.interrupts import Interrupts, Stop
 from . import checks, textfile
 from .actions import Actions, retried
-from .gitops import UNTIL_HANDBACK
 from .heartbeat import Heartbeat
 from .judging import Judging
 from .record_watch import RecordWatch
@@ -126,29 +124,21 @@ class Conductor:
 
     def _pause_gitops(self) -> None:
         """Pause the GitOps tools before the first write, and again when a run resumes."""
-        if not self._actions.pauses_gitops or self.session.continued or self.session.run.over:
+        gitops = self._actions.gitops
+        if not gitops.active or self.session.continued or self.session.run.over:
             return
         try:
-            self._actions.pause_gitops()
+            gitops.start(self.session, self._actions.tell)
         except CanaryError as error:
             self._fail("pause_gitops", error)
 
     def _resume_gitops(self) -> None:
-        """Undo the pauses of GitOps tools at the end, or say who does it. A failure is a warning."""
-        run, until = self.session.run, self._params["pause_gitops"]
-        paused = self.session.stored.paused
-        if not run.over or not (paused or self._actions.pauses_gitops):
-            return
-        on_canary = run.phase == "promoted" or run.stopped_in == "promoting"
-        if on_canary and until == UNTIL_HANDBACK:
-            names = {"service": self._service.name, "ns": self._service.namespace}
-            self._actions.tell(
-                f"The GitOps tools stay paused for {', '.join(paused) or 'nothing'} until Git has the new state: "
-                f"{playbook_command('handback', **names)}"
-            )
+        """Undo the pauses of GitOps tools at the end. A failure is a warning."""
+        gitops = self._actions.gitops
+        if not self.session.run.over or not (gitops.active or self.session.stored.paused):
             return
         try:
-            retried(self._actions.resume_gitops)
+            retried(lambda: gitops.finish(self.session, self._actions.tell))
         except CanaryError as error:
             self._warn(
                 "A GitOps tool may still be paused. The playbook rollback, or canary_handback with state: released, "

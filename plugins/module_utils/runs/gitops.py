@@ -19,12 +19,13 @@ from ..gitops.appliers import ARGO, is_application
 from ..kube.resources import APPLICATION, DEPLOYMENT, of_object
 from ..objects.metadata import full_name, identity
 from ..preflight import scaling_ownership
+from ..rollout.plan_options import playbook_command
 from ..routing import overview
-from ..task.reading import ROUTES, Reader
+from ..task.reading import ROUTES, Reader, api_of_routes
 from . import checks
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..kube.client import Cluster
     from ..kube.resources import Resource
@@ -32,6 +33,7 @@ if t.TYPE_CHECKING:
     from ..objects.hosts import ServiceRef
     from ..objects.metadata import Object
     from ..rollout.steps import Rollout
+    from .session import Session
 
 NEVER: t.Final = "never"
 UNTIL_END: t.Final = "until_end"
@@ -198,6 +200,63 @@ class GitOpsPause:
                 if not left:
                     raise
         raise RuntimeError("unreachable")
+
+
+class RolloutPause(GitOpsPause):
+    """The option pause_gitops of a rollout. params: of canary_rollout."""
+
+    def __init__(self, cluster: Cluster, service: ServiceRef, params: Mapping[str, t.Any]) -> None:
+        super().__init__(cluster, service)
+        self._params = params
+
+    @property
+    def active(self) -> bool:
+        """Return whether the tools are paused for what the rollout writes."""
+        return bool(self._params["pause_gitops"] != NEVER)
+
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """Return the findings that do not count before the tools are paused."""
+        return (FORCED,) if self.active else ()
+
+    def check(self, rollout: Rollout) -> None:
+        """Refuse what could not be paused, or not be undone. Raises CanaryError."""
+        checks.check_pause(self._params)
+        self._found(rollout)
+
+    def planned(self, rollout: Rollout) -> list[str]:
+        """Return what would be paused, a line each."""
+        return [f"pause {pause.tool_of(one)} for {full_name(one)}" for one in self._found(rollout)]
+
+    def start(self, session: Session, tell: Callable[[str], None]) -> None:
+        """Pause the tools for the objects that the rollout writes. They are recorded first. Raises CanaryError."""
+        objects = self._found(session.rollout)
+        session.note_paused(map(full_name, objects))
+        session.save()
+        for line in self.begin(objects):
+            tell(line)
+        if objects and self._params["watchdog"]:
+            self.warnings.append(
+                "If the watchdog rolls the routes back, the GitOps tools stay paused: run the playbook rollback then."
+            )
+
+    def finish(self, session: Session, tell: Callable[[str], None]) -> None:
+        """Undo the pauses after the end of the rollout, or say who does it. Raises CanaryError."""
+        run, paused = session.run, session.stored.paused
+        on_canary = run.phase == "promoted" or run.stopped_in == "promoting"
+        if on_canary and self._params["pause_gitops"] == UNTIL_HANDBACK:
+            command = playbook_command("handback", service=self._service.name, ns=self._service.namespace)
+            if paused:
+                tell(f"The GitOps tools stay paused for {', '.join(paused)} until Git has the new state: {command}")
+            return
+        for line in self.end():
+            tell(line)
+
+    def _found(self, rollout: Rollout) -> list[Object]:
+        if not self.active:
+            return []
+        scales = self._params["capacity"] or any(step.replicas is not None for step in rollout.steps)
+        return self.objects(rollout, api_of_routes(self._params["route_api"]), scales=scales)
 
 
 def _typed(resource: Resource, obj: Object) -> Object:

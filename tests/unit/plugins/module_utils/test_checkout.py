@@ -129,6 +129,11 @@ def test_files_and_directories_of_the_commit(repository: Path) -> None:
     both = {"shop/a.yaml": "a: 1\r\n", "shop/b.yaml": "b: 1"}
     assert checkout.files(checkout.head, ["shop"], SUFFIXES) == both
     assert checkout.files(checkout.head, [str(repository / "shop" / "b.yaml")], SUFFIXES) == {"shop/b.yaml": "b: 1"}
+    assert (
+        checkout.relative("./shop/../shop/b.yaml")
+        == checkout.relative(str(repository / "shop/b.yaml"))
+        == "shop/b.yaml"
+    )
     assert checkout.files(checkout.head, ["shop/readme.md"], SUFFIXES) == {"shop/readme.md": "text"}
     for name, why in (
         ("nothing.yaml", "is not in the commit"),

@@ -222,7 +222,7 @@ def test_every_action_that_works_has_a_method_and_a_title(phase: str, listed: tu
 
 def test_no_title_is_without_an_action() -> None:
     named = {one.name for table in TABLES.values() for listed in table.values() for one in listed if one.kind == "work"}
-    assert set(runs_actions.TITLES) == {*named, "start_watchdog", "check_shares"}
+    assert set(runs_actions.TITLES) == {*named, "pause_gitops", "start_watchdog", "check_shares"}
 
 
 class Walk:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import signal
+import types
 import typing as t
 from types import SimpleNamespace
 
@@ -43,6 +44,7 @@ class World:
     """What outlives a task: the record. done: the actions of all tasks. fails: action -> what it raises, in turn."""
 
     watchdog = None
+    paused: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -142,6 +144,7 @@ class Actions:
 
     shift_message = drain_note = ""
     late_failures = 0
+    gitops = types.SimpleNamespace(active=False, warnings=[])
 
     def __init__(self, world: World, *_parts: t.Any) -> None:
         self._world, self.lines, self.warnings, self.estimates = world, list[str](), list[str](), list[str]()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The files of a Git checkout that get the final state of a service: manifests, Kustomize, values of Helm. Pure.
+"""The files of a Git checkout that get the final state of a service: manifests, Kustomize, values of Helm.
 
 Everything is decided before anything is written: a file that cannot be edited safely refuses the whole handback. Each
 result is read again, and must be the old file with the wanted values and nothing else.
@@ -15,8 +15,9 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..errors import InvalidInput, Refused
+from ..gitops import final_state
 from ..objects.metadata import full_name, typed_identity
-from . import final_state, yaml_text
+from . import yaml_text
 from .yaml_text import CannotEdit, Editor
 
 if t.TYPE_CHECKING:
@@ -160,22 +161,24 @@ class _Files:
     def set_value(self, value: Value) -> None:
         """Collect the edit of a value of a Helm chart."""
         path, keys = value.file, value.key.split(".")
+        if path not in self._files:
+            raise InvalidInput(f"helm_values: {path} is a directory. Name the file with the values.")
         if path in self._unreadable:
             raise Refused(f"{_what(path, self._files[path], self._unreadable[path])} Nothing was written.")
         parsed = self._parsed[path]
         if len(parsed.nodes) != 1 or not isinstance(parsed.values[0], dict):
             raise InvalidInput(f"helm_values: {path} must be one YAML document with keys, as a values file of Helm is.")
-        node: Node | None = parsed.nodes[0]
+        node: Node = parsed.nodes[0]
         current: t.Any = parsed.values[0]
         for key in keys:
             step: str | int = int(key) if isinstance(current, list) and key.isdigit() else key
-            node = yaml_text.child(node, step)
-            if node is None or (isinstance(current, dict) and key not in current):
+            found = yaml_text.child(node, step)
+            if found is None or (isinstance(current, dict) and key not in current):
                 raise InvalidInput(
                     f"helm_values: {path} has no key {value.key}, in which {value.what} should go: {key} is missing. "
                     "Name an existing key, with dots between its parts. Nothing was written."
                 )
-            current = current[step]
+            node, current = found, current[step]
         if isinstance(current, (dict, list)):
             raise InvalidInput(f"helm_values: {value.key} in {path} is no single value. Name a key below it.")
         if isinstance(value.value, str) and str(node.value) == value.value:

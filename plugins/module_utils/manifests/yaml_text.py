@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Edits of YAML and JSON as text: only the characters of a changed value are replaced. Pure.
+"""Edits of YAML and JSON as text: only the characters of a changed value are replaced.
 
 A YAML library that loads and dumps again moves comments, indents lists anew, folds long lines and changes quotes. So a
 value is found by the position that PyYAML gives its node, and everything else stays byte for byte. Line ends are those

@@ -12,7 +12,7 @@ import typing as t
 import pytest
 import yaml
 from ansible_collections.meshops.canary.plugins.module_utils.errors import CanaryError
-from ansible_collections.meshops.canary.plugins.module_utils.gitops.manifest_files import Value, handback
+from ansible_collections.meshops.canary.plugins.module_utils.manifests.manifest_files import Value, handback
 
 if t.TYPE_CHECKING:
     Object = dict[str, t.Any]
