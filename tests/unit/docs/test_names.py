@@ -60,7 +60,7 @@ def test_what_is_called_by_its_full_name_exists(page: Path) -> None:
 
 @each_page
 def test_commands_give_playbooks_variables_they_have(page: Path) -> None:
-    for playbook, command in re.findall(r"ansible-playbook meshops\.canary\.(\w+)(.*)", text_of(page)):
+    for playbook, command in re.findall(r"ansible-playbook (?:-i \S+ )?meshops\.canary\.(\w+)(.*)", text_of(page)):
         unknown = set(given(command)) - variables_of(playbook)
         assert not unknown, f"{playbook}: {unknown}"
 
