@@ -4,11 +4,14 @@
 
 """Build the web site: the reference by antsibull-docs and the guides by MyST, in one, with search. Warnings are errors.
 
+So is a link of the built pages whose target is missing.
+
 Usage: docs/site.py [FOLDER], out/docs by default. No network is needed.
 """
 
 from __future__ import annotations
 
+import html.parser
 import os
 import re
 import shutil
@@ -16,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import typing as t
+import urllib.parse
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,11 +53,49 @@ def main(arguments: list[str]) -> int:
         if subprocess.run(command, check=False).returncode:
             print("The web site was not built: its warnings are above.", file=sys.stderr)
             return 1
+        if broken := broken_links(work / "build" / "html"):
+            print("The web site was not built: links lead nowhere:", *broken, sep="\n  ", file=sys.stderr)
+            return 1
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(work / "build" / "html", target)
     print(f"The web site is in {target}/index.html")
     return 0
+
+
+class Page(html.parser.HTMLParser):
+    """What a built page links to, and the anchors that it has."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, _tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Collect the attributes of a tag."""
+        for name, value in attrs:
+            if name in ("href", "src") and value:
+                self.links.append(value)
+            if name == "id" and value:
+                self.anchors.add(value)
+
+
+def broken_links(site: Path) -> list[str]:
+    """Return the links of the pages below the folder to a file or an anchor that is not there, each with its page."""
+    pages = {path.resolve(): Page(path) for path in sorted(site.rglob("*.html"))}
+    found = []
+    for path, page in pages.items():
+        for link in page.links:
+            url = urllib.parse.urlsplit(link)
+            if url.scheme or url.netloc:
+                continue
+            linked = (path.parent / urllib.parse.unquote(url.path)).resolve() if url.path else path
+            anchor = urllib.parse.unquote(url.fragment)
+            known = linked not in pages or not anchor or anchor in pages[linked].anchors
+            if not linked.is_file() or not known:
+                found.append(f"{path.relative_to(site.resolve())}: {link}")
+    return found
 
 
 def copy_pages(source: Path) -> None:

@@ -15,6 +15,7 @@ import typing as t
 import pytest
 import yaml
 from support.collection import ROOT
+from support.playbooks import PLAYBOOKS, ROLES, options_of, tags_of, variables_of
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -22,32 +23,9 @@ if t.TYPE_CHECKING:
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("roles/*/README.md")])
 FOR_HOOKS = {"rollout_run", "rollout_step"}
 RULEBOOKS = {path.stem for path in ROOT.glob("extensions/eda/rulebooks/*.yml")}
-PLAYBOOKS = {path.stem for path in ROOT.glob("playbooks/*.yml")}
-ROLES = {path.name for path in ROOT.glob("roles/*")}
 PLUGINS = {path.stem for kind in ("modules", "filter", "callback") for path in ROOT.glob(f"plugins/{kind}/*.*")}
 NAMES = PLUGINS | ROLES | PLAYBOOKS | RULEBOOKS | {"canary"}  # the last is the group of all modules
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-
-
-@functools.cache
-def options_of(role: str) -> frozenset[str]:
-    spec = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
-    return frozenset(spec["argument_specs"]["main"]["options"])
-
-
-@functools.cache
-def tags_of(role: str) -> frozenset[str]:
-    tasks = [path.read_text(encoding="utf-8") for path in (ROOT / "roles" / role / "tasks").glob("*.yml")]
-    return frozenset(re.findall(r"\w+", " ".join(re.findall(r"tags: \[(.*)\]", "\n".join(tasks)))))
-
-
-@functools.cache
-def variables_of(playbook: str) -> frozenset[str]:
-    """Return what the first lines of a playbook document, and the options of the role it includes."""
-    text = (ROOT / "playbooks" / f"{playbook}.yml").read_text(encoding="utf-8")
-    own = re.findall(r"^# ((?:[a-z_]+)(?:, [a-z_]+)*)(?=  |$)", text, re.M)
-    included = [role for role in ROLES if f"name: meshops.canary.{role}\n" in text]
-    return frozenset(name for names in own for name in names.split(", ")).union(*map(options_of, included))
 
 
 @functools.cache
@@ -82,7 +60,7 @@ def test_what_is_called_by_its_full_name_exists(page: Path) -> None:
 
 @each_page
 def test_commands_give_playbooks_variables_they_have(page: Path) -> None:
-    for playbook, command in re.findall(r"ansible-playbook meshops\.canary\.(\w+)(.*)", text_of(page)):
+    for playbook, command in re.findall(r"ansible-playbook (?:-i \S+ )?meshops\.canary\.(\w+)(.*)", text_of(page)):
         unknown = set(given(command)) - variables_of(playbook)
         assert not unknown, f"{playbook}: {unknown}"
 

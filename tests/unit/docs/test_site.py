@@ -12,6 +12,9 @@ import typing as t
 
 from support.collection import ROOT
 
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
 START = (ROOT / "docs" / "docsite" / "index.md").read_text(encoding="utf-8")
 
 
@@ -54,3 +57,13 @@ def test_the_start_page_names_the_world_somebody_comes_from() -> None:
     linked = set(re.findall(r"\]\(([\w/.-]+)", START))
     assert {"docs/first-rollout.md", "docs/migration.md", "docs/automation.md", "docs/ways.md"} <= linked
     assert all((ROOT / path).is_file() or path == "reference.md" for path in linked)
+
+
+def test_a_link_of_a_built_page_to_a_missing_file_or_anchor_is_found(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    links = ("b.html#here", "b.html#gone", "c.html", "https://example.com/x", "#top", "docs/d%20e.html")
+    text = "".join(f'<a href="{link}">x</a>' for link in links)
+    (tmp_path / "a.html").write_text(f'<p id="top">{text}</p><img src="none.png">', encoding="utf-8")
+    (tmp_path / "b.html").write_text('<p id="here">x</p>', encoding="utf-8")
+    (tmp_path / "docs" / "d e.html").write_text('<a href="../a.html#top">x</a>', encoding="utf-8")
+    assert builder().broken_links(tmp_path) == ["a.html: b.html#gone", "a.html: c.html", "a.html: none.png"]
