@@ -38,6 +38,7 @@ class Analysis:
     templates: Mapping[tuple[str, str], Manifest]
     rollout: Manifest
     foreign_services: Sequence[str]
+    hosts: Sequence[str] = ()
     by_pods: bool = False
     metrics: list[Json] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
@@ -187,7 +188,9 @@ class Analysis:
         query, unknown = self._query(prometheus, values)
         why = self._why_not(query, unknown)
         bounds = None if why else self._bounds(one)
-        if not why and bounds is None:
+        if bounds is not None:
+            why = self._foreign(name, query, bounds)
+        elif not why:
             why = "its conditions are none, or more than a lower and an upper bound of one number"
         if why or bounds is None:
             one.list_missing(
@@ -199,10 +202,13 @@ class Analysis:
             return None
         self._note_bounds(one, name, bounds)
         self._server(prometheus, values)
-        made = conditions.metric_of(name, query, bounds)
+        made = conditions.metric_of(name, query, bounds, self._own())
         if self.by_pods and made["kind"] != "value":
             made = {"name": name, "critical": True, "kind": "value", "query": query, **bounds.options()}
         if made["kind"] == "value":
+            self.translation.note(
+                prometheus, "query", f"{name} runs as it is. Put $version into it unless it measures the canary anyway."
+            )
             return {**made, "query": conditions.escaped(query)}
         self.translation.note(
             prometheus,
@@ -223,12 +229,18 @@ class Analysis:
             return f"only Argo knows the argument {', '.join(sorted(unknown))}"
         if is_template(query):
             return "its query has a template that is no argument"
-        bare = re.sub(r"\s+", "", query)
-        known = conditions.metric_of("x", query, conditions.Bounds(0.5))["kind"] != "value"
-        known = known or conditions.metric_of("x", query, conditions.Bounds(None, 0.5))["kind"] != "value"
-        for service in self.foreign_services if not known else ():
-            if service and service in bare:
-                return f"its query selects the Service {service}, which has no requests of its own here"
+        return ""
+
+    def _own(self) -> list[str]:
+        """Return the names under which the requests of the rollout's versions are counted."""
+        return [name for name in (self.rollout.name, *self.hosts, *self.foreign_services) if name]
+
+    def _foreign(self, name: str, query: str, bounds: conditions.Bounds) -> str:
+        """Return why a query that runs as it is would not measure the canary; empty if nothing is known of that."""
+        if conditions.metric_of(name, query, bounds, self._own())["kind"] == "value":
+            for service in self.foreign_services:
+                if service and service in query:
+                    return f"its query selects the Service {service}, whose requests are not the canary's alone here"
         return ""
 
     def _bounds(self, one: Node) -> conditions.Bounds | None:

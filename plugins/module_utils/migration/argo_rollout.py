@@ -31,7 +31,7 @@ WORKLOAD: t.Final = ("replicas", "selector", "template", "minReadySeconds", "wor
 LEFT_OUT: t.Final = ("analysis", "restartAt", "revisionHistoryLimit")
 _ROUTERS: t.Final = ("nginx", "alb", "smi", "ambassador", "appMesh", "traefik", "apisix", "plugins")
 _GATEWAY_API: t.Final = "argoproj-labs/gatewayAPI"
-_HTTP_ROUTES: t.Final = {"httpRoute", "httpRoutes", "namespace"}
+_ROUTES: t.Final = {"httpRoute", "httpRoutes", "grpcRoute", "grpcRoutes", "namespace"}
 _BY_MESH: t.Final = "Route the service by a VirtualService or, in an Istio mesh, by an HTTPRoute."
 
 
@@ -71,7 +71,8 @@ def from_argo_rollout(
         for node in filter(None, [canary_node, blue_green])
         for name in ("canaryService", "stableService", "activeService", "previewService")
     ]
-    analysis = Analysis(translation, _by_name(templates), main, foreign)
+    virtual_services = list(virtual_services)
+    analysis = Analysis(translation, _by_name(templates), main, foreign, _hosts(virtual_services))
     if canary_node is not None:
         _canary(translation, analysis, canary_node, spec, deadline)
     elif blue_green is not None:
@@ -131,6 +132,13 @@ def _canary(translation: Translation, analysis: Analysis, canary: Node, spec: No
     steps = Steps(translation, analysis, 1 if replicas is None else replicas, maximum, start, by_pods)
     nodes = canary.items("steps")
     found = steps.read(nodes)
+    if background is not None and start is not None and nodes and start >= len(nodes):
+        background.list_missing(
+            "startingStep",
+            f"The steps end at {len(nodes) - 1}, so this analysis never begins, neither in Argo nor here.",
+            "Set a smaller startingStep if it is to judge.",
+            blocking=True,
+        )
     if not found:
         raise canary.error(
             "steps", "has no share below 100 percent and no traffic routing. Use the playbook rolling_update."
@@ -169,10 +177,8 @@ def _routing(translation: Translation, canary: Node) -> bool:
     routing.leave_out("managedRoutes")
     plugins = routing.mapping("plugins")
     gateway = plugins.mapping(_GATEWAY_API) if plugins and set(plugins.value) == {_GATEWAY_API} else None
-    if plugins is not None and gateway is not None and not set(gateway.value) - _HTTP_ROUTES:
-        translation.note(
-            plugins, _GATEWAY_API, "The HTTPRoutes of the service are found by its Service, in an Istio mesh."
-        )
+    if plugins is not None and gateway is not None and not set(gateway.value) - _ROUTES:
+        translation.note(plugins, _GATEWAY_API, "The routes of the service are found by its Service, in an Istio mesh.")
         plugins.note(_GATEWAY_API)
         return False
     for name in _ROUTERS:

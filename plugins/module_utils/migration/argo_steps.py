@@ -143,7 +143,7 @@ class Steps:
         return True
 
     def _setweight(self, node: Node) -> None:
-        given = node.number("setWeight", 0.0, self.maximum)
+        given = node.whole("setWeight", 0, int(self.maximum))
         weight = round((given or 0.0) * 100.0 / self.maximum, 3)
         if self.now.weight and not self.now.waited:
             self.now.waited = True  # a share that only the next one follows is a step without a pause

@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _NUMBER: t.Final = r"(-?\d{1,15}(?:\.\d{0,15})?(?:[eE][+-]?\d{1,2})?)"
 _RESULT: t.Final = r"(?:float\(|asFloat\()?result(?:\[0\])?\)?"
@@ -26,6 +26,9 @@ _LABELS: t.Final = re.compile(r"\{[^{}]*\}")
 _NOT_5XX: t.Final = re.compile(r'response_code!~"(5\.[*+]|5\.\.|\^5\.[*+]|5xx|\[5\]\.[*+])"')
 _IS_5XX: t.Final = re.compile(r'response_code=~"(5\.[*+]|5\.\.|\^5\.[*+]|5xx|\[5\]\.[*+])"')
 _QUANTILE: t.Final = re.compile(r"histogram_quantile\((0?\.\d{1,6}),")
+_DESTINATION: t.Final = re.compile(
+    r'destination_(?:service|service_name|workload|app|canonical_service)=(~?)"([^"]*)"',
+)
 _PERCENT: t.Final = re.compile(r"^(.*)\*100(?:\.0*)?$|^100(?:\.0*)?\*(.*)$")
 LONGEST: t.Final = 500
 
@@ -114,16 +117,19 @@ def _comparison(term: str) -> tuple[str, float] | None:
     return None
 
 
-def metric_of(name: str, query: str, bounds: Bounds) -> dict[str, t.Any]:
+def metric_of(name: str, query: str, bounds: Bounds, own: Collection[str] = ()) -> dict[str, t.Any]:
     """Return the metric that judges what the query does: one of Istio's numbers if it is known, else kind value.
 
-    A known number is counted by the collection itself, for each version; every other query is run as it is.
+    A known number is counted by the collection itself, for each version; every other query is run as it is, and so is
+    one of other services. own: the names of the service and of its workload; empty if they are not known.
     """
     bare = re.sub(r"\s+", "", query)
     metric: dict[str, t.Any] = {"name": name, "critical": True}
+    if own and _selects_others(query, own):
+        return {**metric, "kind": "value", "query": query, **bounds.options()}
     if (limit := _error_limit(bare, bounds)) is not None:
         return {**metric, "kind": "errors", "compare": False, "limit": limit}
-    if (quantile := _latency_quantile(bare)) is not None and bounds.limit is not None and bounds.floor is None:
+    if (quantile := _latency_quantile(bare)) is not None and bounds.limit is not None and not bounds.floor:
         return {**metric, "kind": "latency", "compare": False, "quantile": quantile, "limit": bounds.limit}
     return {**metric, "kind": "value", "query": query, **bounds.options()}
 
@@ -133,6 +139,19 @@ def escaped(query: str) -> str:
     return query.replace("$", "$$")
 
 
+def _selects_others(query: str, own: Collection[str]) -> bool:
+    """Return whether a label of the destination names none of the own names."""
+    return any(not _names(bool(found[1]), found[2], own) for found in _DESTINATION.finditer(query))
+
+
+def _names(pattern: bool, value: str, own: Collection[str]) -> bool:
+    """Return whether the value of a label is one of the names, or the host of one; a pattern can also be open."""
+    if pattern and value.lstrip("^(")[:1] in ("", ".", "["):
+        return True
+    end = r"(?:$|[.\\$)|])" if pattern else r"(?:$|[.])"
+    return any(re.match(rf"{re.escape(name)}{end}", value.lstrip("^(") if pattern else value) for name in own)
+
+
 def _error_limit(bare: str, bounds: Bounds) -> float | None:
     """Return the percent of requests that may fail, if the query is the share of 5xx answers or of all others."""
     percent = _PERCENT.match(bare)
@@ -140,13 +159,22 @@ def _error_limit(bare: str, bounds: Bounds) -> float | None:
     if _LABELS.sub("", ratio).count("/") != 1 or ratio.count("istio_requests_total") != 2:
         return None
     scale = 1.0 if percent else 100.0
+    floor, limit = shares(bounds, 100.0 / scale)
     good, bad = len(_NOT_5XX.findall(ratio)), len(_IS_5XX.findall(ratio))
     numerator = ratio[: _division(ratio)]
-    if good == 1 and not bad and _NOT_5XX.search(numerator) and bounds.limit is None and bounds.floor is not None:
-        return _in_percent(100.0 - bounds.floor * scale)
-    if bad == 1 and not good and _IS_5XX.search(numerator) and bounds.floor is None and bounds.limit is not None:
-        return _in_percent(bounds.limit * scale)
+    if good == 1 and not bad and _NOT_5XX.search(numerator) and limit is None and floor is not None:
+        return _in_percent(100.0 - floor * scale)
+    if bad == 1 and not good and _IS_5XX.search(numerator) and floor is None and limit is not None:
+        return _in_percent(limit * scale)
     return None
+
+
+def shares(bounds: Bounds, whole: float) -> tuple[float | None, float | None]:
+    """Return floor and limit of a number from 0 to `whole`, without a bound that every such number is within."""
+    floor, limit = bounds.floor, bounds.limit
+    if floor is not None and limit is not None:
+        floor, limit = (None if floor <= 0.0 else floor), (None if limit >= whole else limit)
+    return floor, limit
 
 
 def _division(ratio: str) -> int:

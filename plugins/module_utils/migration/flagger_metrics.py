@@ -82,16 +82,18 @@ class Metrics:
             )
             return None
         one.leave_out("interval", "templateVariables")
-        if name == SUCCESS_RATE and bounds.floor is not None and bounds.limit is None and 0 <= bounds.floor <= 100:
-            limit = round(100.0 - bounds.floor, 6)
+        floor, most = conditions.shares(bounds, 100.0)
+        if name == SUCCESS_RATE and floor is not None and most is None and 0 <= floor <= 100:
+            limit = round(100.0 - floor, 6)
             return {"name": name, "critical": True, "kind": "errors", "compare": False, "limit": limit}
-        if name == DURATION and bounds.limit is not None and bounds.floor is None and bounds.limit > 0:
+        if name == DURATION and bounds.limit is not None and not bounds.floor and bounds.limit > 0:
             metric = {"name": name, "critical": True, "kind": "latency", "compare": False, "quantile": 0.99}
             return {**metric, "limit": bounds.limit}
         one.list_missing(
             "",
             f"{name} has no bound that a rollout knows: a minimum of percent, or a maximum of milliseconds.",
             "Set `limit` of a metric of kind errors or latency.",
+            blocking=bounds != conditions.Bounds(),
         )
         return None
 
@@ -115,6 +117,7 @@ class Metrics:
             raise template.error(("spec", "provider"), "is missing.")
         kind = provider.text("type")
         if kind != "prometheus":
+            one.leave_out("interval", "thresholdRange", "threshold", "templateVariables")
             spec.list_missing("", f"{name} is measured by {kind}, not by Prometheus.", _BY_HAND, blocking=True)
             return None
         variables = one.mapping("templateVariables")
@@ -153,7 +156,7 @@ class Metrics:
                 "", f"{name} is not translated, because {why}.", "Write a metric of kind value.", blocking=True
             )
             return None
-        metric = conditions.metric_of(name, text, bounds)
+        metric = conditions.metric_of(name, text, bounds, self._own())
         if self.by_pods and metric["kind"] != "value":
             metric = {"name": name, "critical": True, "kind": "value", "query": text, **bounds.options()}
         if metric["kind"] != "value":
@@ -163,7 +166,16 @@ class Metrics:
             self.translation.note(
                 holder, "query", "{{ target }} becomes $service-$version, the Deployment as the role versions names it."
             )
+        elif "$version" not in text:
+            self.translation.note(
+                holder, "query", f"{name} runs as it is. Put $version into it unless it measures the canary anyway."
+            )
         return {**metric, "consecutive": min(self.threshold, 1000)}
+
+    def _own(self) -> list[str]:
+        """Return the names under which Flagger's versions are counted, but for those of the primary."""
+        names = ("$service", self.canary.name)
+        return [*names, *(f"{name}-canary" for name in names), "$service-$version"]
 
     def _server(self, provider: Node) -> None:
         address = provider.text("address")

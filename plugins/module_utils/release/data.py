@@ -260,6 +260,7 @@ def parse(data: t.Any, options: Options) -> Release:
         names = {name: one[name] for name in _ENTRY_NAMES}
         entries.append(Entry(**names, options={**shared, **defaults, **own}))
     _check_relations(entries)
+    _check_steps(data.get("steps") or ())
     return Release(
         name=data["name"],
         namespace=data.get("namespace") or entries[0].namespace,
@@ -304,6 +305,19 @@ def _check_relations(entries: list[Entry]) -> None:
                 f"{where}: {one.key} is listed twice, also as services[{seen[one.key]}]. Remove one of the entries."
             )
         seen[one.key] = number
+
+
+def _check_steps(steps: t.Sequence[t.Any]) -> None:
+    """Raise InvalidInput unless the steps rise; only one with a cohort of its own can repeat a weight."""
+    before = 0.0
+    for number, one in enumerate(steps):
+        weight, cohort = (one["weight"], "cohort" in one) if isinstance(one, dict) else (one, False)
+        if weight < before or (weight == before and not cohort):
+            raise InvalidInput(
+                f"canary_release.steps[{number}]: {weight:g} is not above {before:g}, the step before. Steps only rise; "
+                "the playbook release_rollback goes back."
+            )
+        before = weight
 
 
 def _validate(value: t.Any, described: Mapping[str, t.Any], where: str, options: Options) -> None:
@@ -360,7 +374,8 @@ def _validate_number(value: float, described: Mapping[str, t.Any], where: str) -
 def _validate_list(value: list[t.Any], described: Mapping[str, t.Any], where: str, options: Options) -> None:
     least, most = described.get("minItems", 0), described.get("maxItems", math.inf)
     if len(value) < least:
-        raise InvalidInput(f"{where}: the list is empty. Leave the key out, or list at least one entry.")
+        way_out = "List" if where == "canary_release.services" else "Leave the key out, or list"
+        raise InvalidInput(f"{where}: the list is empty. {way_out} at least one entry.")
     if len(value) > most:
         raise InvalidInput(f"{where}: the list has {len(value)} entries, but at most {most} are possible.")
     for number, one in enumerate(value):

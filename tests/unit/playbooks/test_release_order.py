@@ -142,7 +142,10 @@ def test_a_part_of_the_waves_or_clusters_is_not_finished(collections: Path, tmp_
     assert (run.code, run.of("shifted"), run.of("finished")) == (0, {"berlin", "bonn"}, set()), run.output
     refused = play(collections, tmp_path, {}, waves=["pilot", "othres"])
     assert (refused.code != 0, refused.calls) == (True, [])
-    assert "The inventory has no group othres" in refused.output
+    assert "The inventory has no group othres. Waves" in refused.output
+    text = play(collections, tmp_path, {}, waves="pilot")
+    assert (text.code != 0, text.calls) == (True, [])
+    assert "Write it as one, such as waves: [pilot]" in text.output
     outside = play(collections, tmp_path, {}, waves=["pilot"])
     assert (outside.code != 0, outside.calls) == (True, [])
     assert "must be in exactly one" in outside.output

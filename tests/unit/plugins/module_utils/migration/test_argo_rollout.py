@@ -127,6 +127,7 @@ def test_an_experiment_with_stable_names_the_baseline() -> None:
     [
         ([{"setWeight": 101}], "Rollout checkout: spec.strategy.canary.steps[0].setWeight must be between 0 and 100"),
         ([{"setWeight": "x"}], "steps[0].setWeight must be a number"),
+        ([{"setWeight": 20.5}], "steps[0].setWeight must be a whole number, not 20.5"),
         ([{"setWeight": True}], "steps[0].setWeight must be a number"),
         ([{"pause": {"duration": "soon"}}, weight(5)], ""),
         ([weight(5), {"pause": {"duration": "soon"}}], "steps[1].pause.duration must be a duration"),
@@ -153,8 +154,8 @@ def test_weights_count_of_the_maximum() -> None:
     assert "spec.strategy.canary.trafficRouting.plugins" in listed(found)
 
 
-@pytest.mark.parametrize(("kind", "ready"), [("httpRoute", True), ("tcpRoutes", False)])
-def test_an_http_route_of_the_gateway_api_can_be_kept(kind: str, ready: bool) -> None:
+@pytest.mark.parametrize(("kind", "ready"), [("httpRoute", True), ("grpcRoute", True), ("tcpRoutes", False)])
+def test_a_route_of_the_gateway_api_can_be_kept(kind: str, ready: bool) -> None:
     routing = {"plugins": {"argoproj-labs/gatewayAPI": {kind: "checkout", "namespace": "shop"}}}
     assert translated(weight(5), trafficRouting=routing)["ready"] is ready
 
@@ -254,6 +255,38 @@ FULL_TEMPLATE = template(
     measurementRetention=[{"metricName": "rate", "limit": 5}],
     dryRun=[{"metricName": "other"}],
 )
+
+
+def test_a_background_analysis_that_begins_after_the_last_step_blocks() -> None:
+    found = manifests.argo(argo([weight(20), pause(5)], analysis=uses("quality", startingStep=2)), [FULL_TEMPLATE])
+    assert "smaller startingStep" in listed(found)["spec.strategy.canary.analysis.startingStep"]
+    found = manifests.argo(argo([weight(20), pause(5)], analysis=uses("quality", startingStep=1)), [FULL_TEMPLATE])
+    assert "spec.strategy.canary.analysis.startingStep" not in listed(found)
+
+
+RATIO = (
+    'sum(rate(istio_requests_total{{destination_service_name="{0}",response_code!~"5.*"}}[1m])) '
+    '/ sum(rate(istio_requests_total{{destination_service_name="{0}"}}[1m]))'
+)
+
+
+@pytest.mark.parametrize(
+    ("service", "condition", "kind"),
+    [
+        ("checkout", "result[0] >= 0.95", "errors"),
+        ("checkout", "result[0] >= 0.95 && result[0] <= 1", "errors"),
+        ("payment", "result[0] >= 0.95", "value"),
+        ("checkout-admin", "result[0] >= 0.95", None),
+        ("checkout", "result[0] >= 0.95 && result[0] <= 0.99", None),
+        ("checkout", "result[0] >= 95", None),
+    ],
+)
+def test_a_query_is_of_the_canary_or_runs_as_it_is_or_blocks(service: str, condition: str, kind: str | None) -> None:
+    metric = measured(query=RATIO.format(service), successCondition=condition, count=1)
+    found = manifests.argo(argo([weight(20), {"analysis": uses("quality")}]), [template(metric)], "v1", "v2")
+    assert [one["kind"] for one in found["variables"].get("rollout_metrics", [])] == ([kind] if kind else [])
+    assert found["ready"] is bool(kind)
+    assert any("runs as it is" in note["text"] for note in found["notes"]) is (kind == "value")
 
 
 def test_no_field_is_dropped_in_silence() -> None:

@@ -81,6 +81,40 @@ def test_only_a_known_query_becomes_another_kind(query: str, bounds: Bounds, kin
     assert metric.get("query") == (query if kind == "value" else None)
 
 
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [
+        ('destination_service="web.shop.svc.cluster.local"', "errors"),
+        ('destination_service=~"web.*"', "errors"),
+        ('destination_service=~"^web[.]shop.*"', "value"),
+        ('destination_service=~".*"', "errors"),
+        ('destination_service_name="web-admin"', "value"),
+        ('destination_service_name="other"', "value"),
+        ('destination_workload=~"web|other"', "errors"),
+        ('source_workload="other"', "errors"),
+        ('destination_service_namespace="other"', "errors"),
+    ],
+)
+def test_requests_of_other_services_are_not_those_of_the_canary(label: str, kind: str) -> None:
+    query = GOOD.replace('a="b/c"', label)
+    assert metric_of("m", query, Bounds(floor=0.98), ["web"])["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    ("query", "bounds", "kind"),
+    [
+        (GOOD, Bounds(0.98, 1), "errors"),
+        (GOOD, Bounds(0.98, 0.99), "value"),
+        (BAD, Bounds(0, 0.05), "errors"),
+        (BAD, Bounds(0.01, 0.05), "value"),
+        (SLOW, Bounds(0, 500), "latency"),
+        (SLOW, Bounds(10, 500), "value"),
+    ],
+)
+def test_a_bound_that_every_number_is_within_is_none(query: str, bounds: Bounds, kind: str) -> None:
+    assert metric_of("m", query, bounds)["kind"] == kind
+
+
 def test_a_url_is_plain() -> None:
     assert is_plain_url("https://prometheus.example.com:9090/path?x=1")
     assert not any(map(is_plain_url, ("", "prometheus:9090", "http://{{ x }}", "http://a b", "ftp://x", "http:///x")))

@@ -79,6 +79,22 @@ def test_a_template_becomes_a_query_of_the_canary() -> None:
     assert (found["kind"], found["limit"], found["consecutive"]) == ("value", 5.0, 5)
 
 
+@pytest.mark.parametrize(
+    ("between", "limit", "ready"),
+    [
+        ({"min": 99, "max": 100}, 1.0, True),
+        ({"min": 99, "max": 99.5}, None, False),
+        ({"min": 150}, None, False),
+        ({"max": 50}, None, False),
+        ({}, None, True),
+    ],
+)
+def test_a_bound_of_the_success_rate_is_kept_or_blocks(between: Json, limit: float | None, ready: bool) -> None:
+    found = translated(flagger({**SUCCESS, "thresholdRange": between}))
+    assert [one["limit"] for one in found["variables"].get("rollout_metrics", [])] == ([limit] if limit else [])
+    assert found["ready"] is ready
+
+
 def test_the_prometheus_of_the_template_is_that_of_the_rollout() -> None:
     result = translated(flagger(QUEUE), metric_template("queue"))
     assert result["variables"]["rollout_prometheus_url"] == PROMETHEUS

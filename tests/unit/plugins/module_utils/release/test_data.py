@@ -57,7 +57,8 @@ REFUSED = {
     "no mapping": ([GOOD], "canary_release: .* is not a mapping"),
     "no name": ({"services": [RATINGS]}, "canary_release: the key name is missing. Name of the release"),
     "no services": ({"name": "x"}, "the key services is missing. Callees before callers"),
-    "an empty list": (changed(services=[]), "services: the list is empty"),
+    "an empty list": (changed(services=[]), "services: the list is empty. List at least one entry."),
+    "no steps": (changed(steps=[]), "steps: the list is empty. Leave the key out"),
     "too many services": (changed(services=[RATINGS] * 101), "has 101 entries, but at most 100"),
     "a name of capitals": (changed(name="Shop"), "canary_release.name: 'Shop' is not possible. Use lower-case"),
     "a long name": (changed(name="x" * 49), "name: .* at most 48"),
@@ -118,6 +119,8 @@ def test_both_refuse_and_the_message_names_key_value_and_way_out(given_data: t.A
     [
         (entry(canary="v1"), r"services\[0\]: stable and canary of shop/ratings are both v1"),
         (changed(services=[RATINGS, {**RATINGS, "canary": "v3"}]), r"services\[1\]: shop/ratings is listed twice"),
+        (changed(steps=[50, 10, 100]), r"canary_release.steps\[1\]: 10 is not above 50, the step before"),
+        (changed(steps=[10, {"weight": 10, "pause": 5}]), r"steps\[1\]: 10 is not above 10"),
     ],
 )
 def test_what_relates_two_values_only_the_parser_refuses(given_data: t.Any, message: str) -> None:
