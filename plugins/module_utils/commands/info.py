@@ -16,7 +16,6 @@ from ..kube.client import Cluster
 from ..mesh.convergence import wait_for_proxies
 from ..mesh.proxies import in_parallel
 from ..objects import endpoints
-from ..objects.hosts import ServiceRef
 from ..objects.metadata import identity
 from ..objects.snapshot import PLURALS
 from ..objects.weights import weights_text
@@ -27,12 +26,13 @@ from ..routing import kinds, overview, plan, version_labels
 from ..runs import status
 from ..runs.record_store import RunStore
 from ..task.argument_spec import CONNECTION, PROMETHEUS, SERVICE, ArgSpec
-from ..task.reading import ROUTES, Reader
+from ..task.reading import ROUTES, Reader, service_of
 from ..writing import rights
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..objects.hosts import ServiceRef
     from ..objects.snapshot import Snapshot
     from ..preflight.inspection import Evidence
     from ..task.context import Context
@@ -199,7 +199,7 @@ def _check(params: Mapping[str, t.Any]) -> None:
 
 
 def _named(params: Mapping[str, t.Any], name: str) -> ServiceRef:
-    return ServiceRef(name, params["namespace"], params["cluster_domain"], params["istio_namespace"])
+    return service_of({**params, "service": name})
 
 
 def _services(cluster: Cluster, snapshot: Snapshot, params: Mapping[str, t.Any]) -> list[ServiceRef]:

@@ -30,6 +30,14 @@ if t.TYPE_CHECKING:
     Log = Callable[[str], None]
 
 
+NO_GRPC: t.Final = (
+    "The gRPC status of answers is not known: a proxy counts them by HTTP status, which is 200 for most gRPC errors, "
+    "so these are not among the errors. Enable istio_requests_total with its label grpc_response_status in the "
+    "proxies, or Envoy's counters of gRPC calls by the annotation sidecar.istio.io/statsInclusionPrefixes: "
+    "cluster.outbound on the pods of the callers."
+)
+
+
 @dataclass
 class Count:
     """The counted requests. source: prometheus or proxies. seconds: of what span, None for since each proxy started.
@@ -107,12 +115,18 @@ def _identity(labels: Mapping[str, str]) -> str:
 
 
 class ProxyCounters:
-    """The counters of callers' proxies: read once, or before and after a span of time."""
+    """The counters of callers' proxies: read once, or before and after a span of time.
 
-    def __init__(self, client: Proxies, callers: Sequence[Proxy], names: Names) -> None:
-        self._client, self._callers, self._names = client, callers, names
+    grpc: the ports of the service that are declared as gRPC, where calls are judged by their own status.
+    """
+
+    def __init__(
+        self, client: Proxies, callers: Sequence[Proxy], names: Names, grpc: frozenset[str] = frozenset()
+    ) -> None:
+        self._client, self._callers, self._names, self._grpc = client, callers, names, grpc
         hosts = "|".join(re.escape(host) for host in sorted(names.hosts))
-        self._pattern = rf"((outbound|inbound-vip)\|[0-9]+\|[^|]*\|({hosts});?\.upstream_rq_[0-9]+$|{traffic.ISTIO})"
+        clusters = rf"(outbound|inbound-vip)\|[0-9]+\|[^|]*\|({hosts});?"
+        self._pattern = rf"({clusters}\.(upstream_rq_|grpc\.(.*\.)?)[0-9]+$|{traffic.ISTIO})"
         self.notes = Notes()
 
     def read(self) -> dict[Key, float]:
@@ -151,8 +165,10 @@ class ProxyCounters:
             source: traffic.count_by_version({key: value for key, value in counters.items() if key.source == source})
             for source in sorted({key.source for key in counters})
         }
+        if traffic.lacks_grpc_status(counters):
+            self.notes.add(NO_GRPC)
         return Count(traffic.count_by_version(counters), "proxies", seconds, len(self._callers), by_caller, self.notes)
 
     def _read_one(self, proxy: Proxy) -> dict[Key, float]:
         samples = self._client.counters(proxy.namespace, proxy.name, self._pattern)
-        return traffic.client_counters(str(proxy), samples, self._names)
+        return traffic.client_counters(str(proxy), samples, self._names, self._grpc)

@@ -14,6 +14,7 @@ from ..errors import CanaryError
 from ..istio import waypoints
 from ..mesh import affected
 from ..mesh.proxies import Proxies
+from ..preflight.service_ports import grpc_ports
 from ..routing.kinds import ROUTE_KINDS
 from . import counts
 
@@ -106,7 +107,7 @@ def _by_proxies(
     notes: list[str],
 ) -> Count:
     client, proxies = callers(cluster, snapshot, service, params, notes)
-    counters = counts.ProxyCounters(client, proxies, names)
+    counters = counts.ProxyCounters(client, proxies, names, grpc_ports(snapshot, service, names.hosts))
     return counters.during(params["sample_seconds"]) if params["sample_seconds"] else counters.since_start()
 
 

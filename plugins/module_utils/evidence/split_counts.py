@@ -18,6 +18,7 @@ from ..istio.service_version_planner import with_subsets
 from ..mesh.proxies import Proxies, Proxy, in_parallel
 from ..objects import pods
 from ..objects.metadata import full_name, identity, last_write
+from ..preflight.service_ports import grpc_ports
 from ..replicas import tracks
 from ..routing import overview
 from ..task.reading import Reader
@@ -143,7 +144,7 @@ def by_proxies(
     """Count the next `seconds` at the callers' proxies, and at the service's own pods for comparison."""
     notes: list[str] = []
     client, callers = measuring.callers(cluster, snapshot, service, params, notes)
-    counters = counts.ProxyCounters(client, callers, names)
+    counters = counts.ProxyCounters(client, callers, names, grpc_ports(snapshot, service, names.hosts))
     servers = _servers(snapshot, service)
     before, served_before, retries_before = counters.read(), _served(client, servers), _retries(client, callers, names)
     started = time.monotonic()

@@ -23,6 +23,7 @@ from ..istio import virtual_service_planner
 from ..istio.find import Scope, has_routes_to, mesh_claimants
 from ..objects import intents, managed_state
 from ..objects.change import Plan, edit
+from ..objects.hosts import is_outside
 from ..objects.matches import to_istio_blocks
 from ..objects.metadata import creation_order, full_name, identity, typed_identity
 from ..objects.snapshot import Snapshot
@@ -72,6 +73,7 @@ class _View:
 
 def plan(snapshot: Snapshot, service: ServiceRef, intent: Intent, scope: Scope) -> Plan:
     """Plan the intent; see `routing.plan.plan`."""
+    _refuse_hosts(service, intent.named_versions)
     check = _CHECKS.get(type(intent))
     if check:
         check(service, intent)
@@ -83,6 +85,16 @@ def plan(snapshot: Snapshot, service: ServiceRef, intent: Intent, scope: Scope) 
     else:
         planned = virtual_service_planner.plan(view.snapshot, service, intent, view.scope)
     return _write_back(view, snapshot, service, planned)
+
+
+def _refuse_hosts(service: ServiceRef, versions: Iterable[str]) -> None:
+    """Raise InvalidInput for hosts that are no Services."""
+    hosts = [one for one in (service.name, *map(str, versions)) if is_outside(one)]
+    if hosts:
+        raise InvalidInput(
+            f"{hosts[0]} is the host of a ServiceEntry, and routes of the Gateway API are changed between Services "
+            "only. Route it by a VirtualService (route_api: istio)."
+        )
 
 
 def _plan_cohort(view: _View, service: ServiceRef, intent: intents.SetCohort) -> Plan:
@@ -143,6 +155,8 @@ def describe(
 
 def routes_service(http_route: Object, service: ServiceRef, versions: Iterable[str] = ()) -> bool:
     """Return whether the HTTPRoute is attached to the service, or has a rule that sends to it or to a version of it."""
+    if service.is_outside:
+        return False
     return is_attached_to(http_route, service) or _has_rules_for(http_route, service, versions)
 
 

@@ -31,7 +31,7 @@ def parent_services(http_route: Object) -> set[str]:
 
 def is_attached_to(http_route: Object, service: ServiceRef) -> bool:
     """Return whether the service itself is a parent of the route."""
-    return short_host(service.fqdn) in parent_services(http_route)
+    return not service.is_outside and short_host(service.fqdn) in parent_services(http_route)
 
 
 def parent_gateways(http_route: Object) -> list[str]:

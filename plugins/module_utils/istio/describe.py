@@ -10,7 +10,7 @@ import typing as t
 from fractions import Fraction
 
 from ..objects import managed_state
-from ..objects.hosts import expand, gateways_of
+from ..objects.hosts import expand, gateways_of, is_outside
 from ..objects.matches import match_text
 from ..objects.metadata import full_name, identity
 from ..objects.weights import HUNDRED, natural_key, rounded_percent, weights_text
@@ -80,7 +80,7 @@ def with_services(
     versions: that a command names; they need no route, if there are such Services.
     """
     there = None if snapshot.services is None else {identity(one) for one in snapshot.services}
-    named = (one for one in versions if there is None or (service.namespace, one) in there)
+    named = (one for one in versions if there is None or is_outside(one) or (service.namespace, one) in there)
     shares = (one["weights"] for one in (*description["routes"], *description["cohorts"].values()))
     versions = {*description["weights"], *description["mirrors"], *named}.union(*shares)
     return {**description, "services": sorted(versions & set(services))}

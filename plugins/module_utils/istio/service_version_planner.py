@@ -16,11 +16,10 @@ import copy
 import typing as t
 from dataclasses import dataclass, replace
 
-from ..errors import Refused, UnknownSubset
-from ..findings import Finding
-from ..objects import endpoints, intents, managed_state
+from ..errors import InvalidInput, Refused
+from ..objects import intents, managed_state
 from ..objects.change import Plan, edit
-from ..objects.hosts import MESH, gateways_of
+from ..objects.hosts import MESH, gateways_of, is_outside
 from ..objects.metadata import creation_order, full_name, identity
 from ..objects.patch import canonical_json
 from . import describe as subset_description
@@ -32,7 +31,6 @@ from .service_versions import (
     all_destinations,
     destinations_of,
     has_state,
-    mirrors_of,
     object_versions,
     recorded,
     recorded_for,
@@ -41,6 +39,7 @@ from .service_versions import (
     takes_all_requests,
     versions_among,
 )
+from .version_destinations import refuse_full_names, require_services
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -82,12 +81,18 @@ class _Objects:
                 or find.has_routes_to(one, service)
                 or _shares_among(one, service, names)
             ):
-                found |= services_in(all_destinations(one), service, identity(one)[0])
+                found |= services_in(all_destinations(one), service, identity(one)[0], names)
         return found
 
 
 def plan(snapshot: Snapshot, service: ServiceRef, intent: Intent, scope: Scope) -> Plan:
     """Plan the intent; see `routing.plan.plan`."""
+    if service.is_outside and isinstance(intent, intents.InstallRouting):
+        raise InvalidInput(
+            f"The first routes of {service.name} are not created here, because it is no Service. Create a "
+            f"VirtualService in {service.namespace} with hosts: [{service.name}] that sends all requests to the stable "
+            "version, and a DestinationRule if its versions are subsets. The other tasks then edit it."
+        )
     if isinstance(intent, (intents.InstallRouting, intents.UninstallRouting)):
         return virtual_service_planner.plan(snapshot, service, intent, scope)
     view = _view(snapshot, service, scope, frozenset(map(str, intent.named_versions)), strict=True)
@@ -147,7 +152,7 @@ def version_hosts(service: ServiceRef, objects: Iterable[Object]) -> frozenset[s
         namespace, _name = identity(one)
         names = recorded_for(one, service)
         if not subsets_in(all_destinations(one), service, namespace):
-            names |= services_in(all_destinations(one), service, namespace)
+            names |= services_in(all_destinations(one), service, namespace, names)
         found.update(service.sibling(name).fqdn for name in names)
     return frozenset(found)
 
@@ -176,7 +181,7 @@ def _view(snapshot: Snapshot, service: ServiceRef, scope: Scope, named: frozense
 def _rules(
     snapshot: Snapshot, service: ServiceRef, names: frozenset[str], *, uses_subsets: bool
 ) -> tuple[Object, ...] | None:
-    """Return a DestinationRule with the service's subsets, and one for each Service: `_require_services` checks these.
+    """Return a DestinationRule with the service's subsets, and one for each Service: `require_services` checks these.
 
     None if the subsets matter and were not read.
     """
@@ -220,7 +225,10 @@ def _names(
     if not known and services <= {service.name} and not (named and services):
         return known
     clear = (named & services) - {service.name}
-    chosen = clear | known
+    hosts = frozenset(one for one in named - {service.name} if is_outside(one))  # no subset's name has a dot
+    if strict:
+        refuse_full_names(service, hosts)
+    chosen = clear | known | hosts
     unclear = named - chosen - subsets
     if strict:
         _refuse_ambiguous(service, clear & subsets)
@@ -234,7 +242,7 @@ def _names(
             chosen |= unclear
     if subsets or (named and not chosen):
         return chosen
-    routes = list(_routes_of(objects.own, service))
+    routes = list(_routes_of(objects.own, service, chosen))
     found = versions_among(routes, chosen | {service.name})
     if chosen:
         return found
@@ -247,15 +255,17 @@ def _names(
 def _shares_among(virtual_service: Object, service: ServiceRef, names: frozenset[str]) -> bool:
     """Return whether a route sends to two of the versions, or to one and the service."""
     wanted = names | {service.name}
-    return any(len(services & wanted) > 1 for services, _all in _routes_of([virtual_service], service))
+    return any(len(services & wanted) > 1 for services, _all in _routes_of([virtual_service], service, wanted))
 
 
-def _routes_of(objects: Iterable[Object], service: ServiceRef) -> Iterator[tuple[frozenset[str], bool]]:
-    """Yield the Services that each route sends to, and whether it takes all requests."""
+def _routes_of(
+    objects: Iterable[Object], service: ServiceRef, names: frozenset[str]
+) -> Iterator[tuple[frozenset[str], bool]]:
+    """Yield the Services that each route sends to, and whether it takes all requests. names: known hosts."""
     for one in objects:
         spec = one.get("spec") or {}
         for route in (one for protocol in PROTOCOLS for one in spec.get(protocol) or ()):
-            services = services_in(destinations_of(route), service, identity(one)[0])
+            services = services_in(destinations_of(route), service, identity(one)[0], names)
             if services:
                 yield services, takes_all_requests(route)
 
@@ -338,7 +348,7 @@ def _write_back(view: _View, snapshot: Snapshot, service: ServiceRef, planned: P
         after = view.converters[key].write(t.cast("Object", change.after))
         written = edit(real, after, change.summary)
         if written and canonical_json(_without_versions(real)) != canonical_json(_without_versions(after)):
-            _require_services(snapshot, service, view.names, real, after)
+            require_services(snapshot, service, view.names, real, after)
             changes.append(written)
     names = {(one.namespace, one.name) for one in changes}
     objects = tuple({**one, "changed": (one["namespace"], one["name"]) in names} for one in planned.objects)
@@ -351,7 +361,8 @@ def _previews(view: _View, snapshot: Snapshot, service: ServiceRef, planned: Pla
     """Yield a sentence for each object of gateways that sends to a version and is not edited."""
     in_scope = {(one["namespace"], one["name"]) for one in planned.objects}
     for one in snapshot.need("virtual_services"):
-        there = services_in(all_destinations(one), service, identity(one)[0]) & (view.names - {service.name})
+        there = services_in(all_destinations(one), service, identity(one)[0], view.names)
+        there &= view.names - {service.name}
         if there and identity(one) not in in_scope and any(gateway != MESH for gateway in gateways_of(one)):
             yield (
                 f"{full_name(one)} sends requests of a gateway to {', '.join(sorted(there))} and is not edited unless "
@@ -387,7 +398,7 @@ def _refuse_new_owners(objects: Iterable[Object], service: ServiceRef, names: fr
                 f"{full_name(one)}: {', '.join(sorted(names & of_others))} belong to another service there, as its "
                 "versions by an earlier command. End that canary first (state: absent)."
             )
-        there = services_in(all_destinations(one), service, identity(one)[0])
+        there = services_in(all_destinations(one), service, identity(one)[0], names)
         new = sorted((names - known.get(service.fqdn, names) - {service.name}) & there)
         if new:
             raise Refused(
@@ -396,78 +407,3 @@ def _refuse_new_owners(objects: Iterable[Object], service: ServiceRef, names: fr
                 "commands. Restore the routes (state: absent) and start with weights that name every version, with 0 "
                 "for those that are to get no requests."
             )
-
-
-def _require_services(
-    snapshot: Snapshot, service: ServiceRef, names: frozenset[str], before: Object, after: Object
-) -> None:
-    """Raise UnknownSubset if a version that newly gets requests is not a Service, or has no such port."""
-    old = {canonical_json(one) for one in _live(before)}
-    for name, one in live_destinations_of(after, service):
-        if name not in names or canonical_json(one) in old:
-            continue
-        where = f"{full_name(after)}: version {name}"
-        reason = problem_of(snapshot, service, name, one)
-        if reason:
-            exists = endpoints.service_object(snapshot, service.sibling(name)) is not None
-            there = sorted(
-                identity(other)[1] for other in snapshot.need("services") if identity(other)[0] == service.namespace
-            )
-            raise UnknownSubset(
-                f"{where}: {reason} Requests sent there would be answered 503. Services there: "
-                f"{', '.join(there) or 'none'}.",
-                [Finding("VERSION_PORT_UNKNOWN" if exists else "SUBSET_UNKNOWN", where, reason)],
-                known=there,
-            )
-
-
-def problem_of(snapshot: Snapshot, service: ServiceRef, name: str, destination: dict[str, t.Any]) -> str:
-    """Return why a Service cannot get the requests of a destination; empty if it can. Raises NotRead.
-
-    Without a port in the destination istiod takes the only port of the Service, else the one that the caller used
-    (pilot/pkg/networking/core/route/route.go, GetDestinationCluster).
-    """
-    snapshot.need("services")
-    version = endpoints.service_object(snapshot, service.sibling(name))
-    if version is None:
-        return f"There is no Service {service.namespace}/{name}."
-    ports = _ports(version)
-    wanted = (destination.get("port") or {}).get("number")
-    if wanted is not None:
-        return "" if wanted in ports else f"Service {name} has no port {wanted}, only {_text(ports)}."
-    if len(ports) == 1:
-        return ""
-    own = endpoints.service_object(snapshot, service)
-    lacking = [] if own is None else [port for port in _ports(own) if port not in ports]
-    if not lacking:
-        return ""
-    return (
-        f"Service {name} has the ports {_text(ports)} and the destination names none, so requests to port "
-        f"{lacking[0]} of {service.name} find no such port there. Give the destination a port, or {name} this port."
-    )
-
-
-def _ports(obj: Object) -> list[int]:
-    return [int(one["port"]) for one in (obj.get("spec") or {}).get("ports") or () if one.get("port")]
-
-
-def _text(ports: Sequence[int]) -> str:
-    return ", ".join(map(str, ports)) or "none"
-
-
-def live_destinations_of(virtual_service: Object, service: ServiceRef) -> Iterator[tuple[str, dict[str, t.Any]]]:
-    """Yield (name, destination) of the Services of the service's namespace that get requests, or copies of them."""
-    for one in _live(virtual_service):
-        for name in services_in([one], service, identity(virtual_service)[0]):
-            yield name, one
-
-
-def _live(virtual_service: Object) -> list[dict[str, t.Any]]:
-    """Return the destinations that get requests or copies of them."""
-    spec = virtual_service.get("spec") or {}
-    found = []
-    for route in (one for protocol in PROTOCOLS for one in spec.get(protocol) or ()):
-        entries = route.get("route") or []
-        live = [one for one in entries if one.get("weight") or len(entries) == 1]
-        found += [*destinations_of({"route": live}), *mirrors_of(route)]
-    return found

@@ -16,12 +16,12 @@ import typing as t
 from dataclasses import dataclass
 
 from ..objects import managed_state
-from ..objects.hosts import ServiceRef, expand
+from ..objects.hosts import ServiceRef, expand, is_host_of_service, is_outside, version_name
 from ..objects.metadata import identity
 from .route_keys import PROTOCOLS, is_managed
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from ..objects.managed_state import State
     from ..objects.metadata import Object
@@ -79,8 +79,9 @@ class ServiceVersions:
         return result
 
     def versions_of(self, fqdn: str) -> list[str]:
-        """Return the names of the Services that are versions of a service."""
-        return sorted(host.partition(".")[0] for host, owner in self.owners.items() if owner == fqdn)
+        """Return what is recorded of a service's versions: a Service's name, full where the service is outside."""
+        hosts = (host for host, owner in self.owners.items() if owner == fqdn)
+        return sorted(version_name(host) if is_host_of_service(fqdn) else host for host in hosts)
 
     def _to_keep(self, fqdn: str, service_state: State) -> State:
         """Return a service's state with what is needed to read the object again; {} for an empty state."""
@@ -114,7 +115,7 @@ class ServiceVersions:
         rest = {key: value for key, value in destination.items() if key not in ("host", "subset")}
         return {
             "host": owner,
-            "subset": host.partition(".")[0],
+            "subset": version_name(host),
             SHORT: "." not in str(destination["host"]),
             **rest,
         }
@@ -123,14 +124,15 @@ class ServiceVersions:
         """Write a version's Service in the manner of the destination that was its model: short or full, same port."""
         host = self._host(destination)
         name = str(destination.get("subset") or "")
-        version = ServiceRef.from_fqdn(host).sibling(name).fqdn if name and host in self.owners.values() else ""
-        is_service = self.owners.get(version) == host
+        known = (one for one, owner in self.owners.items() if owner == host and version_name(one) == name)
+        version = next(known, "")
+        is_service = bool(version)
         if not is_service and SHORT not in destination:
             return destination
         rest = {key: value for key, value in destination.items() if key not in ("host", "subset", SHORT)}
         short = destination.get(SHORT, "." not in str(destination["host"]))
         target = version if is_service else host
-        named = {"host": target.partition(".")[0] if short else target}
+        named = {"host": version_name(target) if short else target}
         return {**named, **({} if is_service else {"subset": name}), **rest}
 
     def _convert_state(self, virtual_service: Object, convert: Convert) -> None:
@@ -181,24 +183,31 @@ def recorded_for(virtual_service: Object, service: ServiceRef) -> frozenset[str]
     """
     if not managed_state.has_state_for(virtual_service, service.fqdn):
         return frozenset()
-    return frozenset(managed_state.read(virtual_service)["services"][service.fqdn].get(VERSIONS, ()))
+    names = managed_state.read(virtual_service)["services"][service.fqdn].get(VERSIONS, ())
+    return frozenset(map(version_name, names))
 
 
 def recorded(virtual_service: Object) -> dict[str, frozenset[str]]:
-    """Return service -> its versions that are Services, as the object's state lists them."""
+    """Return service -> its versions that are Services or other hosts, as the object's state lists them."""
     if not has_state(virtual_service):
         return {}
     services = managed_state.read(virtual_service)["services"]
-    return {fqdn: frozenset(state[VERSIONS]) for fqdn, state in services.items() if state.get(VERSIONS)}
+    return {
+        fqdn: frozenset(map(version_name, state[VERSIONS])) for fqdn, state in services.items() if state.get(VERSIONS)
+    }
 
 
-def services_in(destinations: Iterable[Destination], service: ServiceRef, namespace: str) -> frozenset[str]:
-    """Return the Services of the service's namespace that are destinations as a whole, without a subset."""
+def services_in(
+    destinations: Iterable[Destination], service: ServiceRef, namespace: str, named: Collection[str] = ()
+) -> frozenset[str]:
+    """Return the Services of the service's namespace that are destinations as a whole, without a subset.
+
+    Other hosts are versions where the service is such a host itself, and where they are named.
+    """
     found = set()
     for one in destinations:
-        host = expand(str(one.get("host") or ""), namespace, service.domain)
-        name = host.partition(".")[0]
-        if not one.get("subset") and host == service.sibling(name).fqdn:
+        name = service.version_of_host(expand(str(one.get("host") or ""), namespace, service.domain))
+        if name and not one.get("subset") and (not is_outside(name) or service.is_outside or name in named):
             found.add(name)
     return frozenset(found)
 
@@ -246,7 +255,8 @@ def object_versions(
     owners: dict[str, str] = {}
     for fqdn, state in states.items():
         if fqdn != service.fqdn:
-            owners.update({ServiceRef.from_fqdn(fqdn).sibling(name).fqdn: fqdn for name in state.get(VERSIONS, ())})
+            owner = ServiceRef.from_fqdn(fqdn)
+            owners.update({owner.sibling(name).fqdn: fqdn for name in state.get(VERSIONS, ())})
     owners.update({service.sibling(name).fqdn: service.fqdn for name in names})
     every = {fqdn for fqdn, state in states.items() if state.get(EVERY_ROUTE)} | ({service.fqdn} if named else set())
     namespace, _name = identity(virtual_service)

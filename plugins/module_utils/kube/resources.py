@@ -44,6 +44,7 @@ DESTINATION_RULE: t.Final = _istio("destinationrules", "DestinationRule")
 ISTIO_GATEWAY: t.Final = _istio("gateways", "Gateway")
 SIDECAR: t.Final = _istio("sidecars", "Sidecar")
 SERVICE_ENTRY: t.Final = _istio("serviceentries", "ServiceEntry")
+WORKLOAD_ENTRY: t.Final = _istio("workloadentries", "WorkloadEntry")
 REFERENCE_GRANT: t.Final = _gateway_api("referencegrants", "ReferenceGrant", ("v1beta1", "v1"))
 ENDPOINT_SLICE: t.Final = Resource("discovery.k8s.io", ("v1",), "endpointslices", "EndpointSlice")
 HTTP_ROUTE: t.Final = _gateway_api("httproutes", "HTTPRoute")
@@ -98,6 +99,7 @@ ALL: t.Final = (
     ROLE_BINDING,
     VALIDATING_WEBHOOKS,
     SERVICE_ENTRY,
+    WORKLOAD_ENTRY,
     REFERENCE_GRANT,
     ENDPOINT_SLICE,
 )

@@ -19,9 +19,17 @@ if t.TYPE_CHECKING:
 MESH: t.Final = "mesh"
 
 
+def is_outside(name: str) -> bool:
+    """Return whether the name of a service or version is the host of a ServiceEntry: no Service's name has a dot."""
+    return "." in name
+
+
 @dataclass(frozen=True)
 class ServiceRef:
-    """The service by which everything is found. root_namespace: of the mesh; its DestinationRules apply everywhere."""
+    """The service by which everything is found. root_namespace: of the mesh; its DestinationRules apply everywhere.
+
+    name: of the Service, or the host of a ServiceEntry (`api.example.com`). namespace: then that of its routes.
+    """
 
     name: str
     namespace: str
@@ -30,18 +38,33 @@ class ServiceRef:
 
     @classmethod
     def from_fqdn(cls, fqdn: str) -> ServiceRef:
-        """Return the service that has this full name."""
+        """Return the service that has this full name. The host of a ServiceEntry does not tell its namespace."""
+        if not is_host_of_service(fqdn):
+            return cls(fqdn, "")
         name, namespace, _svc, domain = fqdn.split(".", 3)
         return cls(name, namespace, domain)
 
     @property
     def fqdn(self) -> str:
-        """Return `name.namespace.svc.domain`."""
-        return f"{self.name}.{self.namespace}.svc.{self.domain}"
+        """Return `name.namespace.svc.domain`, or the host of the ServiceEntry."""
+        return self.name if self.is_outside else f"{self.name}.{self.namespace}.svc.{self.domain}"
+
+    @property
+    def is_outside(self) -> bool:
+        """Return whether the service is the host of a ServiceEntry."""
+        return is_outside(self.name)
 
     def sibling(self, name: str) -> ServiceRef:
-        """Return another Service of the same namespace, such as a version that is a Service."""
+        """Return another Service of the same namespace, or another host: a version that is one."""
         return replace(self, name=name)
+
+    def version_of_host(self, host: str) -> str:
+        """Return the version that a full host is: a Service of the same namespace by its name, or a host that is none.
+
+        Empty for Services of other namespaces, which are no versions.
+        """
+        name = version_name(host)
+        return name if name and self.sibling(name).fqdn == host else ""
 
     def is_host(self, host: str, namespace: str) -> bool:
         """Return whether `host`, written in an object of `namespace`, means exactly this service."""
@@ -57,6 +80,17 @@ class ServiceRef:
     def covered_by(self, host: str, namespace: str) -> bool:
         """Return whether `host` means this service, also by a wildcard (`*`, `*.prod.svc.cluster.local`)."""
         return covers(expand(host, namespace, self.domain), self.fqdn)
+
+
+def is_host_of_service(host: str) -> bool:
+    """Return whether the full host is a Service's: `name.namespace.svc.domain`."""
+    parts = host.split(".", 3)
+    return len(parts) > 3 and parts[2] == "svc"
+
+
+def version_name(host: str) -> str:
+    """Return the name that a full host has as a version: a Service's without namespace, another host as it is."""
+    return host.partition(".")[0] if is_host_of_service(host) else host
 
 
 def expand(host: str, namespace: str, domain: str = "cluster.local") -> str:

@@ -104,12 +104,26 @@ def of_service(snapshot: Snapshot, service: ServiceRef, labels: Mapping[str, str
     """
     if snapshot.pods is None:
         return None
+    if service.is_outside:
+        return _of_outside(snapshot, service, labels)
     fits = narrowed(selector_of(snapshot, service), labels)
     there = select(snapshot.pods, service.namespace)
     members = pod_names(snapshot, service) if selects_no_pods(snapshot, service) else None
     if members is not None:
         return [pod for pod in there if identity(pod)[1] in members and (not labels or fits(labels_of(pod)))]
     return [pod for pod in there if fits(labels_of(pod))]
+
+
+def _of_outside(snapshot: Snapshot, service: ServiceRef, labels: Mapping[str, str]) -> list[Object]:
+    """Return the pods that ServiceEntries of the host select; most have none."""
+    found = []
+    for one in snapshot.service_entries or ():
+        spec = one.get("spec") or {}
+        selector = (spec.get("workloadSelector") or {}).get("labels")
+        if selector and service.fqdn in map(str, spec.get("hosts") or ()):
+            fits = narrowed(selector, labels)
+            found += [pod for pod in select(snapshot.pods or (), identity(one)[0]) if fits(labels_of(pod))]
+    return found
 
 
 def narrowed(selector: Mapping[str, str] | None, labels: Mapping[str, str]) -> Callable[[Mapping[str, str]], bool]:

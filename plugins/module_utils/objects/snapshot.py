@@ -33,6 +33,7 @@ PLURALS: t.Final[dict[str, str]] = {
 ON_DEMAND: t.Final[dict[str, str]] = {
     "EndpointSlice": "endpoint_slices",
     "ServiceEntry": "service_entries",
+    "WorkloadEntry": "workload_entries",
     "ReferenceGrant": "reference_grants",
 }
 """Kinds that are read only where one of the other objects makes them matter."""
@@ -69,6 +70,7 @@ class Snapshot:
     namespaces: Sequence[Object] | None = None
     endpoint_slices: Sequence[Object] | None = None
     service_entries: Sequence[Object] | None = None
+    workload_entries: Sequence[Object] | None = None
     reference_grants: Sequence[Object] | None = None
     ignored: Sequence[Object] = ()
 

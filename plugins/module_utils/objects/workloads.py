@@ -23,6 +23,8 @@ def deployments_of(snapshot: Snapshot, service: ServiceRef, labels: Mapping[str,
     """Return the Deployments whose pods a subset with `labels` selects; None if Deployments were not read."""
     if snapshot.deployments is None:
         return None
+    if service.is_outside:
+        return []  # what runs outside the cluster, or is selected by a ServiceEntry, is not scaled
     fits = pods.narrowed(pods.selector_of(snapshot, service), labels)
     return [
         one

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 
 from ..findings import Finding
 from ..gateway_api.grants import needs_grants, routes_of_namespace
+from ..istio import find
 from ..istio.find import Scope
-from ..objects import endpoints
+from ..objects import endpoints, pods
 from ..objects.snapshot import PLURALS
 from . import (
     ambient,
@@ -109,11 +110,22 @@ def further_lists(snapshot: Snapshot, service: ServiceRef) -> list[str]:
     found = []
     if any(endpoints.selects_no_pods(snapshot, one) and not endpoints.is_dns_name(snapshot, one) for one in refs):
         found.append("endpoint_slices")
-    if snapshot.services is not None and endpoints.service_object(snapshot, service) is None:
+    of_host = [one for one in refs if one.is_outside]
+    if of_host or (snapshot.services is not None and endpoints.service_object(snapshot, service) is None):
         found.append("service_entries")
+    if of_host or _lacks_pods(snapshot, service):
+        found.append("workload_entries")
     if any(needs_grants(one, service.namespace) for one in backends):
         found.append("reference_grants")
     return found
+
+
+def _lacks_pods(snapshot: Snapshot, service: ServiceRef) -> bool:
+    """Return whether a subset has no ready pod: then it may run on machines outside the cluster."""
+    if snapshot.destination_rules is None or not pods.selector_of(snapshot, service):
+        return False
+    selected = (pods.of_service(snapshot, service, one) for one in find.subsets(snapshot, service).values())
+    return any(one is not None and not pods.count_ready(one) for one in selected)
 
 
 _NEEDED_FOR: t.Final = {

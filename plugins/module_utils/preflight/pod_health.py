@@ -10,7 +10,7 @@ import typing as t
 
 from ..findings import Finding
 from ..istio import find, waypoints
-from ..objects import endpoints, pods, workloads
+from ..objects import endpoints, pods, service_entries, workloads
 from ..objects.metadata import REVISION, full_name, identity
 from ..replicas.deployment_status import own_problems
 from ..replicas.pod_problems import pod_problems
@@ -45,9 +45,17 @@ def inspect(
 def _subset(
     snapshot: Snapshot, service: ServiceRef, version: str, labels: Mapping[str, str], percent: float
 ) -> Iterator[Finding]:
+    if service.is_outside:
+        yield from _outside(snapshot, service, labels, percent, _rule_with(snapshot, service, version))
+        return
     selected = pods.of_service(snapshot, service, labels)
     if selected is None or pods.count_ready(selected) or endpoints.is_dns_name(snapshot, service):
         return
+    machines = service_entries.machines_of(
+        snapshot, service.namespace, pods.selector_of(snapshot, service) or {}, labels
+    )
+    if machines is not None and machines.ready:
+        return  # the version runs on machines outside the cluster
     if endpoints.selects_no_pods(snapshot, service) and snapshot.endpoint_slices is None:
         return  # which endpoints it has is not known here; the proxies are read
     rule = _rule_with(snapshot, service, version)
@@ -69,7 +77,43 @@ def _subset(
         )
 
 
+def _outside(
+    snapshot: Snapshot, host: ServiceRef, labels: Mapping[str, str], percent: float, named: str
+) -> Iterator[Finding]:
+    """Yield what is wrong with the endpoints of a host that is no Service. named: the object of the finding."""
+    known = service_entries.entries_of(snapshot, host)
+    if known is None:
+        yield Finding("NOT_CHECKED", "ServiceEntry", f"Not read, so this was not checked: endpoints of {host.fqdn}.")
+        return
+    if not known:
+        if percent > 0:
+            reason = f"It would get {percent:g}% of requests, but no ServiceEntry has the host {host.fqdn}."
+            yield Finding("SUBSET_UNKNOWN", named, reason, "Create the ServiceEntry of the version's host first.")
+        return
+    wanted = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    found = service_entries.endpoints_of(snapshot, host, labels)
+    if (
+        found is None
+        or found.ready
+        or all((one.get("spec") or {}).get("resolution", "NONE") == "NONE" for one in known)
+    ):
+        return  # without resolution the caller's address counts, which ENDPOINT_CHOSEN_BY_CALLER says
+    of_labels = f" with {wanted}" if wanted else ""
+    seen = f"{found.all} endpoints{of_labels}, none healthy" if found.all else f"no endpoint{of_labels}"
+    if percent > 0:
+        namespace, name = identity(known[0])
+        reason = f"It would get {percent:g}% of requests, and {full_name(known[0])} has {seen}: they fail with 503."
+        remedy = (
+            f"List endpoints{of_labels} in it, or check its WorkloadEntries: kubectl -n {namespace} get serviceentry "
+            f"{name} -o yaml and kubectl -n {namespace} get workloadentries."
+        )
+        yield Finding("SUBSET_NOT_READY", named, reason, remedy)
+
+
 def _backend(snapshot: Snapshot, backend: ServiceRef, percent: float) -> Iterator[Finding]:
+    if backend.is_outside:
+        yield from _outside(snapshot, backend, {}, percent, f"Host {backend.fqdn}")
+        return
     if snapshot.services is None or snapshot.pods is None:
         return
     named = f"Service {backend.namespace}/{backend.name}"

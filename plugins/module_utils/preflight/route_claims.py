@@ -13,7 +13,8 @@ from ..findings import Finding
 from ..gateway_api.parents import claims_the_same, is_attached_to, parent_services, short_host
 from ..istio import find
 from ..istio.route_keys import PROTOCOLS
-from ..istio.service_version_planner import live_destinations_of, with_subsets
+from ..istio.service_version_planner import with_subsets
+from ..istio.version_destinations import live_destinations_of
 from ..objects.hosts import MESH, by_precedence, exports_overlap, gateways_of, legacy_gateway_names, resolve_gateway
 from ..objects.metadata import creation_order, full_name, identity
 from ..routing.nearby import ignored_objects, literal_hosts
@@ -187,7 +188,10 @@ def _gateway_with_one_version(
     for one in snapshot.virtual_services or ():
         if not largest or full_name(one) in split or not any(gateway != MESH for gateway in gateways_of(one)):
             continue
-        if any(name == largest for name, _destination in live_destinations_of(one, service)):
+        if any(
+            name == largest
+            for name, _destination in live_destinations_of(one, service, frozenset(description["services"]))
+        ):
             reason = f"It sends requests of a gateway to {largest} alone, so they ignore the weights of {owner}."
             remedy = "Add the other versions as destinations at weight 0, or select the object with virtual_services."
             yield Finding("GATEWAY_NOT_COVERED", full_name(one), reason, remedy)

@@ -15,8 +15,9 @@ import typing as t
 from ..findings import Finding
 from ..istio import find
 from ..istio.destinations import version_of
+from ..objects import service_entries
 from ..objects.endpoints import service_object
-from ..objects.hosts import is_for_mesh
+from ..objects.hosts import is_for_mesh, is_host_of_service
 from ..objects.metadata import full_name, identity
 from ..objects.ports import HTTP, OTHER, protocol_of, route_protocol
 
@@ -67,6 +68,9 @@ def serves_only_grpc(snapshot: Snapshot, service: ServiceRef, hosts: Collection[
 
 
 def _ports_of(snapshot: Snapshot, service: ServiceRef, hosts: Collection[str]) -> Iterator[Object]:
+    for host in sorted(hosts):
+        if not is_host_of_service(host):
+            yield from service_entries.ports_of(snapshot, service.sibling(host)) or ()
     for one in snapshot.services or ():
         if "{1}.{0}.svc.{2}".format(*identity(one), service.domain) in hosts:
             yield from (one.get("spec") or {}).get("ports") or ()

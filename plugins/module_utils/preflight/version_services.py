@@ -10,8 +10,8 @@ import itertools
 import typing as t
 
 from ..findings import Finding
-from ..istio.service_version_planner import live_destinations_of, problem_of
-from ..objects import endpoints, pods
+from ..istio.version_destinations import live_destinations_of, problem_of
+from ..objects import endpoints, pods, service_entries
 from ..objects.metadata import full_name, identity
 from ..objects.weights import natural_key
 
@@ -42,12 +42,20 @@ def _ports(
 ) -> Iterator[Finding]:
     """Yield destinations of VirtualServices with ports that the version's Service does not have."""
     for one in snapshot.select(description["objects"], "VirtualService"):
-        for name, destination in live_destinations_of(one, service):
-            version = service.sibling(name)
-            exists = endpoints.service_object(snapshot, version) is not None
-            reason = problem_of(snapshot, service, name, destination) if name in judged and exists else ""
+        for name, destination in live_destinations_of(one, service, frozenset(description["services"])):
+            known = _is_known(snapshot, service.sibling(name)) and (
+                not service.is_outside or snapshot.service_entries is not None
+            )
+            reason = problem_of(snapshot, service, name, destination) if name in judged and known else ""
             if reason:
                 yield Finding("VERSION_PORT_UNKNOWN", full_name(one), reason)
+
+
+def _is_known(snapshot: Snapshot, version: ServiceRef) -> bool:
+    """Return whether the version's Service, or the ServiceEntry of its host, was read."""
+    if version.is_outside:
+        return bool(service_entries.entries_of(snapshot, version))
+    return endpoints.service_object(snapshot, version) is not None
 
 
 def _shared_pods(

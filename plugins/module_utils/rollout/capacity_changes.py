@@ -18,6 +18,7 @@ from dataclasses import replace
 from ..errors import Refused
 from ..findings import Finding
 from ..objects.change import edit
+from ..objects.hosts import is_outside
 from ..objects.metadata import full_name, identity, last_write, parse_time
 from ..objects.owners import how_to_scale, last_writer, scaling_owner
 from ..objects.patch import without_version_test
@@ -59,6 +60,12 @@ def deployments_of(snapshot: Snapshot, service: ServiceRef, version: Mapping[str
 def deployment_of(snapshot: Snapshot, service: ServiceRef, version: Mapping[str, t.Any]) -> Object:
     """Return the one Deployment of a version. Raises Refused if there is none, or several."""
     found = deployments_of(snapshot, service, version)
+    if not found and (is_outside(version["version"]) or (service.is_outside and version["deployments"] is None)):
+        raise Refused(
+            f"Version {version['version']} of {service.namespace}/{service.name} is the host of a ServiceEntry or a "
+            "subset of one, so it has no Deployment to scale. See to its capacity yourself and turn the scaling off: "
+            "-e capacity=false for a playbook, rollout_capacity: false for the role rollout."
+        )
     if len(found) != 1:
         names = [identity(one)[1] for one in found]
         raise Refused(

@@ -218,7 +218,10 @@ def is_watchdog(job: Object, service: ServiceRef) -> bool:
 
 
 def _labels(service: ServiceRef) -> dict[str, str]:
-    return {"app.kubernetes.io/managed-by": "meshops.canary", "canary.meshops.io/watchdog-of": service.name[:63]}
+    return {
+        "app.kubernetes.io/managed-by": "meshops.canary",
+        "canary.meshops.io/watchdog-of": service.name[:63].rstrip("-."),
+    }
 
 
 def _metadata(name: str, service: ServiceRef) -> Object:

@@ -10,7 +10,7 @@ import typing as t
 
 from ..analysis.traffic import NO_VERSION
 from ..istio import find, waypoints
-from ..objects import pods, workloads
+from ..objects import pods, service_entries, workloads
 from ..objects.metadata import identity
 from ..objects.weights import natural_key
 from .kinds import ROUTE_KINDS
@@ -126,16 +126,24 @@ def places(service: ServiceRef, description: Description) -> dict[str, Place]:
     return {**subsets, **{name: (service.sibling(name), {}) for name in description["services"]}}
 
 
+_UNKNOWN_CAPACITY: t.Final = dict.fromkeys(("ready", "pods", "desired", "deployments", "images", "since", "hpa"))
+
+
 def _capacity(snapshot: Snapshot, service: ServiceRef, description: Description, version: str) -> dict[str, t.Any]:
-    """Return pods, desired and hpa of a version; all None for a version without labels."""
+    """Return pods, desired and hpa of a version; all None for a version without labels.
+
+    Of a host that is no Service only the ready endpoints are known.
+    """
     owner, labels = places(service, description).get(version, (service, None))
+    if owner.is_outside:
+        found = None if labels is None else service_entries.endpoints_of(snapshot, owner, labels)
+        return {**_UNKNOWN_CAPACITY, "ready": None if found is None else found.ready}
     if version in description["services"]:
         labels = pods.selector_of(snapshot, owner)
     elif version == NO_VERSION and version in description["weights"]:
         labels = {}
     if labels is None:
-        unknown = ("ready", "pods", "desired", "deployments", "images", "since", "hpa")
-        return dict.fromkeys(unknown)
+        return dict(_UNKNOWN_CAPACITY)
     selected = pods.of_service(snapshot, owner, labels)
     deployments = workloads.deployments_of(snapshot, owner, labels)
     scaled = [workloads.hpa_of(snapshot, one) for one in deployments or ()]

@@ -171,7 +171,7 @@ class RunStore:
         return self._cluster.get(CONFIG_MAP, self._service.namespace, self.name)
 
     def _create(self, stored: Stored) -> Object:
-        labels = {**MANAGED, "canary.meshops.io/service": self._service.name[:63]}
+        labels = {**MANAGED, "canary.meshops.io/service": self._service.name[:63].rstrip("-.")}
         metadata = {"name": self.name, "namespace": self._service.namespace, "labels": labels}
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": self._signed(_data(stored))}
         return self._cluster.create(CONFIG_MAP, self._service.namespace, body)

@@ -136,7 +136,7 @@ def write_events(
     entries: new ones of the audit log. Entries without a change of phase get no Event. Raises ApiError.
     """
     moves = [one for one in entries if one["from"] != one["to"]]
-    if not moves:
+    if not moves or service.is_outside:  # Events are about an object, and a host is none
         return
     moves = [moves[0], *moves[1:][-1:]]
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")

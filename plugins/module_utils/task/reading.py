@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ..errors import ApiError, InvalidInput, NoRoutes
 from ..istio.find import Scope
 from ..kube import resources as kinds
 from ..mesh.proxies import in_parallel
-from ..objects.hosts import ServiceRef
+from ..objects.hosts import ServiceRef, is_host_of_service
 from ..objects.metadata import REVISION, identity
 from ..objects.pods import is_alive, labels_of
 from ..objects.snapshot import NotRead, Snapshot
@@ -25,6 +26,10 @@ if t.TYPE_CHECKING:
     Object = dict[str, t.Any]
 
 R = t.TypeVar("R")
+
+MAX_HOST_CHARS: t.Final = 200
+"""Records and locks have the host in their names, of 253 characters at most."""
+_HOST: t.Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
 
 FEW_LISTS: t.Final = 3
 """Up to this many lists are read one after the other: a second connection would take longer to open."""
@@ -41,6 +46,7 @@ RESOURCES: t.Final[dict[str, tuple[kinds.Resource, ...]]] = {
     "namespaces": (kinds.NAMESPACE,),
     "endpoint_slices": (kinds.ENDPOINT_SLICE,),
     "service_entries": (kinds.SERVICE_ENTRY,),
+    "workload_entries": (kinds.WORKLOAD_ENTRY,),
     "reference_grants": (kinds.REFERENCE_GRANT,),
 }
 ROUTES: t.Final = ("virtual_services", "destination_rules", "http_routes")
@@ -49,12 +55,33 @@ ROUTES: t.Final = ("virtual_services", "destination_rules", "http_routes")
 _CLUSTER_WIDE: t.Final = frozenset(
     {"virtual_services", "destination_rules", "http_routes", "gateways", "service_entries"}
 )
-_OF_OTHER_APIS: t.Final = _CLUSTER_WIDE | {"endpoint_slices", "reference_grants"}
+_OF_OTHER_APIS: t.Final = _CLUSTER_WIDE | {"endpoint_slices", "reference_grants", "workload_entries"}
 
 
 def service_of(params: Mapping[str, t.Any]) -> ServiceRef:
-    """Return the service a task names."""
-    return ServiceRef(params["service"], params["namespace"], params["cluster_domain"], params["istio_namespace"])
+    """Return the service a task names: a Service, or the host of a ServiceEntry, which has dots.
+
+    Raises InvalidInput for what is neither.
+    """
+    service = ServiceRef(params["service"], params["namespace"], params["cluster_domain"], params["istio_namespace"])
+    if service.is_outside:
+        _require_host(service)
+    return service
+
+
+def _require_host(service: ServiceRef) -> None:
+    """Raise InvalidInput for a name with dots that is no host, or the full name of a Service."""
+    name, _dot, rest = service.name.partition(".")
+    if is_host_of_service(service.name):
+        raise InvalidInput(
+            f"service: {service.name} is the full name of a Service. Write service: {name} and namespace: "
+            f"{rest.partition('.')[0]}; names with dots are hosts of ServiceEntries."
+        )
+    if not _HOST.fullmatch(service.name) or len(service.name) > MAX_HOST_CHARS:
+        raise InvalidInput(
+            f"service: {service.name!r} is neither the name of a Service nor a host such as api.example.com (lower "
+            f"case, no wildcard, at most {MAX_HOST_CHARS} characters)."
+        )
 
 
 def scope_of(params: Mapping[str, t.Any]) -> Scope:
@@ -102,6 +129,8 @@ _OBJECT_OPTIONS: t.Final = {
 
 def missing(cluster: Cluster, service: ServiceRef) -> str:
     """Return a sentence if the namespace or the Service does not exist; empty if it does, or if that is not known."""
+    if service.is_outside:
+        return ""  # a VirtualService may have any host; its destinations are looked up
     try:
         if cluster.get(kinds.SERVICE, service.namespace, service.name) is not None:
             return ""

@@ -122,6 +122,8 @@ NEEDS: t.Final = (
     Need("list", kinds.API_GATEWAY, "see gateways of other namespaces", where="cluster"),
     Need("list", kinds.ENDPOINT_SLICE, "see endpoints of Services without selector"),
     Need("list", kinds.REFERENCE_GRANT, "see whether gateways may send to versions in this namespace"),
+    Need("list", kinds.SERVICE_ENTRY, "see hosts that are no Services"),
+    Need("list", kinds.WORKLOAD_ENTRY, "see versions on machines outside the cluster"),
     Need("list", kinds.SERVICE_ENTRY, "see hosts that are no Services", where="cluster"),
     Need("list", kinds.VALIDATING_WEBHOOKS, "see Istio's validation webhook", where="cluster"),
 )
