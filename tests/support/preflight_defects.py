@@ -249,6 +249,13 @@ def private_rule_of_a_private_route(lists: Lists) -> None:
     lists["virtual_services"][0]["spec"]["exportTo"] = ["."]
 
 
+def private_rule_behind_a_gateway(lists: Lists) -> None:
+    private_rule_of_a_private_route(lists)
+    entry = {"destination": {"host": "reviews.bookinfo.svc.cluster.local", "subset": "v1"}}
+    spec = {"hosts": ["shop.example.com"], "gateways": ["edge"], "http": [{"route": [entry]}]}
+    lists["virtual_services"].append(reviews.virtual_service(name="edge", **spec))
+
+
 def routed_by_wildcard(lists: Lists) -> None:
     lists["virtual_services"] = [reviews.virtual_service(name="all", hosts=["*.bookinfo.svc.cluster.local"])]
 
@@ -388,6 +395,7 @@ TABLE: tuple[tuple[Callable[[Lists], None], list[str]], ...] = (
     (ambient_with_a_waypoint_nobody_may_read, []),
     (private_rule_of_a_public_route, ["DESTINATION_RULE_PRIVATE"]),
     (private_rule_of_a_private_route, []),
+    (private_rule_behind_a_gateway, ["DESTINATION_RULE_PRIVATE"]),
     (routed_by_wildcard, ["HOST_BY_WILDCARD"]),
     (consumer_route, ["HTTP_ROUTE_ELSEWHERE"]),
     (owner("Canary", "flagger.app/v1beta1"), ["OWNED_BY_CONTROLLER"]),
