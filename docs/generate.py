@@ -46,10 +46,11 @@ FOUND_BY = {
     "MIRROR_NOT_OURS STATE_UNREADABLE "
     "SUBSET_IN_USE SUBSET_LABELS_DIFFER",
     "`canary_rollout`": "NOT_ENOUGH_REQUESTS STABLE_NOT_SERVING",
-    "`canary_replicas`": "CANARY_TEMPLATE_DIFFERS GRACE_PERIOD_TOO_SHORT PRESTOP_MISSING PRESTOP_TOO_SHORT "
-    "PROMOTES_UNTESTED READINESS_PROBE_MISSING SESSION_AFFINITY UPDATE_ENDS_ALL_PODS UPDATE_SINKS_CAPACITY",
+    "`canary_replicas`": "CANARY_TEMPLATE_DIFFERS PROMOTES_UNTESTED READINESS_PROBE_MISSING SESSION_AFFINITY "
+    "UPDATE_ENDS_ALL_PODS UPDATE_SINKS_CAPACITY",
 }
-"""What preflight cannot find: it reads a service as it is, and of Deployments only their capacity."""
+ALSO_FOUND_BY = {"`canary_replicas`": "GRACE_PERIOD_TOO_SHORT PRESTOP_MISSING PRESTOP_TOO_SHORT"}
+"""What preflight cannot find: it reads a service as it is, and of Deployments their capacity and how pods end."""
 RIGHTS_INTRODUCTION = """\
 What the modules need from the API server: for each kind of work one complete Role of one namespace. The playbook \
 `meshops.canary.preflight` checks every right on this page and reports each one that is missing, with its purpose.
@@ -137,6 +138,7 @@ def findings_page(catalogue: t.Mapping[str, t.Any]) -> str:
 def _finding(code: str, kind: t.Any) -> list[str]:
     """Return the section of one finding; only errors can be forced."""
     by = next((finder for finder, codes in FOUND_BY.items() if code in codes.split()), "preflight")
+    by += "".join(f" and {finder}" for finder, codes in ALSO_FOUND_BY.items() if code in codes.split())
     forced = (
         f" `force` {'overrides it' if kind.forcible else 'does not override it'}." if kind.severity == "error" else ""
     )

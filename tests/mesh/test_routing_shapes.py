@@ -143,6 +143,153 @@ def test_a_gateway_by_its_full_name_is_read(shop: Shop, kube: Kube, direct: Dire
 
 
 @pytest.fixture
+def edge(shop: Shop, kube: Kube) -> Iterator[GatewayClient]:
+    """Requests from outside through a Gateway `edge` of the shop's namespace; its pods run in another one."""
+    host = edge_host(shop)
+    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": [host]}
+    gateway = {"apiVersion": ISTIO, "kind": "Gateway", "metadata": {"name": "edge"}}
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": [server]}
+    kube.apply({**gateway, "spec": spec}, namespace=shop.namespace)
+    yield GatewayClient(shop.ingress_url, path="/reviews/0", host=host)
+    kube.delete(ISTIO, "VirtualService", "edge", shop.namespace)
+    kube.delete(ISTIO, "Gateway", "edge", shop.namespace)
+
+
+def edge_host(shop: Shop) -> str:
+    return f"edge.{shop.host}"
+
+
+def rule(name: str, host: str, *versions: str, **spec: t.Any) -> dict[str, t.Any]:
+    subsets = [{"name": one, "labels": {"version": one}} for one in versions]
+    metadata = {"name": name}
+    return {
+        "apiVersion": ISTIO,
+        "kind": "DestinationRule",
+        "metadata": metadata,
+        "spec": {"host": host, "subsets": subsets, **spec},
+    }
+
+
+def test_a_rule_that_is_hidden_from_the_gateway_is_seen_before_the_write(
+    shop: Shop, kube: Kube, direct: Direct, edge: GatewayClient
+) -> None:
+    """The routes reach the gateway and the subsets do not: every request through it is answered 503."""
+    kube.apply(
+        service("inner", selector={"app": "reviews"}),
+        rule("inner", "inner", *VERSIONS, exportTo=["."]),
+        virtual_service("edge", edge_host(shop), "inner", gateways=["edge"]),
+        namespace=shop.namespace,
+    )
+    given = {"service": "inner", "weights": {"v1": 80, "v2": 20}}
+    kube.wait_until(lambda: edge.measure(Load(requests=5)).reasons.get("status 503: "), 30, "the gateway answers 503")
+    planned = direct("weight", check_mode=True, **given)
+    assert "DESTINATION_RULE_PRIVATE" in {one.partition(":")[0] for one in planned["warnings"]}
+    refused = direct("weight", fails=True, wait_timeout=3, **given)
+    assert "no cluster of v2 yet. Nothing was written" in refused["msg"]
+    assert "istio-ingressgateway" in refused["convergence"]["pending"][0]
+    forced = direct("weight", fails=True, wait_timeout=3, force=["ENDPOINT_UNKNOWN_TO_PROXIES"], **given)
+    assert (forced["error_code"], forced["convergence"]["converged"]) == ("not_converged", False)
+    seen = edge.measure(Load(requests=20))
+    assert (seen.failed, seen.answered) == (20, 0)
+    kube.patch(ISTIO, "DestinationRule", "inner", shop.namespace, {"spec": {"exportTo": ["*"]}})
+    assert direct("weight", service="inner", weights={"v1": 70, "v2": 30})["convergence"]["converged"] is True
+    assert_split(measure(edge, NUMBER), {"v1": 70, "v2": 30}, "the rule is exported")
+
+
+def test_a_backend_that_the_gateway_reaches_by_tls_is_split_by_the_port_requests_come_in(
+    shop: Shop, kube: Kube, direct: Direct, edge: GatewayClient
+) -> None:
+    secure = service("secure", selector={"app": "reviews"})
+    secure["spec"]["ports"] = [{"name": "https", "port": 443, "targetPort": 9080}]
+    routes = virtual_service("edge", edge_host(shop), "secure", gateways=["edge"])
+    routes["spec"]["http"][0]["route"][0]["destination"]["port"] = {"number": 443}
+    by_tls = rule("secure", "secure", *VERSIONS, trafficPolicy={"tls": {"mode": "ISTIO_MUTUAL"}})
+    kube.apply(secure, by_tls, routes, namespace=shop.namespace)
+    kube.wait_until(lambda: edge.measure(Load(requests=5)).failed == 0, 30, "the Gateway answers")
+    result = direct("weight", service="secure", weights={"v1": 80, "v2": 20})
+    assert (result["findings"], result["warnings"]) == ([], [])
+    assert (result["convergence"]["converged"], result["convergence"]["proxies"]) == (True, 1)
+    assert_split(measure(edge, NUMBER), {"v1": 80, "v2": 20}, "by TLS")
+
+
+def test_subsets_are_those_of_rules_that_the_callers_use(all_on_v1: Shop, kube: Kube, direct: Direct) -> None:
+    namespace = all_on_v1.namespace
+    of_others = rule("batch", "reviews", "v1", "v9", workloadSelector={"matchLabels": {"app": "batch"}})
+    kube.apply(of_others, namespace=namespace)
+    try:
+        unknown = direct("weight", weights={"v1": 50, "v9": 50}, fails=True)
+        assert f"DestinationRule {namespace}/batch has v9, but only callers with app=batch" in unknown["msg"]
+        selector = {"spec": {"workloadSelector": {"matchLabels": {"app": "productpage"}}}}
+        kube.patch(ISTIO, "DestinationRule", "batch", namespace, selector)
+        refused = direct("weight", weights={"v1": 50, "v2": 50}, fails=True)
+        assert codes(refused) == {"DESTINATION_RULE_SHADOWED"}
+        force = ["DESTINATION_RULE_SHADOWED"]
+        forced = direct("weight", weights={"v1": 50, "v2": 50}, force=force, wait_timeout=3, fails=True)
+        assert "productpage" in forced["msg"]
+        assert "no cluster of v2 yet. Nothing was written" in forced["msg"]
+        assert_split(measure(all_on_v1.sidecar, 100), {"v1": 100}, "nothing was written")
+    finally:
+        kube.delete(ISTIO, "DestinationRule", "batch", namespace)
+
+
+def test_a_caller_that_does_not_see_the_service_is_named(all_on_v1: Shop, kube: Kube, direct: Direct) -> None:
+    """A Sidecar resource hides it; requests for its address go to any version."""
+    namespace = all_on_v1.namespace
+    egress = [{"hosts": [f"./details.{namespace}.svc.cluster.local", "istio-system/*"]}]
+    spec = {"workloadSelector": {"labels": {"app": "productpage"}}, "egress": egress}
+    narrow = {"apiVersion": ISTIO, "kind": "Sidecar", "metadata": {"name": "narrow"}, "spec": spec}
+    kube.apply(narrow, namespace=namespace)
+    try:
+        kube.wait_until(lambda: len(measure(all_on_v1.sidecar, 60).counts) > 1, 30, "it does not see the routes")
+        note = direct("weight", weights={"v3": 100}, force=FORCE)["convergence"]["note"]
+        assert note.startswith("1 of ")
+        assert f"proxies do not see reviews, such as {namespace}/productpage" in note
+        assert set(measure(all_on_v1.sidecar, 60).counts) - {"v3"}
+    finally:
+        kube.delete(ISTIO, "Sidecar", "narrow", namespace)
+        kube.wait_until(lambda: len(measure(all_on_v1.sidecar, 60).counts) == 1, 30, "it sees the routes again")
+
+
+def test_endpoints_are_those_of_slices_and_of_labels_that_istiod_adds(
+    all_on_v1: Shop, kube: Kube, direct: Direct, lab: Lab
+) -> None:
+    namespace = all_on_v1.namespace
+    for version in ("v1", "v2"):
+        pods = kube.list("v1", "Pod", namespace, selector=f"app=reviews,version={version}")
+        ready = {"addresses": [one["status"]["podIP"] for one in pods], "conditions": {"ready": True}}
+        slices = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": f"ext-{version}", "labels": {"kubernetes.io/service-name": f"ext-{version}"}},
+            "addressType": "IPv4",
+            "endpoints": [ready],
+            "ports": [{"name": "http", "port": 9080, "protocol": "TCP"}],
+        }
+        kube.apply(service(f"ext-{version}"), slices, namespace=namespace)
+    routes = virtual_service("ext", "ext", "ext")
+    shares = (("ext-v1", 100), ("ext-v2", 0))
+    routes["spec"]["http"] = [{"route": [{"destination": {"host": one}, "weight": share} for one, share in shares]}]
+    topology = rule("topology", "topology")
+    topology["spec"]["subsets"] = [
+        {"name": name, "labels": {"topology.istio.io/cluster": cluster}}
+        for name, cluster in (("here", "Kubernetes"), ("away", "elsewhere"))
+    ]
+    by_cluster = virtual_service("topology", "topology", "topology")
+    by_cluster["spec"]["http"][0]["route"] = [{"destination": {"host": "topology", "subset": "here"}}]
+    both = [service(one, selector={"app": "reviews"}) for one in ("ext", "topology")]
+    kube.apply(*both, routes, topology, by_cluster, namespace=namespace)
+    weights = {"ext-v1": 80, "ext-v2": 20}
+    assert direct("weight", service="ext", weights=weights, force=FORCE)["convergence"]["converged"] is True
+    callers = SidecarClient(lab.kubeconfig, namespace, url="http://ext:9080")
+    assert_split(measure(callers, NUMBER), {"v1": 80, "v2": 20}, "Services without a selector")
+    away = direct("weight", service="topology", weights={"here": 50, "away": 50}, wait_timeout=3, fails=True)
+    assert "no healthy endpoint of away yet" in away["msg"], "no pod stands for its endpoints"
+    assert away["findings"] == []
+    callers = SidecarClient(lab.kubeconfig, namespace, url="http://topology:9080")
+    assert set(measure(callers, 60).counts) == set(VERSIONS), "all pods have the label of this cluster"
+
+
+@pytest.fixture
 def by_services(shop: Shop, kube: Kube) -> None:
     """The shop without its VirtualService, and a Service for each version."""
     kube.delete(ISTIO, "VirtualService", "reviews", shop.namespace)

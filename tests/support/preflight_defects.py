@@ -340,6 +340,26 @@ def private_rule_of_a_private_route(lists: Lists) -> None:
     lists["virtual_services"][0]["spec"]["exportTo"] = ["."]
 
 
+def private_rule_behind_a_gateway(lists: Lists) -> None:
+    private_rule_of_a_private_route(lists)
+    entry = {"destination": {"host": "reviews.bookinfo.svc.cluster.local", "subset": "v1"}}
+    spec = {"hosts": ["shop.example.com"], "gateways": ["edge"], "http": [{"route": [entry]}]}
+    lists["virtual_services"].append(reviews.virtual_service(name="edge", **spec))
+
+
+def ends_at_once(lists: Lists) -> None:
+    lists["deployments"][0]["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {}
+
+
+def ends_too_soon(lists: Lists) -> None:
+    shutdown = {"preStop": {"sleep": {"seconds": 0}}}
+    lists["deployments"][0]["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = shutdown
+
+
+def ends_before_its_hook(lists: Lists) -> None:
+    lists["deployments"][0]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 3
+
+
 def routed_by_wildcard(lists: Lists) -> None:
     lists["virtual_services"] = [reviews.virtual_service(name="all", hosts=["*.bookinfo.svc.cluster.local"])]
 
@@ -494,6 +514,10 @@ TABLE: tuple[tuple[Callable[[Lists], None], list[str]], ...] = (
     (ambient_caller_of_a_service_without_waypoint, ["PODS_OUTSIDE_MESH"]),
     (private_rule_of_a_public_route, ["DESTINATION_RULE_PRIVATE"]),
     (private_rule_of_a_private_route, []),
+    (private_rule_behind_a_gateway, ["DESTINATION_RULE_PRIVATE"]),
+    (ends_at_once, ["PRESTOP_MISSING"]),
+    (ends_too_soon, ["PRESTOP_TOO_SHORT"]),
+    (ends_before_its_hook, ["GRACE_PERIOD_TOO_SHORT"]),
     (routed_by_wildcard, ["HOST_BY_WILDCARD"]),
     (consumer_route, ["HTTP_ROUTE_ELSEWHERE"]),
     (owner("Canary", "flagger.app/v1beta1"), ["OWNED_BY_CONTROLLER"]),

@@ -90,7 +90,8 @@ def pod(
 def deployment(name: str, replicas: int, namespace: str = NAMESPACE) -> Object:
     """Return the Deployment of `app-version`."""
     app, version = name.rsplit("-", 1)
-    container = {"name": "app", "resources": {"requests": {"cpu": "100m"}}}
+    shutdown = {"preStop": {"sleep": {"seconds": 5}}}
+    container = {"name": "app", "resources": {"requests": {"cpu": "100m"}}, "lifecycle": shutdown}
     template = {"metadata": {"labels": {"app": app, "version": version}}, "spec": {"containers": [container]}}
     return {**obj("apps/v1", "Deployment", name, namespace), "spec": {"replicas": replicas, "template": template}}
 

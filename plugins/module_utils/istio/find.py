@@ -127,6 +127,11 @@ def _is_on_gateway(virtual_service: Object) -> bool:
     return any(gateway != "mesh" for gateway in (virtual_service.get("spec") or {}).get("gateways") or ())
 
 
+def gateway_routes(objects: Iterable[Object], service: ServiceRef) -> list[Object]:
+    """Return the VirtualServices of gateways with a route to the service."""
+    return [one for one in objects if _is_on_gateway(one) and exported_to(one) and has_routes_to(one, service)]
+
+
 def mesh_claimants(objects: Iterable[Object], service: ServiceRef) -> list[Object]:
     """Return the VirtualServices that sidecars may apply for the service's own host."""
     return [one for one in objects if is_for_mesh(one) and claims(one, service)]

@@ -135,6 +135,11 @@ def _watched(
         complete = False
         notes.append("No proxy of the mesh uses these routes: none sees the service, or another object has its host.")
         return Convergence("none", note=" ".join(notes))
+    if watch.hidden:
+        notes.append(
+            f"{len(watch.hidden)} of {len(chosen)} proxies do not see {check.service.name}, such as {watch.hidden[0]}: "
+            "a Sidecar resource or exportTo hides it. If they call it all the same, the weights have no effect."
+        )
     if not complete:
         notes.append(f"Waited {params['settle_seconds']:g} s for the proxies that were not read.")
         time.sleep(params["settle_seconds"])
@@ -157,12 +162,13 @@ def _watched(
 class Reading(t.NamedTuple):
     """What one proxy has. missing: what it still lacks. without_effect: what it has and does not act by.
 
-    applies: whether it should have any of it.
+    applies: whether it should have any of it. hidden: it does not see the service at all.
     """
 
     missing: list[str]
     without_effect: Sequence[str] = ()
     applies: bool = True
+    hidden: bool = False
 
 
 @dataclass
@@ -194,13 +200,15 @@ class _RouteCheck:
             return Reading([])
         hosts = {self.service.fqdn, *(host for host, _subset in destinations)}
         clusters = self.client.config_dump(proxy, (CLUSTERS,), _clusters_of(hosts))
-        seen = {subset for host, subset in known_clusters(clusters) if host == self.service.fqdn}
+        known = known_clusters(clusters)
+        seen = {subset for host, subset in known if host == self.service.fqdn}
         if not seen and proxy.is_sidecar:
-            return Reading([], applies=False)
-        unknown = sorted(self.subsets - seen) if seen else []
+            return Reading([], applies=False, hidden=True)
+        unknown = (self.subsets - seen) if seen else set()
+        unknown |= {subset for host, subset in _hidden_subsets(destinations, known) if host == self.service.fqdn}
         past = sorted(subset or host.split(".")[0] for host, subset in passed_through(clusters) & destinations)
         effect = [f"requests for {', '.join(past)} go to the address that the caller has resolved"] if past else []
-        return Reading([*(f"no cluster of subset {one} yet" for one in unknown), *lacking], effect)
+        return Reading([*(f"no cluster of subset {one} yet" for one in sorted(unknown)), *lacking], effect)
 
     def _routes(self, proxy: Proxy) -> dict[str, t.Any]:
         """Return the part of the proxy's configuration that has its routes."""
@@ -236,8 +244,9 @@ class _EndpointCheck:
     def read(self, proxy: Proxy) -> Reading:
         """Return which destinations the proxy cannot reach yet.
 
-        A proxy without any cluster of the service does not call it; a gateway may be given clusters only with the
-        routes. A version's Service may be hidden from a caller of the service (exportTo).
+        A proxy without any cluster of the service does not call it; a gateway may be given the clusters of a host only
+        with the routes, but then those of all its subsets. A version's Service or its DestinationRule may be hidden
+        from a caller of the service (exportTo).
         """
         hosts = {self.service.fqdn, *(host for host, _subset in self.destinations)}
         pattern = _clusters_of(hosts)
@@ -252,13 +261,20 @@ class _EndpointCheck:
             name = subset or host.split(".")[0]
             if (host, subset) in known:
                 lacking += [f"no healthy endpoint of {name} yet"] if known[host, subset] else []
-            elif seen & {host, self.service.fqdn} and self._must_know(proxy, host):
+            elif host in seen or (self.service.fqdn in seen and proxy.is_sidecar):
                 lacking.append(f"no cluster of {name} yet")
         return Reading(lacking)
 
-    def _must_know(self, proxy: Proxy, host: str) -> bool:
-        """Return whether the proxy has the clusters of the host before a route names them."""
-        return proxy.is_sidecar or (proxy.is_waypoint and host == self.service.fqdn)
+
+def _hidden_subsets(
+    destinations: Collection[tuple[str, str]], known: Collection[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Return the destinations (host, subset) without a cluster at a proxy that has others of the host.
+
+    The DestinationRule with the subset is not exported to the proxy's namespace: such requests fail with 503.
+    """
+    hosts = {host for host, _subset in known}
+    return {one for one in destinations if one[0] in hosts and one not in known}
 
 
 def _clusters_of(hosts: Collection[str]) -> str:
@@ -278,6 +294,7 @@ class _Watch:
         self.checked = 0
         self.gone = 0
         self.not_applying = 0
+        self.hidden: list[Proxy] = []
 
     def run(self, chosen: Sequence[Proxy], deadline: float) -> None:
         """Fill pending, unreadable and checked; return when nobody is behind or the deadline (monotonic) is over."""
@@ -305,6 +322,7 @@ class _Watch:
                 again += [proxy] if self._may_answer_later(proxy, reading) else []
             elif not reading.applies:
                 self.not_applying += 1
+                self.hidden += [proxy] if reading.hidden else []
             elif reading.missing:
                 self.pending[proxy] = reading.missing
                 again.append(proxy)

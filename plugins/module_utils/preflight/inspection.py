@@ -26,6 +26,7 @@ from . import (
     permissions,
     pod_capacity,
     pod_health,
+    pod_shutdown,
     route_claims,
     route_status,
     version_services,
@@ -90,12 +91,24 @@ def inspect(
         *ambient.inspect(planned or snapshot, service, later or now, adds_requests=planned is None or bool(versions)),
         *version_services.inspect(planned or snapshot, service, more, later or now),
         *pod_capacity.inspect(snapshot, service, now, more if planned else {}, later),
+        *pod_shutdown.of_versions(snapshot, service, later or now, _newly_serving(now, versions, planned)),
         *ownership.inspect(snapshot, service, evidence.applications if evidence else None),
         *(permissions.inspect(evidence.access, evidence.webhooks) if evidence else ()),
         *_not_checked(snapshot, evidence, argo=ownership.argo_applies(snapshot, service)),
     ]
     rank = {"error": 0, "warning": 1, "note": 2}
     return sorted(dict.fromkeys(found), key=lambda finding: rank[finding.severity])
+
+
+def _newly_serving(
+    now: Mapping[str, t.Any] | None, versions: Mapping[str, float], planned: Snapshot | None
+) -> list[str]:
+    """Return the versions that get their first requests by the change; without a change, those that serve.
+
+    Not again at each step of a rollout, which changes nothing about how their pods end.
+    """
+    serving = (now or {}).get("weights") or {}
+    return [one for one in versions if planned is None or not serving.get(one)]
 
 
 def further_lists(snapshot: Snapshot, service: ServiceRef) -> list[str]:

@@ -107,6 +107,7 @@ def _private_rules(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]
     seen = frozenset[str]().union(*(exported_to(one) for one in rules))
     if not rules or "*" in seen:
         return
+    where = ", ".join(sorted(seen)) or "no namespace"
     for one in find.mesh_claimants(snapshot.virtual_services or (), service):
         blind = exported_to(one) - seen
         if blind:
@@ -114,10 +115,17 @@ def _private_rules(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]
             yield Finding(
                 "DESTINATION_RULE_PRIVATE",
                 full_name(rules[0]),
-                f"It is exported to {', '.join(sorted(seen)) or 'no namespace'}, but {full_name(one)} to {who}: "
-                "requests "
-                "of callers who see only the route fail with 503.",
+                f"It is exported to {where}, but {full_name(one)} to {who}: requests of callers who see only the route "
+                "fail with 503.",
             )
+    for one in find.gateway_routes(snapshot.virtual_services or (), service):
+        gateways = ", ".join(gateway for gateway in one["spec"]["gateways"] if gateway != MESH)
+        yield Finding(
+            "DESTINATION_RULE_PRIVATE",
+            full_name(rules[0]),
+            f"It is exported to {where}, but {full_name(one)} routes through {gateways}: unless the pods of that "
+            "gateway run there, they do not know the subsets, and the requests fail with 503.",
+        )
 
 
 def _consumer_routes(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:

@@ -74,11 +74,18 @@ def _pod_trouble(pod: Object, found: Mapping[str, Object], warnings: Sequence[Ob
         unmet = [f"{gate} ({_gate(found.get(gate))})" for gate in gates if found.get(gate, {}).get("status") != "True"]
         if unmet:
             return f"has all containers ready and waits for its readiness gates: {', '.join(unmet)}"
-        return f"has all containers ready, but its condition Ready is {ready.get('status', 'missing')}: {_words(ready)}"
+        said = _words(ready) or _of_the_node(pod)
+        return f"has all containers ready, but its condition Ready is {ready.get('status', 'missing')}: {said}"
     status = pod.get("status", {})
     said = status.get("message") or status.get("reason") or _event(warnings, without=(_PROBE_FAILED, _NOT_SCHEDULED))
     said = said or (_words(ready) if ready else "")
     return f"is {status.get('phase', 'Unknown')} and not ready{': ' + said if said else ''}"
+
+
+def _of_the_node(pod: Object) -> str:
+    """Return where to look: the controller that finds a node silent sets Ready of its pods to False without a word."""
+    node = (pod.get("spec") or {}).get("nodeName")
+    return f"its node {node} may not answer (kubectl get node {node})" if node else "nobody says why"
 
 
 def _gate(condition: Object | None) -> str:

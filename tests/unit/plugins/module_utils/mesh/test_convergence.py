@@ -49,7 +49,7 @@ class FakeProxies:
         script: dict[str, list[Step]],
         subsets: tuple[str, ...] = ("", "v1"),
         error: ApiError | None = None,
-        cluster_type: str = "EDS",
+        cluster_type: str | dict[str, str] = "EDS",
     ):
         self.script, self.subsets, self.error, self.cluster_type = script, subsets, error, cluster_type
         self.read: list[str] = []
@@ -65,8 +65,11 @@ class FakeProxies:
 
     def config_dump(self, one: proxies.Proxy, kinds: t.Sequence[str], _pattern: str = "") -> dict[str, t.Any]:
         if tuple(kinds) == (proxies.CLUSTERS,):
-            names = [f"outbound|9080|{subset}|{SERVICE.fqdn}" for subset in self.subsets]
-            return {"configs": [{"cluster": {"name": name, "type": self.cluster_type}} for name in names]}
+            subsets = () if one.name == "scoped" else self.subsets
+            given = self.cluster_type
+            kind = given if isinstance(given, dict) else dict.fromkeys(subsets, given)
+            names = {f"outbound|9080|{subset}|{SERVICE.fqdn}": kind[subset] for subset in subsets}
+            return {"configs": [{"cluster": {"name": name, "type": value}} for name, value in names.items()]}
         self.read.append(one.name)
         steps = self.script[one.name]
         step = steps.pop(0) if len(steps) > 1 else steps[0]
@@ -172,6 +175,23 @@ def test_a_sidecar_that_cannot_see_the_service_lacks_nothing_and_proves_nothing(
     assert done.note.startswith("No proxy of the mesh uses these routes: none sees the service")
 
 
+def test_one_among_others_that_cannot_see_the_service_is_named(wait: Wait) -> None:
+    done = wait(FakeProxies({"one": [[]], "scoped": [["no route of it"]]}), routed=routed_by())
+    assert (done.converged, done.proxies, done.checked) == (True, 1, 1)
+    assert done.note.startswith("1 of 2 proxies do not see reviews, such as shop/scoped: a Sidecar resource or")
+
+
+@pytest.mark.parametrize("gateway", [True, False])
+def test_a_destination_whose_rule_is_hidden_from_the_proxy_is_no_effect(
+    wait: Wait, monkeypatch: pytest.MonkeyPatch, gateway: bool
+) -> None:
+    """It has the routes, and answers 503 for want of a cluster."""
+    found = affected.Affected({proxy("one", gateway=gateway): ProxyAttributes("shop")})
+    monkeypatch.setattr(affected, "find", lambda *_given: found)
+    done = wait(FakeProxies({"one": [[]]}, subsets=("",)), routed=routed_by(), wait_timeout=0.05)
+    assert (done.converged, done.pending) == (False, ["shop/one: no cluster of subset v1 yet"])
+
+
 def test_new_subsets_are_waited_for(wait: Wait) -> None:
     assert wait(FakeProxies({"one": [[]]}, subsets=("", "v1", "v2")), subsets=("v1", "v2")).converged is True
     behind = wait(FakeProxies({"one": [[]]}, subsets=("", "v1")), subsets=("v1", "v2"), wait_timeout=0.05)
@@ -203,7 +223,7 @@ def test_a_route_is_no_effect_where_requests_go_to_the_callers_address(
 
 
 def test_a_version_without_requests_needs_no_effect(wait: Wait) -> None:
-    fake = FakeProxies({"one": [[]]}, subsets=("v9",), cluster_type="ORIGINAL_DST")
+    fake = FakeProxies({"one": [[]]}, subsets=("v1", "v9"), cluster_type={"v1": "EDS", "v9": "ORIGINAL_DST"})
     assert wait(fake, routed=routed_by()).converged is True
 
 
@@ -274,7 +294,8 @@ def test_who_does_not_call_the_service_need_not_reach_it(reach: Reach) -> None:
 
 
 def test_a_gateway_may_be_given_clusters_with_the_routes_only(reach: Reach) -> None:
-    assert reach({"v1": 1}, gateway=True).converged is True
+    assert reach({}, gateway=True).converged is True
+    assert reach({"v1": 1}, gateway=True).pending == ["shop/one: no cluster of v2 yet"], "its rule is hidden"
     assert reach({"v1": 1, "v2": 0}, gateway=True).converged is False
 
 

@@ -249,3 +249,28 @@ def test_each_finding_has_a_severity_a_title_and_a_remedy() -> None:
         assert kind.title[0].isupper()
         assert not kind.title.endswith(".")
         assert kind.remedy.endswith(".")
+
+
+def test_how_pods_end_is_said_once_when_a_version_gets_its_first_requests() -> None:
+    """Not again at each step of a rollout, and of the version that serves already by preflight alone."""
+    lists = healthy()
+    for one in lists["deployments"]:
+        one["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {}
+    assert codes(inspect(lists)) == ["PRESTOP_MISSING"] * 2
+    assert "PRESTOP_MISSING" not in codes(inspect_weights(lists, {"v1": 85, "v2": 15}))
+    lists["virtual_services"] = [reviews.virtual_service(weights={"v1": 100, "v2": 0})]
+    found = [one for one in inspect_weights(lists, {"v1": 90, "v2": 10}) if one.code == "PRESTOP_MISSING"]
+    assert [one.object for one in found] == ["Deployment bookinfo/reviews-v2"]
+
+
+def test_of_several_containers_those_that_serve_a_port_of_the_service_are_judged() -> None:
+    lists = healthy()
+    pod = lists["deployments"][0]["spec"]["template"]["spec"]
+    served = lists["services"][0]["spec"]["ports"][0]
+    pod["containers"].append({"name": "agent", "resources": {"requests": {"cpu": "1m"}}})
+    assert inspect(lists) == []
+    front = {"containerPort": served.get("targetPort") or served["port"]}
+    pod["containers"].append({"name": "web", "ports": [front], "resources": {"requests": {"cpu": "1m"}}})
+    (finding,) = inspect(lists)
+    assert (finding.code, finding.object) == ("PRESTOP_MISSING", "Deployment bookinfo/reviews-v1")
+    assert finding.reason.startswith("Container web has no preStop")

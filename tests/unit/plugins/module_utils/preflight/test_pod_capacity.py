@@ -100,3 +100,40 @@ def test_with_the_gateway_api_each_version_is_a_service(monkeypatch: pytest.Monk
     assert (finding.code, finding.object) == ("SUBSET_UNKNOWN", "Service bookinfo/reviews-v3")
     unready_version(lists)
     assert codes(inspect(lists)) == ["SUBSET_NOT_READY", "SUBSET_UNKNOWN"]
+
+
+def of_a_large_version(ready: int, lost: int, evicted: int, ending: int) -> Lists:
+    """Return the lists with so many pods of v1: ready, of a silent node, evicted, and with an end in sight."""
+    lists = healthy()
+    labels = {"app": "reviews", "version": "v1"}
+    numbers = {"ready": ready, "lost": lost, "evicted": evicted, "ending": ending}
+    pods = {
+        kind: [reviews.pod(f"reviews-v1-{kind}-{one}", labels, ready=kind != "lost") for one in range(number)]
+        for kind, number in numbers.items()
+    }
+    for one in pods["evicted"]:
+        one["status"].update(phase="Failed", reason="Evicted")
+    for one in pods["ending"]:
+        one["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    others = [one for one in lists["pods"] if one["metadata"]["labels"] != labels]
+    lists["pods"] = [*others, *(one for kind in pods.values() for one in kind)]
+    lists["deployments"][0]["spec"]["replicas"] = sum(numbers.values())
+    return lists
+
+
+def test_of_three_hundred_pods_those_count_that_can_serve() -> None:
+    """By CPU 90 % on 150 ready pods at 40 of 50 % are 134 pods for 100 %; by 300 pods they would be 267."""
+    lists = of_a_large_version(ready=150, lost=100, evicted=30, ending=20)
+    capacity(lists, 40)
+    lists["hpas"][1]["spec"]["maxReplicas"] = 400
+    (finding,) = [one for one in inspect_weights(lists, {"v1": 0, "v2": 100}) if one.code.startswith("CAPACITY")]
+    assert finding.code == "CAPACITY_NOT_YET"
+    assert "100% of requests need 134 pods at 50% CPU" in finding.reason
+    assert "SUBSET_NOT_READY" not in codes(inspect(lists))
+
+
+def test_a_version_whose_pods_are_all_lost_gets_no_request() -> None:
+    lists = of_a_large_version(ready=0, lost=280, evicted=10, ending=10)
+    lists["virtual_services"] = [reviews.virtual_service(weights={"v1": 0, "v2": 100})]
+    (finding,) = [one for one in inspect_weights(lists, {"v1": 50, "v2": 50}) if one.code == "SUBSET_NOT_READY"]
+    assert "would get 50% of requests and has 280 pods, none ready" in finding.reason

@@ -173,3 +173,21 @@ def test_what_nobody_explains_is_at_least_counted() -> None:
     assert deployment_problems([late], ["shop"]) == [
         "the Deployment controller has not seen the last change of Deployment shop"
     ]
+
+
+def test_a_pod_of_a_node_that_is_silent_names_the_node() -> None:
+    """The node's controller sets Ready to False, leaves the containers' states, and gives no reason."""
+    lost = pod(running(ready=True), ContainersReady=True)
+    lost["spec"]["nodeName"] = "worker-7"
+    (said,) = pod_problems(lost)
+    assert said == (
+        f"{NAMED} has all containers ready, but its condition Ready is False: its node worker-7 may not answer "
+        "(kubectl get node worker-7)"
+    )
+
+
+def test_an_evicted_pod_says_by_whom() -> None:
+    evicted = pod(phase="Failed")
+    evicted["status"].update(reason="Evicted", message="The node was low on resource: memory.")
+    (said,) = pod_problems(evicted)
+    assert said == f"{NAMED} is Failed and not ready: The node was low on resource: memory."
