@@ -69,7 +69,9 @@ def test_weights_and_cohorts_of_a_virtual_service_are_waited_for_at_the_waypoint
     for share in (10, 60, 0):
         result = run("weight", weights={"v1": 100 - share, "v2": share}, routes=["all"], force=FORCE)
         convergence = result["convergence"]
-        assert (convergence["method"], convergence["converged"], convergence["checked"]) == ("proxies", True, 1), convergence
+        assert (convergence["method"], convergence["converged"], convergence["checked"]) == ("proxies", True, 1), (
+            convergence
+        )
     assert "WAYPOINT_IGNORES_MATCH" in codes(result)
     cohort = {"name": "testers", "headers": {"end-user": "testuser"}, "weights": {"v2": 100}}
     convergence = run("header_route", routes=["all"], force=FORCE, **cohort)["convergence"]
