@@ -60,6 +60,11 @@ def split_by_subsets(ambient: AmbientIstiod, kube: Kube) -> Iterator[None]:
         kube.delete(ISTIO, kind, "reviews", ambient.namespace)
 
 
+def is_converged(convergence: dict[str, t.Any]) -> bool:
+    """Return whether the one proxy of the namespace, the waypoint, was read and has the routes."""
+    return (convergence["method"], convergence["converged"], convergence["checked"]) == ("proxies", True, 1)
+
+
 def codes(result: dict[str, t.Any]) -> set[str]:
     return {one["code"] for one in result["findings"]}
 
@@ -75,13 +80,47 @@ def test_weights_and_cohorts_of_a_virtual_service_are_waited_for_at_the_waypoint
     assert "WAYPOINT_IGNORES_MATCH" in codes(result)
     cohort = {"name": "testers", "headers": {"end-user": "testuser"}, "weights": {"v2": 100}}
     convergence = run("header_route", routes=["all"], force=FORCE, **cohort)["convergence"]
-    assert (convergence["converged"], convergence["checked"]) == (True, 1), convergence
+    assert is_converged(convergence), convergence
+
+
+@pytest.fixture
+def split_by_services(ambient: AmbientIstiod, kube: Kube) -> Iterator[None]:
+    """An HTTPRoute of reviews: reviews-v1 names the waypoint too, reviews-v2 does not."""
+    parent = {"group": "", "kind": "Service", "name": "reviews", "port": 9080}
+    refs = [{"name": name, "port": 9080, "weight": weight} for name, weight in (("reviews-v1", 100), ("reviews-v2", 0))]
+    route = {
+        "apiVersion": GATEWAY_API,
+        "kind": "HTTPRoute",
+        "metadata": {"name": "reviews"},
+        "spec": {"parentRefs": [parent], "rules": [{"backendRefs": refs}]},
+    }
+    ambient.routed(route)
+    yield
+    kube.delete(GATEWAY_API, "HTTPRoute", "reviews", ambient.namespace)
+
+
+@pytest.mark.usefixtures("split_by_services")
+def test_weights_of_an_http_route_are_waited_for_at_the_waypoint(run: t.Any) -> None:
+    for share in (10, 60, 0):
+        weights = {"reviews-v1": 100 - share, "reviews-v2": share}
+        convergence = run("weight", weights=weights, force=FORCE)["convergence"]
+        assert is_converged(convergence), convergence
 
 
 @pytest.mark.usefixtures("split_by_subsets")
-def test_a_route_that_the_waypoint_does_not_have_is_missed(run: t.Any, ambient: AmbientIstiod, kube: Kube) -> None:
-    """The VirtualService is given to another istiod: it is stored, and this waypoint never gets the new weights."""
-    run("weight", weights={"v1": 90, "v2": 10}, routes=["all"], force=FORCE)
-    kube.patch(ISTIO, "DestinationRule", "reviews", ambient.namespace, {"spec": {"subsets": [{"name": "v1"}]}})
-    result = run("weight", weights={"v1": 90, "v2": 10}, routes=["all"], force=FORCE, fails=True)
-    assert result["findings"][0]["code"] == "SUBSET_UNKNOWN", result
+def test_without_its_waypoint_nothing_is_written(run: t.Any, ambient: AmbientIstiod, kube: Kube) -> None:
+    before = kube.get(ISTIO, "VirtualService", "reviews", ambient.namespace)
+    change = {"weights": {"v1": 70, "v2": 30}, "routes": ["all"], "force": FORCE}
+    use = "istio.io/use-waypoint"
+    kube.patch("v1", "Service", "reviews", ambient.namespace, {"metadata": {"labels": {use: "none"}}})
+    try:
+        refused = run("weight", **change, fails=True)
+        assert "has opted out of waypoints" in refused["msg"]
+    finally:
+        kube.patch("v1", "Service", "reviews", ambient.namespace, {"metadata": {"labels": {use: "waypoint"}}})
+    ambient.set_addresses([])
+    try:
+        assert "is not programmed" in run("weight", **change, fails=True)["msg"]
+    finally:
+        ambient.set_addresses(ambient.addresses)
+    assert kube.get(ISTIO, "VirtualService", "reviews", ambient.namespace) == before

@@ -58,6 +58,7 @@ class AmbientIstiod:
 
     def __init__(self, kube: Kube, namespace: str) -> None:
         self._kube, self.namespace = kube, namespace
+        self.addresses = [{"type": "Hostname", "value": f"{WAYPOINT}.{namespace}.svc.cluster.local"}]
 
     def start(self) -> None:
         """Create everything and return when the pods are ready."""
@@ -70,7 +71,7 @@ class AmbientIstiod:
             labels = {"app": "reviews", "version": version}
             kube.apply(self._pod(f"reviews-{version}", labels, "{}"), namespace=namespace)
         kube.apply(_gateway(namespace), namespace=namespace)
-        self.set_addresses([{"type": "Hostname", "value": f"{WAYPOINT}.{namespace}.svc.cluster.local"}])
+        self.set_addresses(self.addresses)
         self._wait_ready("istiod")
         address = (kube.get("v1", "Pod", "istiod", namespace) or {})["status"]["podIP"]
         labels = {"gateway.networking.k8s.io/gateway-name": WAYPOINT, "gateway.istio.io/managed": MANAGED}
