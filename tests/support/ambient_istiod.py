@@ -27,6 +27,9 @@ Object = dict[str, t.Any]
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 WAYPOINT = "waypoint"
 POD = "waypoint-0"
+ADMIN_PORT = 15000
+IDLE = "{}"
+"""Envoy's configuration for a pod that must only be ready."""
 CLUSTER_ROLE = "istiod-clusterrole-istio-system"
 SERVED_BY = "istio.io/rev"
 """Label with the name of the namespace: only the istiod in it reads the object."""
@@ -69,7 +72,7 @@ class AmbientIstiod:
         kube.apply(*_rights(namespace), *_istiod(namespace, pilot), *self._services(), namespace=namespace)
         for version in ("v1", "v2"):
             labels = {"app": "reviews", "version": version}
-            kube.apply(self._pod(f"reviews-{version}", labels, "{}"), namespace=namespace)
+            kube.apply(self._pod(f"reviews-{version}", labels, IDLE), namespace=namespace)
         kube.apply(_gateway(namespace), namespace=namespace)
         self.set_addresses(self.addresses)
         self._wait_ready("istiod")
@@ -101,13 +104,16 @@ class AmbientIstiod:
         return str(pods[0]["spec"]["containers"][0]["image"])
 
     def _pod(self, name: str, labels: dict[str, str], bootstrap: str) -> Object:
-        container = {
+        container: Object = {
             "name": "envoy",
             "image": self._envoy,
             "imagePullPolicy": "IfNotPresent",
             "command": ["/usr/local/bin/envoy", "--config-yaml", bootstrap],
             "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
         }
+        if bootstrap != IDLE:  # ready when it has asked istiod for its clusters and listeners
+            probe = {"httpGet": {"path": "/ready", "port": ADMIN_PORT}, "periodSeconds": 1}
+            container["readinessProbe"] = probe
         metadata = {"name": name, "labels": labels, "annotations": {"ambient.istio.io/redirection": "enabled"}}
         spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
@@ -247,7 +253,7 @@ def _bootstrap(namespace: str, istiod: str) -> str:
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     }
-    ads = {"ads": {}, "initial_fetch_timeout": "0.1s", "resource_api_version": "V3"}
+    ads = {"ads": {}, "initial_fetch_timeout": "5s", "resource_api_version": "V3"}
     return json.dumps(
         {
             "node": {
@@ -255,6 +261,7 @@ def _bootstrap(namespace: str, istiod: str) -> str:
                 "cluster": WAYPOINT,
                 "metadata": metadata,
             },
+            "admin": {"address": {"socket_address": {"address": "0.0.0.0", "port_value": ADMIN_PORT}}},
             "static_resources": {"clusters": [xds]},
             "dynamic_resources": {
                 "ads_config": {
