@@ -110,6 +110,7 @@ REPORTED: tuple[FindingCase, ...] = (
     FindingCase("REVISION_NOT_RUNNING", causes.of_another_revision),
     FindingCase("PORT_PROTOCOL_GUESSED", causes.unnamed_port),
     FindingCase("PODS_OUTSIDE_MESH", causes.chosen_to_be_outside),
+    FindingCase("WAYPOINT_NOT_WORKING", causes.waypoint_that_is_not_there),
     FindingCase("APPLIED_BY_TOOL", causes.of_helm),
     FindingCase("APPLIED_BY_TOOL", causes.of_argo),
     FindingCase("SCALED_BY_CONTROLLER", causes.scaled_by_keda),
@@ -125,6 +126,7 @@ WARNED: tuple[FindingCase, ...] = (
 )
 # Findings without a case here, and where they are tested.
 BY_PODS = "tests/api/test_replicas_findings.py, where Deployments are changed and no routes"
+WITH_WAYPOINT = "the unit tests of preflight: it needs a waypoint that works"
 ELSEWHERE = {
     "GITOPS_PAUSED": "a rollout pauses a tool first; see tests/api/test_gitops.py",
     "UPDATE_ENDS_ALL_PODS": BY_PODS,
@@ -137,6 +139,9 @@ ELSEWHERE = {
     "CANARY_TEMPLATE_DIFFERS": BY_PODS,
     "PROMOTES_UNTESTED": BY_PODS,
     "ENDPOINT_UNKNOWN_TO_PROXIES": "tests/unit/plugins/module_utils/writing/test_apply.py: it needs proxies",
+    "WAYPOINT_IGNORES_MATCH": "tests/mesh/test_waypoints.py, where a Gateway is a waypoint",
+    "WAYPOINT_IGNORES_ROUTE": WITH_WAYPOINT,
+    "GATEWAY_ROUTES_AT_WAYPOINT": WITH_WAYPOINT,
     "HTTP_ROUTE_NOT_RESOLVED": "tests/mesh/test_routing_shapes.py: a Gateway's controller must say it",
     "RIGHT_MISSING": "tests/api/test_rights.py removes every single verb",
     "RIGHT_MISSING_OPTIONAL": "tests/api/test_rights.py removes every single verb",

@@ -74,6 +74,12 @@ def ambient_without_waypoint(simulated: SimulatedService) -> None:
     simulated.label(istio__io___dataplane_mode="ambient")
 
 
+def waypoint_that_is_not_there(simulated: SimulatedService) -> None:
+    declared = service()
+    declared["metadata"]["labels"] = {"istio.io/use-waypoint": "waypoint"}
+    simulated.apply(declared)
+
+
 def of_flagger(simulated: SimulatedService) -> None:
     simulated.write_as("flagger", "VirtualService")
 

@@ -180,8 +180,9 @@ def _admits(snapshot: Snapshot, service: ServiceRef, waypoint: Waypoint, gateway
     if _BINDING in pods.annotations_of(gateway):
         return None  # another listener than the one for HBONE decides
     listeners = (gateway.get("spec") or {}).get("listeners") or ()
+    nothing: Object = {}
     hbone = (one for one in listeners if one.get("protocol") == "HBONE" and one.get("port") == _HBONE_PORT)
-    namespaces = ((next(hbone, {})).get("allowedRoutes") or {}).get("namespaces") or {}
+    namespaces = (next(hbone, nothing).get("allowedRoutes") or {}).get("namespaces") or {}
     origin = namespaces.get("from") or "Same"
     if origin == "All":
         return True

@@ -46,6 +46,17 @@ def test_envoys_own_counters_name_the_subset() -> None:
     assert tally.total == 103
 
 
+def test_a_waypoint_counts_the_requests_it_sends_on() -> None:
+    names = Names({HOST: None}, {"1.16.1": "v2", "v1": "v1"}, reporters=frozenset({"source", "waypoint"}))
+    waypoint = ISTIO.replace('reporter="source"', 'reporter="waypoint"')
+    assert traffic.client_counters("shop/waypoint", parse_samples(waypoint), NAMES) == {}, "no waypoint handles it"
+    tally = traffic.count_by_version(traffic.client_counters("shop/waypoint", parse_samples(waypoint), names))
+    assert tally.requests == {"v1": 5, "v2": 1, "": 2}
+    envoys = SIDECAR.replace("outbound|9080|", "inbound-vip|9080|http/").replace("|http/|", "|http|")
+    tally = traffic.count_by_version(traffic.client_counters("shop/waypoint", parse_samples(envoys), names))
+    assert tally.requests == {"v1": 90, "v2": 10, "": 3}
+
+
 def test_istios_counters_take_precedence_and_name_the_version_label() -> None:
     tally = traffic.count_by_version(traffic.client_counters("shop/page", parse_samples(SIDECAR + ISTIO), NAMES))
     assert tally.requests == {"v1": 5, "v2": 1, "": 2}

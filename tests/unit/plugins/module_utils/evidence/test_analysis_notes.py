@@ -11,7 +11,7 @@ from ansible_collections.meshops.canary.plugins.module_utils.evidence import ana
 from ansible_collections.meshops.canary.plugins.module_utils.objects.hosts import ServiceRef
 from ansible_collections.meshops.canary.plugins.module_utils.objects.snapshot import Snapshot
 from ansible_collections.meshops.canary.plugins.module_utils.routing import overview
-from support import reviews
+from support import ambient_defects, reviews
 
 SIDES = {"canary": "v2", "stable": "v1"}
 
@@ -53,3 +53,8 @@ def test_ambient_pods_without_a_waypoint_are_noted_as_not_judged() -> None:
     (note,) = overview.ambient_notes(Snapshot(**lists), service)
     assert "is in ambient mode and has no waypoint: requests of callers in ambient mode are not counted" in note
     assert overview.ambient_notes(Snapshot(), service) == []
+    ambient_defects.ambient_with_waypoint(lists)
+    assert overview.ambient_notes(Snapshot(**lists), service) == []
+    ambient_defects.ambient_gateways_through_the_waypoint(lists)
+    (note,) = overview.ambient_notes(Snapshot(**lists), service)
+    assert "In Prometheus only the counters of the waypoint are read" in note

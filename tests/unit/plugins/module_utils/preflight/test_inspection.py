@@ -19,8 +19,8 @@ from ansible_collections.meshops.canary.plugins.module_utils.preflight import in
 from ansible_collections.meshops.canary.plugins.module_utils.preflight.inspection import Evidence
 from ansible_collections.meshops.canary.plugins.module_utils.preflight.permissions import Right
 from ansible_collections.meshops.canary.plugins.module_utils.routing import plan
+from support import ambient_defects, reviews
 from support import preflight_defects as defects
-from support import reviews
 from support.preflight_defects import (
     SERVICE,
     TABLE,
@@ -54,6 +54,15 @@ def test_each_broken_thing_is_named_and_nothing_else(break_it: Callable[[Lists],
         assert result["object"]
         assert result["reason"].endswith(".")
         assert result["remedy"]
+
+
+def test_without_a_waypoint_requests_are_still_taken_off_a_version() -> None:
+    lists = healthy()
+    ambient_defects.ambient_without_waypoint(lists)
+    assert "AMBIENT_WITHOUT_WAYPOINT" in codes(defects.inspect_weights(lists, {"v1": 0, "v2": 100}))
+    lists["virtual_services"] = [reviews.virtual_service(weights={"v1": 60, "v2": 40})]
+    same = Snapshot(**lists)
+    assert codes(inspect(lists, planned=same)) == []
 
 
 def test_the_reason_says_what_was_seen_and_the_remedy_can_be_copied() -> None:
