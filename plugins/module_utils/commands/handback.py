@@ -131,15 +131,15 @@ class _Handback:
         paused = [one for one in objects if self._where in pause.paused_for(one)]
         lines = [f"give the fields of {full_name(one)} back" for one in ours]
         lines += [f"resume {pause.tool_of(one) or 'the GitOps tool'} for {full_name(one)}" for one in paused]
+        work = GitOpsPause(self._cluster, self._service)
         if not self._context.check_mode:
-            work = GitOpsPause(self._cluster, self._service)
             for one in ours:
                 work.write(of_object(str(one["apiVersion"]), str(one["kind"])), *identity(one), field_owners.give_back)
             work.end()
             notes += work.warnings
         return {
             **self._common(notes),
-            "changed": bool(lines),
+            "changed": bool(lines) or work.changed,
             "msg": f"{self._where}: {'; '.join(lines) or 'nothing to release'}.",
             "files": [],
             "manifests": {},

@@ -103,6 +103,9 @@ class GitOpsPause:
         """Undo all pauses for this service; return a sentence for each. Raises CanaryError after the last attempt."""
         snapshot = Reader(self._cluster, self._service, wide=True).snapshot(_LISTS, if_allowed=True)
         known = [one for plural in _LISTS for one in getattr(snapshot, plural) or () if one.get("kind") in pause.FIELDS]
+        self._applications_read = False  # what was read before the pause does not show it
+        if any(pause.tool_of(one) == ARGO for one in known):
+            self._read_applications()
         lines, failures = [], []
         for obj in known:
             try:
