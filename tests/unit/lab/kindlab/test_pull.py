@@ -97,7 +97,6 @@ def machine(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(tmp_path / "bin")
     monkeypatch.setenv("PATH", f"{machine.folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("CANARY_LAB_NODE_IMAGE", raising=False)
-    monkeypatch.setenv("CANARY_LAB_INSTANCE", "canary-lab-of-test-pull")  # else `down` would stop the daemon of the lab
     monkeypatch.setattr(programs, "program", lambda name: machine.folder / name)
     monkeypatch.setattr(programs, "module_dir", lambda _module: tmp_path)
     for module, name in (
