@@ -23,6 +23,7 @@ environment:
   CANARY_LAB_KUBECONFIG, CANARY_LAB_CONTEXT   use this existing cluster; the lab creates and deletes nothing in it
   CANARY_LAB_INGRESS_URL, CANARY_LAB_PROMETHEUS_URL   the URLs of the existing cluster's gateway and Prometheus
   IMAGES=pull|build     pull published images or build them; default: pull if a registry answers
+  CANARY_LAB_NODE_IMAGE   node image for IMAGES=pull instead of kind's default one
   CANARY_LAB_CACHE      directory for build results and for the state of the clusters
   CANARY_LAB_INSTANCE   name of the private Docker daemon, to run a second one beside the first
 """

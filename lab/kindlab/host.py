@@ -59,6 +59,16 @@ def docker_problem(seconds: float = 10) -> str:
     return problem.splitlines()[0].partition(". ")[0].rstrip(".")
 
 
+def control_groups_version() -> str:
+    """Return the version of the control groups that the running Docker daemon uses, "1" or "2"; empty if unknown."""
+    command = ["docker", "info", "--format", "{{.CgroupVersion}}"]
+    try:
+        completed = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return completed.stdout.strip()
+
+
 def lacks_sys_resource(status: str | None = None) -> bool:
     """Return whether this process cannot pass CAP_SYS_RESOURCE to a container, as in some sandboxes.
 

@@ -23,7 +23,8 @@ def create(lab: Lab, *, bare: bool) -> None:
     _record_network(lab)
     (lab.folder / "loaded-images").unlink(missing_ok=True)
     # Without --image, kind pulls its default node image.
-    node_image = [f"--image={_node_image(lab)}"] if lab.images_mode == "build" else []
+    image = _node_image(lab) if lab.images_mode == "build" else sources.chosen_node_image()
+    node_image = [f"--image={image}"] if image else []
     policy = lab.folder / "audit-policy.json"
     policy.write_text(json.dumps(kindconfig.AUDIT_POLICY, indent=2))
     config = kindconfig.render(lab.ports, policy, own_pod_network=lab.images_mode == "build")

@@ -72,17 +72,42 @@ def images_mode(source: Source) -> tuple[str, str]:
                 "Start Docker, or unset IMAGES.",
             )
         return "build", "the private Docker daemon has no access to a registry"
-    if configured:
-        return configured, f"IMAGES={configured} is set"
+    if configured == "build":
+        return "build", "IMAGES=build is set"
+    problem = _node_image_problem()
+    if configured == "pull":
+        if problem:
+            raise LabError(
+                f"IMAGES=pull is not possible: {problem}.",
+                "Set CANARY_LAB_NODE_IMAGE to a node image of Kubernetes 1.34 or earlier, or unset IMAGES.",
+            )
+        return "pull", "IMAGES=pull is set"
+    if problem:
+        return "build", problem
     if _registry_answers():
         return "pull", "a registry answers"
     return "build", f"no registry answered within {PROBE_SECONDS} s"
 
 
+def chosen_node_image() -> str:
+    """Return the node image that the user wants to be pulled; empty for kind's default one."""
+    return os.environ.get("CANARY_LAB_NODE_IMAGE", "")
+
+
+def _node_image_problem() -> str:
+    """Return why kind's default node image cannot start on this Docker daemon; empty if it can, or for another image.
+
+    Otherwise kind would wait minutes for a kubelet that has ended.
+    """
+    if chosen_node_image() or host.control_groups_version() != "1":
+        return ""
+    return f"the Docker daemon has control groups version 1, and {PULLED_NODE} needs version 2"
+
+
 def _registry_answers() -> bool:
     try:
         inspected = subprocess.run(
-            ["docker", "manifest", "inspect", PULLED_NODE],
+            ["docker", "manifest", "inspect", chosen_node_image() or PULLED_NODE],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PROBE_SECONDS,
