@@ -270,8 +270,8 @@ def _check_steps(steps: t.Sequence[t.Any]) -> None:
         weight, cohort = (one["weight"], "cohort" in one) if isinstance(one, dict) else (one, False)
         if weight < before or (weight == before and not cohort):
             raise InvalidInput(
-                f"canary_release.steps[{number}]: {weight:g} is not above {before:g}, the step before. Steps only rise; "
-                "the playbook release_rollback goes back."
+                f"canary_release.steps[{number}]: {weight:g} is not above {before:g}, the step before. Steps only "
+                "rise; the playbook release_rollback goes back."
             )
         before = weight
 
