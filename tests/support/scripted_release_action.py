@@ -47,6 +47,6 @@ class ActionModule(ActionBase):
             if script.get("fails_at") == done + 1:
                 result.update(failed=True, error_code=script.get("code", "not_promoted"), msg="it failed", next="")
         if state in script.get("fails", ()):
-            result.update(failed=True, error_code="api_error", status=None, msg="no answer", services=[])
+            result.update(failed=True, error_code="api_error", status=None, msg=f"no answer from {host}", services=[])
             result.pop("problems", None)
         return result

@@ -125,6 +125,9 @@ def test_unreachable_clusters_are_left_out_only_if_that_is_said(collections: Pat
     stopped = play(collections, tmp_path, script)
     assert (stopped.code != 0, stopped.calls) == (True, []), stopped.output
     assert "oslo | no answer" in stopped.output
+    none = play(collections, tmp_path, {host: {"fails": ["checked"]} for hosts in WAVES.values() for host in hosts})
+    for host in ("berlin", "bonn", "oslo", "rome"):
+        assert f"{host} | no answer from {host}" in none.output, "each message is that of its own cluster"
     run = play(collections, tmp_path, script, "-e", "release_skip_unreachable=true")
     assert run.code == 0, run.output
     assert (run.of("shifted"), run.of("finished")) == ({"berlin", "bonn", "rome"}, set()), "not finished without oslo"
