@@ -139,6 +139,11 @@ def test_a_part_of_the_waves_or_clusters_is_not_finished(collections: Path, tmp_
     refused = play(collections, tmp_path, {}, waves=["pilot", "othres"])
     assert (refused.code != 0, refused.calls) == (True, [])
     assert "The inventory has no group othres. Waves" in refused.output
+    spare = tmp_path / "spare.yml"
+    spare.write_text("all: {children: {spare: {}}}", encoding="utf-8")
+    empty = play(collections, tmp_path, {}, "-i", str(spare), waves=[*WAVES, "spare"])
+    assert (empty.code != 0, empty.calls) == (True, [])
+    assert "A wave without clusters would be passed over" in empty.output
     text = play(collections, tmp_path, {}, waves="pilot")
     assert (text.code != 0, text.calls) == (True, [])
     assert "Write it as one, such as waves: [pilot]" in text.output
