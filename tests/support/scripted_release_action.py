@@ -49,6 +49,6 @@ class ActionModule(ActionBase):
                 result.update(failed=True, error_code=script.get("code", "not_promoted"), msg="it failed", next="")
                 result.update(rolled_back=script.get("rolled_back", True))
         if state in script.get("fails", ()):
-            result.update(failed=True, error_code="api_error", status=None, msg="no answer", services=[])
+            result.update(failed=True, error_code="api_error", status=None, msg=f"no answer from {host}", services=[])
             result.pop("problems", None)
         return result

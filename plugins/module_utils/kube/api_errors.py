@@ -149,6 +149,12 @@ def _way_out(attempt: Attempt, http_status: int, message: str, status: dict[str,
 # what the texts of urllib3, ssl and the socket have in common, by cause; the first that fits names it
 _TRANSPORT: t.Final[tuple[tuple[tuple[str, ...], str, str], ...]] = (
     (
+        ("ssleoferror", "eof occurred"),
+        "connection closed",
+        "The server, or a load balancer before it, closed the connection, also after several attempts. Check that the "
+        "API server is running, then run the task again.",
+    ),
+    (
         ("certificate", "ssl"),
         "tls",
         "The server's certificate is not trusted, or the client certificate is not valid. Set ca_cert (or the CA in "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import ssl
 import threading
 import time
 import typing as t
@@ -56,7 +57,13 @@ class BoundedRetry(Retry):
             return None  # neither seconds nor a date: as if it were not there (RFC 9110, 10.2.3)
 
     def increment(self, *args: t.Any, **named: t.Any) -> BoundedRetry:
-        """Return the retry that follows. The error of the last one has the earlier ones as `history`."""
+        """Return the retry that follows. The error of the last one has the earlier ones as `history`.
+
+        A TLS connection that ends without a farewell is a lost connection, not a certificate that is refused.
+        """
+        error = named.get("error")
+        if isinstance(error, urllib3.exceptions.SSLError) and isinstance(error.args[0], ssl.SSLEOFError):
+            named["error"] = urllib3.exceptions.ProtocolError("Connection aborted.", error.args[0])
         try:
             return super().increment(*args, **named)
         except urllib3.exceptions.MaxRetryError as error:

@@ -132,6 +132,9 @@ def test_unreachable_clusters_are_left_out_only_if_that_is_said(collections: Pat
     stopped = play(collections, tmp_path, script)
     assert (stopped.code != 0, stopped.calls) == (True, []), stopped.output
     assert "oslo | no answer" in stopped.output
+    none = play(collections, tmp_path, {host: {"fails": ["checked"]} for hosts in WAVES.values() for host in hosts})
+    for host in ("berlin", "bonn", "oslo", "rome"):
+        assert f"{host} | no answer from {host}" in none.output, "each message is that of its own cluster"
     run = play(collections, tmp_path, script, "-e", "release_skip_unreachable=true")
     assert run.code == 0, run.output
     assert (run.of("shifted"), run.of("finished")) == ({"berlin", "bonn", "rome"}, set()), "not finished without oslo"
@@ -143,6 +146,11 @@ def test_a_part_of_the_waves_or_clusters_is_not_finished(collections: Path, tmp_
     refused = play(collections, tmp_path, {}, waves=["pilot", "othres"])
     assert (refused.code != 0, refused.calls) == (True, [])
     assert "The inventory has no group othres. Waves" in refused.output
+    spare = tmp_path / "spare.yml"
+    spare.write_text("all: {children: {spare: {}}}", encoding="utf-8")
+    empty = play(collections, tmp_path, {}, "-i", str(spare), waves=[*WAVES, "spare"])
+    assert (empty.code != 0, empty.calls) == (True, [])
+    assert "A wave without clusters would be passed over" in empty.output
     text = play(collections, tmp_path, {}, waves="pilot")
     assert (text.code != 0, text.calls) == (True, [])
     assert "Write it as one, such as waves: [pilot]" in text.output

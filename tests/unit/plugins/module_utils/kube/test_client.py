@@ -340,6 +340,28 @@ def test_no_answer_is_told_by_its_cause(host: str, kind: str) -> None:
     assert caught.value.status is None
 
 
+def test_a_connection_that_ends_in_its_handshake_is_tried_again_and_is_no_matter_of_certificates() -> None:
+    accepted = []
+
+    def close_each(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _address = listener.accept()
+            except OSError:
+                return
+            accepted.append(connection.recv(5000))
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=close_each, args=(listener,), daemon=True).start()
+        host = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(ApiError) as caught:
+            Cluster.connect({"host": host, "api_key": "k"}, {}).get(kinds.POD, "ns", "one")
+    assert caught.value.details["reason"] == "connection closed", caught.value.msg
+    assert "certificate" not in caught.value.msg
+    assert len(accepted) == 3
+
+
 def test_a_server_that_hangs_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     from ansible_collections.meshops.canary.plugins.module_utils.kube import http
 
