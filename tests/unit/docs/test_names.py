@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("roles/*/README.md")])
-FOR_HOOKS = {"rollout_run", "rollout_step"}
+FOR_HOOKS = {"rollout_run", "rollout_step", "release_event"}
 RULEBOOKS = {path.stem for path in ROOT.glob("extensions/eda/rulebooks/*.yml")}
 PLAYBOOKS = {path.stem for path in ROOT.glob("playbooks/*.yml")}
 ROLES = {path.name for path in ROOT.glob("roles/*")}
