@@ -12,6 +12,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils.release import data
+from ..module_utils.rollout.metrics_text import sample
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,7 +34,7 @@ def release_rows(
 ) -> t.Any:
     """Return what became of each service in each cluster. hosts: variables of hosts. release: canary_release.
 
-    form: lines (a list of texts), markdown or json (a text).
+    form: lines (a list of texts), markdown, json or metrics (a text).
     """
     rows = [row for host in hosts for row in _rows(host)]
     if form == "lines":
@@ -43,7 +44,9 @@ def release_rows(
         return json.dumps({**described, "services": rows}, indent=2) + "\n"
     if form == "markdown":
         return _markdown(described, rows)
-    raise AnsibleFilterError(f"release_rows: the form {form} is unknown; use lines, markdown or json.")
+    if form == "metrics":
+        return _metrics(described, rows)
+    raise AnsibleFilterError(f"release_rows: the form {form} is unknown; use lines, markdown, json or metrics.")
 
 
 def release_seconds(value: t.Any) -> float:
@@ -78,6 +81,27 @@ def _line(row: Row) -> str:
         str(row.get("msg") or ""),
     ]
     return " | ".join(one for one in shown if one)
+
+
+def _metrics(described: Mapping[str, t.Any], rows: list[Row]) -> str:
+    """Return the rows in the text format of Prometheus, for node_exporter's textfile collector."""
+    results, steps = [], []
+    for row in rows:
+        labels = {"canary_release": str(described["name"]), "canary_cluster": row["cluster"]}
+        if row["service"]:
+            labels["destination_service_name"] = row["service"]
+            labels["destination_service_namespace"] = row["namespace"]
+            steps.append(sample("canary_release_step", labels, float(row.get("step") or 0)))
+        results.append(sample("canary_release_result", {**labels, "result": str(row["result"])}, 1.0))
+    lines = [
+        "# HELP canary_release_result What became of the service in the cluster, in the label result; always 1.",
+        "# TYPE canary_release_result gauge",
+        *results,
+        "# HELP canary_release_step Current step of the service in the cluster, starting at 1; 0 before it.",
+        "# TYPE canary_release_step gauge",
+        *steps,
+    ]
+    return "\n".join(lines[: None if steps else len(results) + 2]) + "\n"
 
 
 def _markdown(described: Mapping[str, t.Any], rows: list[Row]) -> str:

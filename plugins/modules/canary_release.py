@@ -176,6 +176,7 @@ services:
     msg: {description: "A sentence about it.", type: str}
     rollout: {description: "ID of its rollout.", type: str}
     step: {description: "Number of the step, from 1.", type: int}
+    steps: {description: "Number of all steps, 0 before it has begun.", returned: O(state=present), type: int}
     weight: {description: "The new version's percent in the routes now.", returned: O(state=present), type: float}
     holder: {description: "Holder of the lock.", returned: O(state=present), type: str}
     plan: {description: "The plan and the changes, as text.", returned: O(state=checked) and check mode, type: list, elements: str}

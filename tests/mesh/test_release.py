@@ -9,72 +9,32 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from support.direct import ISTIO, destination_rule, essence, virtual_service
-from support.rollouts import BROKEN_BY, LOAD, METRICS, Stage, with_errors
-
-from .conftest import FORCE
+from support.release_shop import NAME, NEW, OLD, QUICK, services, weights, with_ratings
+from support.rollouts import BROKEN_BY, LOAD, Stage, with_errors
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.kube import Object
     from support.play import Played
 
 pytestmark = pytest.mark.mesh
-
-QUICK = {"pause": 2, "deadline": 120, "capacity": False, "force": FORCE, "drain": 1, "metrics": METRICS}
-NEW = {"ratings": {"v2": 100}, "reviews": {"v3": 100}}
-OLD = {"ratings": {"v1": 100}, "reviews": {"v2": 100}}
 
 
 @pytest.fixture
 def both(stage: Stage) -> Iterator[Stage]:
     """All requests on reviews v2 and ratings v1, and a ratings v2 that nobody uses yet."""
-    kube, space = stage.kube, stage.shop.namespace
-    deployment = essence(kube.get("apps/v1", "Deployment", "ratings-v1", space))
-    assert deployment
-    spec = deployment["spec"]
-    labels = {**spec["selector"]["matchLabels"], "version": "v2"}
-    spec["selector"] = {"matchLabels": labels}
-    spec["template"]["metadata"]["labels"] = labels
-    second = {**deployment, "metadata": {"name": "ratings-v2", "labels": labels}}
-    second.pop("status", None)
-    routes = (destination_rule("ratings"), virtual_service(name="ratings", host="ratings"))
-    kube.apply(second, *routes, namespace=space)
-    kube.wait_available(["ratings-v2"], space)
-    yield stage
-    stage.reset()
-    kube.delete("apps/v1", "Deployment", "ratings-v2", space)
-    for kind in ("VirtualService", "DestinationRule"):
-        kube.delete(ISTIO, kind, "ratings", space)
-    for name in ("canary-rollout-ratings", "canary-release-shop-42"):
-        kube.delete("v1", "ConfigMap", name, space)
-    kube.delete("coordination.k8s.io/v1", "Lease", "canary-ratings", space)
+    with with_ratings(stage):
+        yield stage
 
 
 def data(stage: Stage) -> dict[str, t.Any]:
-    versions = {"ratings": ("v1", "v2"), "reviews": ("v2", "v3")}
-    services = [
-        {"service": name, "namespace": stage.shop.namespace, "stable": stable, "canary": canary}
-        for name, (stable, canary) in versions.items()
-    ]
-    release = {"name": "shop-42", "services": services, "steps": [25, 50, 100], "defaults": QUICK}
+    listed = services(stage.shop.namespace)
+    release = {"name": NAME, "services": listed, "steps": [25, 50, 100], "defaults": QUICK}
     return {"canary_release": release, "canary_hosts": "localhost", "release_report_dir": ""}
 
 
 def play(stage: Stage, *, fails: bool = False) -> Played:
     return stage.shop.player("meshops.canary.release", fails=fails, **data(stage))
-
-
-def weights(stage: Stage) -> dict[str, dict[str, float]]:
-    """Return service -> version -> percent, without those of 0."""
-    found = {}
-    for name in NEW:
-        obj: Object | None = stage.kube.get(ISTIO, "VirtualService", name, stage.shop.namespace)
-        assert obj
-        entries = obj["spec"]["http"][-1]["route"]
-        found[name] = {one["destination"]["subset"]: one.get("weight", 100) for one in entries}
-    return {name: {version: share for version, share in one.items() if share} for name, one in found.items()}
 
 
 def test_two_services_are_released_without_a_lost_request(both: Stage) -> None:

@@ -118,17 +118,23 @@ class Player:
         assert (played.code != 0) == fails, report
         return played
 
-    def begin(self, playbook: str | list[t.Any], **variables: t.Any) -> Begun:
-        """Start the playbook in a process group of its own, so that it can be killed whole, and return at once."""
+    def begin(
+        self, playbook: str | list[t.Any], *options: str, folder: Path | None = None, **variables: t.Any
+    ) -> Begun:
+        """Start the playbook in a process group of its own, so that it can be killed whole, and return at once.
+
+        options: further arguments. folder: its working directory.
+        """
         self.runs += 1
         log = self.folder / f"begun{self.runs}.log"
         with log.open("w", encoding="utf-8") as sink:
             process = subprocess.Popen(
-                self._command(playbook, (), variables),
+                self._command(playbook, options, variables),
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 text=True,
                 env=self._environment(None),
+                cwd=folder,
                 start_new_session=True,
             )
         return Begun(process, log)

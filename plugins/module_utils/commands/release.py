@@ -309,10 +309,9 @@ def _look(work: _Work) -> tuple[ReleaseRecord | None, list[Result]]:
 
 def _show_changes(work: _Work, rows: Sequence[Result], lines: dict[str, str]) -> None:
     """Show a line for each service that stands elsewhere than its line says. lines: key -> line, updated."""
-    steps = len(work.release.steps)
     for member, row in zip(work.members, rows, strict=True):
         weight = "" if row["weight"] is None else f"{row['weight']:g}%"
-        step = f"step {row['step']}/{steps}" if row["step"] else ""
+        step = f"step {row['step']}/{row['steps']}" if row["step"] else ""
         shown = (f"{member.key} {row['stable']} -> {row['canary']}", step, row["result"].replace("_", " "), weight)
         line = plain_text(" | ".join(filter(None, (*shown, row["msg"]))))
         if line != lines[member.key]:
@@ -327,7 +326,8 @@ def _row(member: Member) -> Result:
     try:
         return {**names, **member.stands()}
     except CanaryError as error:
-        return {**names, "result": "unknown", "msg": error.msg, "step": 0, "weight": None, "holder": "", "rollout": ""}
+        unknown = {"step": 0, "steps": 0, "weight": None, "holder": "", "rollout": ""}
+        return {**names, "result": "unknown", "msg": error.msg, **unknown}
 
 
 _STATES: t.Final[dict[str, Callable[[_Work], Result]]] = {

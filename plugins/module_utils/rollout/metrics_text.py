@@ -28,10 +28,15 @@ def metrics_text(report: Report) -> str:
     }
     lines: list[str] = []
     for name, kind, description, samples in _families(report):
-        listed = [f"{name}{_labels({**common, **labels})} {_number(value)}" for labels, value in samples]
+        listed = [sample(name, {**common, **labels}, value) for labels, value in samples]
         if listed:
             lines += [f"# HELP {name} {description}", f"# TYPE {name} {kind}", *listed]
     return "\n".join(lines) + "\n"
+
+
+def sample(name: str, labels: Mapping[str, str], value: float) -> str:
+    """Return one line of the format."""
+    return f"{name}{_labels(labels)} {_number(value)}"
 
 
 def _families(report: Report) -> Iterable[tuple[str, str, str, Samples]]:

@@ -204,13 +204,14 @@ class Member:
         self.advance(to_the_end=True)
 
     def stands(self) -> Result:
-        """Return where the service stands: `{result, msg, step, weight, holder, rollout}`. Raises CanaryError."""
+        """Return where it stands: `{result, msg, step, steps, weight, holder, rollout}`. Raises CanaryError."""
         weight = self._canary_now().get("weight")
         stored = self._store().read()
         run = None if stored is None or not self._is_ours(stored) else stored.run
         return {
             "result": run.phase if run else NOT_BEGUN,
             "step": run.at + 1 if run else 0,
+            "steps": len(stored.rollout.steps) if stored is not None and run else 0,
             "weight": weight,
             "msg": run.reason if run else "",
             "holder": self._lease(self._params).holder()[0],

@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("roles/*/README.md")])
-FOR_HOOKS = {"rollout_run", "rollout_step"}
+FOR_HOOKS = {"rollout_run", "rollout_step", "release_event"}
 RULEBOOKS = {path.stem for path in ROOT.glob("extensions/eda/rulebooks/*.yml")}
 PLUGINS = {path.stem for kind in ("modules", "filter", "callback") for path in ROOT.glob(f"plugins/{kind}/*.*")}
 NAMES = PLUGINS | ROLES | PLAYBOOKS | RULEBOOKS | {"canary"}  # the last is the group of all modules

@@ -70,8 +70,10 @@ def play(collections: Path, folder: Path, script: dict[str, t.Any], *options: st
 
 
 def test_waves_come_one_after_another_and_steps_side_by_side(collections: Path, tmp_path: Path) -> None:
-    run = play(collections, tmp_path, {"bonn": {"steps": 1}})
+    metrics = tmp_path / "shop-42.prom"
+    run = play(collections, tmp_path, {"bonn": {"steps": 1}}, "-e", f"release_textfile={metrics}")
     assert run.code == 0, run.output
+    assert metrics.read_text(encoding="utf-8").count('result="finished"') == 4, "a file of all clusters"
     assert [sorted(part) for part in (run.calls[:2], run.calls[2:3], run.calls[3:5], run.calls[5:7])] == [
         ["berlin shifted -", "bonn shifted -"],
         ["berlin shifted 1"],

@@ -49,8 +49,26 @@ def test_the_report_is_a_matrix_in_which_text_is_only_text() -> None:
     ]
 
 
+def test_metrics_have_the_labels_of_release_cluster_and_service() -> None:
+    hosts = [*HOSTS, {"inventory_hostname": 'a"b'}]
+    assert release_rows(hosts, "metrics", {"name": "shop-42"}).splitlines() == [
+        "# HELP canary_release_result What became of the service in the cluster, in the label result; always 1.",
+        "# TYPE canary_release_result gauge",
+        'canary_release_result{canary_cluster="berlin",canary_release="shop-42",destination_service_name="ratings",'
+        'destination_service_namespace="shop",result="rolled_back"} 1',
+        'canary_release_result{canary_cluster="oslo",canary_release="shop-42",result="failed"} 1',
+        'canary_release_result{canary_cluster="paris",canary_release="shop-42",result="not begun"} 1',
+        'canary_release_result{canary_cluster="a\\"b",canary_release="shop-42",result="not begun"} 1',
+        "# HELP canary_release_step Current step of the service in the cluster, starting at 1; 0 before it.",
+        "# TYPE canary_release_step gauge",
+        'canary_release_step{canary_cluster="berlin",canary_release="shop-42",destination_service_name="ratings",'
+        'destination_service_namespace="shop"} 2',
+    ]
+    assert "canary_release_step" not in release_rows(HOSTS[1:], "metrics", {"name": "shop-42"})
+
+
 def test_other_forms_and_texts_that_are_no_duration_are_refused() -> None:
-    with pytest.raises(AnsibleFilterError, match="use lines, markdown or json"):
+    with pytest.raises(AnsibleFilterError, match="use lines, markdown, json or metrics"):
         release_rows(HOSTS, "html")
     with pytest.raises(AnsibleFilterError, match="soon is no duration"):
         release_seconds("soon")

@@ -52,7 +52,15 @@ class Watched:
         def stands() -> dict[str, t.Any]:
             step, weight = self._now[1:] if entry.service == "ratings" else (0, 0)
             result = "observing" if step else "not_begun"
-            return {"result": result, "msg": "", "step": step, "weight": weight, "holder": "", "rollout": ""}
+            return {
+                "result": result,
+                "msg": "",
+                "step": step,
+                "steps": 2,
+                "weight": weight,
+                "holder": "",
+                "rollout": "",
+            }
 
         return stands
 
