@@ -63,7 +63,7 @@ def ports_without_route(snapshot: Snapshot, service: ServiceRef) -> Iterator[Fin
     own = service_object(snapshot, service)
     routed = find.mesh_claimants(snapshot.virtual_services or (), service)
     routes = [route for one in routed for route in (one.get("spec") or {}).get("http") or ()]
-    named = {(block or {}).get("port") for route in routes for block in route.get("match") or [{}]}
+    named: set[t.Any] = {(block or {}).get("port") for route in routes for block in route.get("match") or [{}]}
     if own is None or not named or None in named:
         return
     for port in (own.get("spec") or {}).get("ports") or ():
