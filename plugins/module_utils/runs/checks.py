@@ -70,7 +70,8 @@ def check_outside(service: ServiceRef, rollout: Rollout, params: Mapping[str, t.
     if params["capacity"] and hosts and not rollout.by_pods:
         raise InvalidInput(
             f"capacity: version {hosts[0]} of {service.name} is the host of a ServiceEntry, which cannot be scaled. "
-            "See to the capacity of its versions yourself, and set capacity: false (rollout_capacity: false for the role)."
+            "See to the capacity of its versions yourself, and set capacity: false (rollout_capacity: false for the "
+            "role)."
         )
     if not service.is_outside:
         return
