@@ -11,7 +11,10 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   service:
-    description: Name of the Kubernetes Service that callers use. The module finds all other objects by it.
+    description:
+      - Name of the Kubernetes Service that callers use. The module finds all other objects by it.
+      - A name with dots such as V(api.example.com) is the host of a ServiceEntry. O(namespace) is then that of its
+        VirtualService.
     type: str
     required: true
   namespace:
@@ -37,7 +40,7 @@ options:
       - V(istio) is VirtualService and DestinationRule, V(gateway) is HTTPRoute.
       - V(auto) selects the API that has an object for the service, and fails if both have one.
       - In a VirtualService a version is a subset of the service, or a Service of its own of the same namespace. Both may be in
-        one route.
+        one route. The host of a ServiceEntry, written with its dots, can be a version too.
       - With HTTPRoutes, each version has its own Service in addition to the Service that callers use, and the weights use the
         names of these Services. The module edits HTTPRoutes of O(namespace) that are attached to the Service. In HTTPRoutes
         that are attached to a Gateway, it edits the rules that send to the Service, to one of the versions, or to a backend of

@@ -200,6 +200,12 @@ CATALOGUE: t.Final[dict[str, Kind]] = {
         "The port of the Service is not HTTP, so http routes have no effect",
         "Set appProtocol: http (or grpc) on the port of the Service, or split connections with tcp routes.",
     ),
+    "PORT_NOT_SPLIT": Kind(
+        "warning",
+        "The routes leave out a port of the Service",
+        "Requests to that port reach all versions by pod count, whatever the weights. Add a route for it, or remove "
+        "match.port so that the route takes the requests of all ports.",
+    ),
     "PORT_PROTOCOL_GUESSED": Kind(
         "warning",
         "The port of the Service declares no protocol",

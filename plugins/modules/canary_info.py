@@ -193,7 +193,7 @@ services:
           description: Percent of requests copied to the version, V(null) if none are.
           type: float
         ready:
-          description: Pods that are ready, V(null) if pods were not read.
+          description: Pods that are ready, V(null) if pods were not read. Of the host of a ServiceEntry, its endpoints.
           type: int
           sample: 3
         pods:

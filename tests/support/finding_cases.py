@@ -109,6 +109,7 @@ REPORTED: tuple[FindingCase, ...] = (
     FindingCase("GATEWAY_NAME_OBSOLETE", causes.gateway_by_full_name),
     FindingCase("REVISION_NOT_RUNNING", causes.of_another_revision),
     FindingCase("PORT_PROTOCOL_GUESSED", causes.unnamed_port),
+    FindingCase("PORT_NOT_SPLIT", causes.port_without_route),
     FindingCase("PODS_OUTSIDE_MESH", causes.chosen_to_be_outside),
     FindingCase("WAYPOINT_NOT_WORKING", causes.waypoint_that_is_not_there),
     FindingCase("APPLIED_BY_TOOL", causes.of_helm),

@@ -58,6 +58,13 @@ def unnamed_port(simulated: SimulatedService) -> None:
     simulated.apply(declared)
 
 
+def port_without_route(simulated: SimulatedService) -> None:
+    declared, routed = service(), virtual_service()
+    declared["spec"]["ports"].append({"name": "http-admin", "port": 9081, "targetPort": 9081})
+    routed["spec"]["http"][0]["match"] = [{"port": 9080}]
+    simulated.apply(declared, routed)
+
+
 def forgotten_sidecar(simulated: SimulatedService) -> None:
     simulated.label(istio_injection=None)
     simulated.pod("cart-0", "cart", "v1")

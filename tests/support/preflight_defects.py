@@ -193,6 +193,17 @@ def unnamed_port(lists: Lists) -> None:
     lists["services"] = [reviews.service(name="reviews")]
 
 
+def second_port(*matched: int, protocol: str = "http") -> Callable[[Lists], None]:
+    """Return the defect of a second port; matched: the ports that the route is for, none for all."""
+
+    def change(lists: Lists) -> None:
+        lists["services"][0]["spec"]["ports"].append({"name": f"{protocol}-admin", "port": 9081})
+        if matched:
+            lists["virtual_services"][0]["spec"]["http"][0]["match"] = [{"port": port} for port in matched]
+
+    return change
+
+
 def port_with_app_protocol(lists: Lists) -> None:
     lists["services"] = [reviews.service(name="tcp-reviews", appProtocol="http")]
 
@@ -373,6 +384,10 @@ TABLE: tuple[tuple[Callable[[Lists], None], list[str]], ...] = (
     (tcp_port, ["PORT_NOT_HTTP"]),
     (unnamed_port, ["PORT_PROTOCOL_GUESSED"]),
     (port_with_app_protocol, []),
+    (second_port(), []),
+    (second_port(9080), ["PORT_NOT_SPLIT"]),
+    (second_port(9080, 9081), []),
+    (second_port(9080, protocol="tcp"), []),
     (forgotten_sidecar, ["CALLER_WITHOUT_SIDECAR"]),
     (finished_job_without_sidecar, []),
     (chosen_to_be_outside, ["PODS_OUTSIDE_MESH"]),

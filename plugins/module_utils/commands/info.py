@@ -218,6 +218,11 @@ def _services(cluster: Cluster, snapshot: Snapshot, params: Mapping[str, t.Any])
         exists = snapshot.services is None or endpoints.service_object(snapshot, named) is not None
         # The host of a ServiceEntry has routes and no Service.
         if not exists and not overview.is_routed(snapshot, named):
+            if named.is_outside:
+                raise InvalidInput(
+                    f"service: no VirtualService and no DestinationRule has the host {named.name}, so there is nothing "
+                    "to report. Check with: kubectl get virtualservices -A."
+                )
             raise ApiError(
                 f"There is no Service {params['service']} in namespace {params['namespace']}. "
                 f"Check with: kubectl -n {params['namespace']} get services",

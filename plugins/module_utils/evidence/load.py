@@ -81,4 +81,5 @@ class Load:
         except CanaryError:
             return None
         seconds = self._clock() - self._began
-        return None if count.notes or seconds <= 0 else count.versions.total / seconds
+        unread = [note for note in count.notes if note != counts.NO_GRPC]
+        return None if unread or seconds <= 0 else count.versions.total / seconds

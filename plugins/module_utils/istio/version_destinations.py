@@ -51,7 +51,12 @@ def require_services(
         where = f"{full_name(after)}: version {name}"
         reason = problem_of(snapshot, service, name, one)
         if reason and is_outside(name):
-            raise UnknownSubset(f"{where}: {reason}", [Finding("SUBSET_UNKNOWN", where, reason)], known=[])
+            code = (
+                "VERSION_PORT_UNKNOWN"
+                if service_entries.entries_of(snapshot, service.sibling(name))
+                else "SUBSET_UNKNOWN"
+            )
+            raise UnknownSubset(f"{where}: {reason}", [Finding(code, where, reason)], known=[])
         if reason:
             exists = endpoints.service_object(snapshot, service.sibling(name)) is not None
             there = sorted(

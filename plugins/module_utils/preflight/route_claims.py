@@ -18,7 +18,7 @@ from ..istio.version_destinations import live_destinations_of
 from ..objects.hosts import MESH, by_precedence, exports_overlap, gateways_of, legacy_gateway_names, resolve_gateway
 from ..objects.metadata import creation_order, full_name, identity
 from ..routing.nearby import ignored_objects, literal_hosts
-from .service_ports import ports
+from .service_ports import ports, ports_without_route
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +50,7 @@ def inspect(
     as_subsets = with_subsets(snapshot, service) if snapshot.virtual_services is not None else snapshot
     yield from _single_zero(as_subsets, service)
     yield from ports(as_subsets, service)
+    yield from ports_without_route(snapshot, service)
     yield from _names(snapshot, service)
     if description is not None:
         yield from _gateway_not_covered(snapshot, service, description)

@@ -54,6 +54,28 @@ def ports(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
             yield Finding("PORT_PROTOCOL_GUESSED", full_name(own), reason, f"Set appProtocol: http: {path}.")
 
 
+def ports_without_route(snapshot: Snapshot, service: ServiceRef) -> Iterator[Finding]:
+    """Yield a finding for each HTTP port that no route of the mesh takes, where the routes name others.
+
+    istiod routes such a port as if there were no VirtualService: to all endpoints of the Service
+    (pilot/pkg/networking/core/route/route.go, BuildSidecarVirtualHostWrapper).
+    """
+    own = service_object(snapshot, service)
+    routed = find.mesh_claimants(snapshot.virtual_services or (), service)
+    routes = [route for one in routed for route in (one.get("spec") or {}).get("http") or ()]
+    named: set[t.Any] = {(block or {}).get("port") for route in routes for block in route.get("match") or [{}]}
+    if own is None or not named or None in named:
+        return
+    for port in (own.get("spec") or {}).get("ports") or ():
+        if route_protocol(port) == "http" and port.get("port") not in named:
+            listed = ", ".join(str(one) for one in sorted(named))
+            reason = (
+                f"Its http routes are for port {listed} only, so requests to port {port.get('port')} of "
+                f"{full_name(own)} reach all versions by pod count."
+            )
+            yield Finding("PORT_NOT_SPLIT", full_name(routed[0]), reason)
+
+
 def grpc_ports(snapshot: Snapshot, service: ServiceRef, hosts: Collection[str]) -> frozenset[str]:
     """Return the numbers of the ports of these hosts' Services that are declared as gRPC."""
     return frozenset(

@@ -127,6 +127,7 @@ class Actions:
 
     def check_before(self, rollout: Rollout) -> None:
         """Refuse what would fail at the end. Raises CanaryError."""
+        checks.check_outside(self._service, rollout, self._params)
         checks.check_rights(self._cluster, self._service, rollout, self._params)
         self.gitops.check(rollout)
         baseline, pods, stable = rollout.baseline, self._settings.old_replicas, rollout.stable

@@ -12,6 +12,7 @@ import typing as t
 from ..errors import InvalidInput, Refused
 from ..evidence.analysis_options import prometheus_of
 from ..kube.resources import DEPLOYMENT, POD
+from ..objects.hosts import is_outside
 from ..objects.intents import RestoreWeights
 from ..routing import overview, plan
 from ..task.reading import ROUTES, Reader
@@ -78,6 +79,29 @@ def check_pod_options(params: Mapping[str, t.Any]) -> None:
                 f"{option} needs route_api: replicas. With routes the canary's pods exist already, and its share is "
                 f"exact. Leave {option} out."
             )
+
+
+def check_outside(service: ServiceRef, rollout: Rollout, params: Mapping[str, t.Any]) -> None:
+    """Raise InvalidInput for what a rollout cannot do with the host of a ServiceEntry."""
+    hosts = [one for one in rollout.versions if is_outside(one)]
+    if params["capacity"] and hosts and not rollout.by_pods:
+        raise InvalidInput(
+            f"capacity: version {hosts[0]} of {service.name} is the host of a ServiceEntry, which cannot be scaled. "
+            "See to the capacity of its versions yourself, and set capacity: false (rollout_capacity: false for the "
+            "role)."
+        )
+    if not service.is_outside:
+        return
+    if rollout.by_pods:
+        raise InvalidInput(
+            f"route_api: {service.name} is the host of a ServiceEntry, so its share cannot be the ratio of pods. Leave "
+            "route_api out, and route it by a VirtualService."
+        )
+    if params["approval"] == "annotation" and any(step.gate == "manual" for step in rollout.steps):
+        raise InvalidInput(
+            f"steps: a manual gate is answered by an annotation on the Service, and {service.name} is none. Use a "
+            "timed gate, or approval: terminal."
+        )
 
 
 def check_rights(cluster: Cluster, service: ServiceRef, rollout: Rollout, params: Mapping[str, t.Any]) -> None:

@@ -137,3 +137,36 @@ def test_the_right_to_judge_is_asked_for_before_anything_is_written(
             checks.check_rights(may_not, SERVICE, rollout, params)
     else:
         checks.check_rights(may_not, SERVICE, rollout, params)
+
+
+API = ServiceRef("api.example.com", "shop")
+OUTSIDE: dict[str, t.Any] = {"capacity": False, "approval": "annotation"}
+MANUAL = (Step(weight=50.0, gate="manual"), Step(weight=100.0))
+
+
+@pytest.mark.parametrize(
+    ("service", "canary", "given", "refused"),
+    [
+        pytest.param(API, "web-new", {}, "", id="fits"),
+        pytest.param(API, "new.example.com", {"capacity": True}, "cannot be scaled", id="capacity-of-a-host"),
+        pytest.param(SERVICE, "new.example.com", {"capacity": True}, "cannot be scaled", id="capacity-of-a-version"),
+        pytest.param(SERVICE, "v2", {"capacity": True}, "", id="capacity-inside"),
+        pytest.param(API, "web-new", {"steps": MANUAL}, "answered by an annotation", id="gate"),
+        pytest.param(API, "web-new", {"steps": MANUAL, "approval": "terminal"}, "", id="gate-at-a-terminal"),
+        pytest.param(SERVICE, "v2", {"steps": MANUAL}, "", id="gate-of-a-service"),
+        pytest.param(API, "web-new", {"by_pods": True}, "cannot be the ratio of pods", id="by-pods"),
+    ],
+)
+def test_what_a_host_outside_does_not_have_is_refused(
+    service: ServiceRef, canary: str, given: dict[str, t.Any], refused: str
+) -> None:
+    steps = given.get("steps", (Step(weight=100.0),))
+    image = {"image": "web:2", "container": "web"} if given.get("by_pods") else {}
+    rollout = Rollout(service.name, service.namespace, stable="v1", canary=canary, steps=steps, **image)
+    params = {**OUTSIDE, **{key: value for key, value in given.items() if key in OUTSIDE}}
+    if not refused:
+        checks.check_outside(service, rollout, params)
+        assert not rollout.by_pods
+        return
+    with pytest.raises(InvalidInput, match=refused):
+        checks.check_outside(service, rollout, params)
