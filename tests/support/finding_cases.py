@@ -140,7 +140,7 @@ ELSEWHERE = {
     "CANARY_TEMPLATE_DIFFERS": BY_PODS,
     "PROMOTES_UNTESTED": BY_PODS,
     "ENDPOINT_UNKNOWN_TO_PROXIES": "tests/unit/plugins/module_utils/writing/test_apply.py: it needs proxies",
-    "WAYPOINT_IGNORES_MATCH": "tests/mesh/test_waypoints.py, where a Gateway is a waypoint",
+    "WAYPOINT_IGNORES_MATCH": WITH_WAYPOINT,
     "WAYPOINT_IGNORES_ROUTE": WITH_WAYPOINT,
     "GATEWAY_ROUTES_AT_WAYPOINT": WITH_WAYPOINT,
     "HTTP_ROUTE_NOT_RESOLVED": "tests/mesh/test_routing_shapes.py: a Gateway's controller must say it",

@@ -2,9 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The listener that a real istiod generated for a waypoint (support/ambient_istiod.py), against the routes it is of.
+"""The listener that a real istiod generated for a waypoint, against the routes it was made of.
 
-Istio 1.31. Of each filter only type, routes and clusters were kept; reviews and reviews-v1 name the waypoint.
+Recorded on the lab with a second istiod (1.31, PILOT_ENABLE_AMBIENT=true) that reads real/waypoint_objects.yaml: a
+client of its port 15010 asked for clusters and listeners as the node
+`waypoint~ADDRESS~waypoint-1.wp-proto~wp-proto.svc.cluster.local`, and istiod's /debug/config_dump of that client was
+kept, with Envoy's names of fields. Of the filters only type, routes and clusters were kept.
 """
 
 from __future__ import annotations
