@@ -56,7 +56,7 @@ def up(name: str, *, bare: bool = False) -> Lab:
             lab.update_state(name=name, source=source.kind, reason=source.reason, images_mode=mode)
         lab.claim_ports()
         if lab.source == sources.PRIVATE:
-            dockerd.start()
+            _start_daemon()
         _start_forwarder(lab)
         if not lab.api_is_ready():
             kindcluster.create(lab, bare=bare)
@@ -193,6 +193,18 @@ def _fingerprint(lab: Lab) -> str:
 
 def _forwarder_mark(lab: Lab) -> str:
     return f"{dockerd.instance()}/forwarder/{lab.name}"
+
+
+def _start_daemon() -> None:
+    """Start the private daemon if it is not running.
+
+    Forwarders that outlived it are in the network namespace that the start replaces, where nothing listens: stop them.
+    """
+    if not dockerd.is_running():
+        for lab in registered():
+            if lab.source == sources.PRIVATE:
+                processes.stop(_forwarder_mark(lab), grace=2)
+    dockerd.start()
 
 
 def _start_forwarder(lab: Lab) -> None:
