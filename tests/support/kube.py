@@ -19,6 +19,8 @@ if t.TYPE_CHECKING:
 Object = dict[str, t.Any]
 
 PLURALS = {
+    "ServiceEntry": "serviceentries",
+    "WorkloadEntry": "workloadentries",
     "Canary": "canaries",
     "Gateway": "gateways",
     "Ingress": "ingresses",
