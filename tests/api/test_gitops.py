@@ -24,6 +24,7 @@ if t.TYPE_CHECKING:
 
     from support.direct import Direct
     from support.kube import Kube, Object
+    from support.play import Player
 
 PLAN: dict[str, t.Any] = {
     "state": "promoted",
@@ -180,7 +181,7 @@ def checkout(flux: KustomizeStandIn, tmp_path: Path) -> Path:
 
 
 def test_the_new_state_goes_to_git_and_the_objects_back_to_the_tool(
-    direct: Direct, kube: Kube, flux: KustomizeStandIn, checkout: Path
+    direct: Direct, kube: Kube, play: Player, flux: KustomizeStandIn, checkout: Path
 ) -> None:
     direct("rollout", pause_gitops="until_handback", **PLAN)
     given = {"repository": str(checkout), "files": ["."]}
@@ -191,7 +192,8 @@ def test_the_new_state_goes_to_git_and_the_objects_back_to_the_tool(
     assert (planned["changed"], planned["commit"], planned["files"]) == (True, "", ["virtualservice.yaml"])
     assert "-      weight: 0" in planned["diff"]["prepared"]
     assert git(checkout, "branch", "--list", "canary/*") == ""
-    done = direct("handback", branch="canary/reviews", **given)
+    variables = {"ns": direct.namespace, "service": "reviews", "repository": str(checkout), "files": "."}
+    done = play("meshops.canary.handback", "--diff", branch="canary/reviews", **variables).task("Hand the state back")
     assert done["commit"] == git(checkout, "rev-parse", "canary/reviews")
     assert git(checkout, "diff", "--name-only", "main", "canary/reviews") == "virtualservice.yaml"
     assert git(checkout, "status", "--porcelain", "--branch") == "## main"
@@ -201,8 +203,7 @@ def test_the_new_state_goes_to_git_and_the_objects_back_to_the_tool(
     flux.manifests = [yaml.safe_load(one.read_text()) for one in sorted(checkout.glob("*.yaml"))]
     before = live(kube, direct.namespace)
     assert "meshops.canary" in owners_of_spec(before)
-    released = direct("handback", state="released", **given)
-    assert released["changed"]
+    assert play("meshops.canary.handback", released="true", **variables).changed == 1
     after = live(kube, direct.namespace)
     assert not marks(after)
     assert "meshops.canary" not in owners_of_spec(after)
@@ -235,3 +236,29 @@ def test_a_rollout_under_way_is_no_final_state(
 
 def owners_of_spec(obj: Object) -> set[str]:
     return {one["manager"] for one in obj["metadata"]["managedFields"] if "f:spec" in one["fieldsV1"]}
+
+
+def test_a_canary_by_pods_pauses_the_deployment_that_git_has(direct: Direct, kube: Kube, namespace: str) -> None:
+    """Its pods fit no node, so the rollout fails at its first share and goes back; the tool is resumed then."""
+    labels = {"app": "reviews", "track": "stable"}
+    pod = {"nodeSelector": {"meshops.io/none": "such"}, "containers": [{"name": "reviews", "image": "a.invalid/r:1"}]}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    spec = {"replicas": 3, "selector": {"matchLabels": labels}, "template": template}
+    stable = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "reviews"}, "spec": spec}
+    flux = KustomizeStandIn(kube, namespace, service(), stable)
+    flux.reconcile()
+    options = {**PLAN, "stable": "reviews", "canary": "reviews-canary", "image": "a.invalid/r:2"}
+    options |= {"route_api": "replicas", "capacity": True, "steps": [25], "deadline": 1, "force": PODS}
+    refused = direct("rollout", fails=True, **options)
+    assert "REVERTED_BY_GITOPS" in refused["msg"]
+    result = direct("rollout", fails=True, pause_gitops="until_handback", **options)
+    assert result["run"]["phase"] == "rolled_back", result["msg"]
+    assert f"Flux is paused for Deployment {namespace}/reviews" in result["lines"]
+    assert f"Flux applies Deployment {namespace}/reviews again" in result["lines"]
+    found = kube.get("apps/v1", "Deployment", "reviews", namespace)
+    assert found
+    assert not marks(found)
+    assert found["spec"]["replicas"] == 3
+
+
+PODS = ["READINESS_PROBE_MISSING", "PRESTOP_MISSING", "GRACE_PERIOD_TOO_SHORT", "PRESTOP_TOO_SHORT"]
