@@ -43,9 +43,9 @@ def service_entry(name: str, host: str, **spec: t.Any) -> Object:
     return of_istio("ServiceEntry", name, hosts=[host], ports=ports, location="MESH_EXTERNAL", **spec)
 
 
-def virtual_service(name: str, host: str, **destination: t.Any) -> Object:
+def virtual_service(name: str, claimed: str, **destination: t.Any) -> Object:
     route = [{"destination": destination, "weight": 100}]
-    return of_istio("VirtualService", name, hosts=[host], http=[{"timeout": "9s", "route": route}])
+    return of_istio("VirtualService", name, hosts=[claimed], http=[{"timeout": "9s", "route": route}])
 
 
 @pytest.fixture(scope="module")
