@@ -249,8 +249,6 @@ def test_a_canary_by_pods_pauses_the_deployment_that_git_has(direct: Direct, kub
     flux.reconcile()
     options = {**PLAN, "stable": "reviews", "canary": "reviews-canary", "image": "a.invalid/r:2"}
     options |= {"route_api": "replicas", "capacity": True, "steps": [25], "deadline": 1, "force": PODS}
-    refused = direct("rollout", fails=True, **options)
-    assert "REVERTED_BY_GITOPS" in refused["msg"]
     result = direct("rollout", fails=True, pause_gitops="until_handback", **options)
     assert result["run"]["phase"] == "rolled_back", result["msg"]
     assert f"Flux is paused for Deployment {namespace}/reviews" in result["lines"]

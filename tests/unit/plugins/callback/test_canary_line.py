@@ -59,14 +59,14 @@ def test_what_a_command_says_at_work_is_shown_where_a_line_is_live(monkeypatch: 
     printed: list[str] = []
     monkeypatch.setattr(in_process.display, "display", printed.append)
     monkeypatch.setattr(in_process.display, "verbosity", 0)
-    with in_process._log(weight) as log:
+    with in_process._log(weight, "") as log:
         log("counted")
     assert printed == [], "without one, only with -v"
-    with in_process._log(replicas) as log:
+    with in_process._log(replicas, "") as log:
         log("5 of 6 pods")
     assert [text.partition(" ")[2] for text in printed] == ["5 of 6 pods"], "what waits for minutes is heard anyway"
     printed.clear()
     monkeypatch.setattr(live_line, "current", live_line.for_display(in_process.display))
-    with in_process._log(weight) as log:
+    with in_process._log(weight, "") as log:
         log("counted")
     assert [text.partition(" ")[2] for text in printed] == ["counted"]

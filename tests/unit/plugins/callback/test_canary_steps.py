@@ -111,7 +111,7 @@ STEP: list[Part] = [
 
 def work(*parts: Part) -> None:
     """Do what a worker does during a task: show parts of a rollout, and log sentences."""
-    with in_process._log(rollout_command) as log:
+    with in_process._log(rollout_command, "") as log:
         shown = RolloutDisplay(live_line.current, in_process.display.display)
         for part in parts:
             log(part) if isinstance(part, str) else shown.show(*part)
