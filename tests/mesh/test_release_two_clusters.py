@@ -167,6 +167,7 @@ def test_a_bad_service_in_the_second_cluster_takes_all_back_everywhere(site: Sit
     assert f"Release {NAME} failed in {SECOND}" in str([result.get("msg") for _task, _host, result in played.tasks])
 
 
+@pytest.mark.soak
 def test_an_api_server_down_in_the_middle_keeps_nobody_and_is_named_for_later(site: Site) -> None:
     site.defaults["deadline"] = f"{{{{ 20 if inventory_hostname == '{SECOND}' else 120 }}}}"
     with contextlib.ExitStack() as stack:
@@ -192,6 +193,7 @@ def test_an_api_server_down_in_the_middle_keeps_nobody_and_is_named_for_later(si
         assert_nothing_lost(one)
 
 
+@pytest.mark.soak
 def test_killed_in_the_second_wave_it_goes_on_from_another_folder(site: Site, tmp_path: Path) -> None:
     with loaded(site, dict.fromkeys((FIRST, SECOND), CALLS)) as seen:
         with site.begun("release") as begun:

@@ -154,12 +154,13 @@ def newest_python() -> str | None:
 def lab_steps(root: Path, name: str, out: Path) -> list[Step]:
     """Return the steps that run the tests of one folder under tests/ that need the lab, one after the other.
 
-    Tests mostly wait for the cluster, so two run at a time; those marked `alone` follow by themselves.
+    Tests mostly wait for the cluster, so two run at a time; those marked `alone` follow by themselves. Those marked
+    `soak` are the long form of a proof that others make shortly.
     """
-    place = (f"tests/{name}",)
-    shared = pytest_step(root, name, out, "-m", "not alone", *TWO_AT_A_TIME, seconds=3300, places=place)
-    alone = pytest_step(root, f"{name}-alone", out, "-m", "alone", seconds=1200, places=place)
-    steps = [shared, alone] if name == "mesh" else [shared]
+    place, also = (f"tests/{name}",), "" if is_soak() else " and not soak"
+    shared = pytest_step(root, name, out, "-m", f"not alone{also}", *TWO_AT_A_TIME, seconds=3300, places=place)
+    alone = pytest_step(root, f"{name}-alone", out, "-m", f"alone{also}", seconds=1200, places=place)
+    steps = [shared, alone] if name in ("api", "mesh") else [shared]
     return [dataclasses.replace(step, retry=_retry_failed) for step in steps]
 
 

@@ -16,6 +16,7 @@ from runner.results import Result
 from runner.steps import Outcome, Runner, Step
 
 if t.TYPE_CHECKING:
+    import pytest
     from runner.results import Line
 
 STABLE = "def test_stable():\n    assert True\n"
@@ -104,14 +105,19 @@ def test_pytest_repeats_only_failed_tests(tmp_path: Path) -> None:
     assert "test_stable" not in (logs / "lab-retry.xml").read_text(encoding="utf-8")
 
 
-def test_tests_that_disturb_others_run_alone_after_them_and_each_test_runs_once(tmp_path: Path) -> None:
+def test_tests_that_disturb_others_run_alone_after_them_and_each_test_runs_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY_SOAK", "0")
     shared, alone = checks.lab_steps(tmp_path, "mesh", tmp_path / "out")
     folder = tmp_path / "tests" / "mesh"
     folder.mkdir(parents=True)
-    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["alone: by itself"]\n')
+    markers = 'markers = ["alone: by itself", "soak: long"]'
+    (tmp_path / "pyproject.toml").write_text(f"[tool.pytest.ini_options]\n{markers}\n")
     (folder / "test_some.py").write_text(
         "import pytest\n\n\ndef test_shared(request):\n    assert hasattr(request.config, 'workerinput')\n\n\n"
-        "@pytest.mark.alone\ndef test_alone(request):\n    assert not hasattr(request.config, 'workerinput')\n"
+        "@pytest.mark.alone\ndef test_alone(request):\n    assert not hasattr(request.config, 'workerinput')\n\n\n"
+        "@pytest.mark.soak\n@pytest.mark.alone\ndef test_long():\n    assert True\n"
     )
     outcomes = [Runner(tmp_path / "out" / "logs").run(step) for step in (shared, alone)]
     assert [[one.name for one in outcome.tests] for outcome in outcomes] == [
@@ -119,6 +125,10 @@ def test_tests_that_disturb_others_run_alone_after_them_and_each_test_runs_once(
         ["tests.mesh.test_some::test_alone"],
     ]
     assert all(outcome.ok for outcome in outcomes)
+    monkeypatch.setenv("CANARY_SOAK", "1")
+    _shared, long = checks.lab_steps(tmp_path, "mesh", tmp_path / "out")
+    names = [one.name for one in Runner(tmp_path / "out" / "logs").run(long).tests]
+    assert names == ["tests.mesh.test_some::test_alone", "tests.mesh.test_some::test_long"]
 
 
 def test_molecule_repeats_the_scenarios_that_failed(tmp_path: Path) -> None:
