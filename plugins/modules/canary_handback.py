@@ -69,7 +69,7 @@ options:
         type: str
         required: true
         choices: [weight, replicas, min_replicas, image, repository, tag]
-  message:
+  commit_message:
     description: Message of the commit. Default names the service.
     type: str
     default: ""

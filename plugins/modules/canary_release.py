@@ -224,7 +224,8 @@ diff:
 error_code:
   description:
     - V(not_promoted) (the services were rolled back, or not everything could be rolled back or finished), V(interrupted), V(refused),
-      V(invalid_input), V(outside_window) (it is not the time of C(window), the services stay where they are), V(held), V(conflict), V(api_error), or that of a refused service.
+      V(invalid_input), V(outside_window) (it is not the time of C(window), the services stay where they are), V(held),
+      V(conflict), V(api_error), or that of a refused service.
   returned: failure
   type: str
 """

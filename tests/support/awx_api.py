@@ -134,7 +134,7 @@ def problem_of_survey(survey: Object) -> str:
         if question["type"] not in TYPES:
             return f"{question['variable']}: {question['type']} is no type of a question"
         default = question.get("default", "")
-        if default != "" and type(default) is not TYPES[question["type"]]:
+        if default != "" and (isinstance(default, bool) or not isinstance(default, TYPES[question["type"]])):
             return f"{question['variable']}: the default {default!r} is not of the type {question['type']}"
         if not all(isinstance(question.get(name, 0), int) for name in ("min", "max")):
             return f"{question['variable']}: min or max is no integer"

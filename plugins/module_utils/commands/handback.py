@@ -53,7 +53,7 @@ SPEC: t.Final = ArgSpec(
                 "field": {"type": "str", "required": True, "choices": list(FIELDS)},
             },
         },
-        "message": {"type": "str", "default": ""},
+        "commit_message": {"type": "str", "default": ""},
     },
     required_if=[("state", "committed", ["repository", "branch"])],
     required_by={"files": ["repository"], "helm_values": ["repository"]},
@@ -203,7 +203,7 @@ class _Handback:
         return found
 
     def _message(self) -> str:
-        given = self._params["message"]
+        given = self._params["commit_message"]
         return f"{given or f'{self._where}: the state after the rollout'}\n"
 
     def _common(self, notes: Sequence[str]) -> Result:
