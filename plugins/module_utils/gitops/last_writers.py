@@ -19,13 +19,18 @@ if t.TYPE_CHECKING:
     from ..objects.metadata import Object
 
 
+_WITHOUT_SHARES: t.Final = ("DestinationRule",)
+"""Kinds whose author says nothing about a share that was changed."""
+
+
 def last_writers(objects: Iterable[Object]) -> str:
-    """Return a sentence about each object whose fields somebody else wrote last, empty if nobody did."""
+    """Return a sentence about each object whose shares or pods somebody else wrote last, empty if nobody did."""
     return " ".join(text for obj in objects if (text := _sentence(obj)))
 
 
 def _sentence(obj: Object) -> str:
-    pointers = FIELDS.get(str(obj.get("kind")), ())
+    kind = str(obj.get("kind"))
+    pointers = FIELDS.get(kind, ()) if kind not in _WITHOUT_SHARES else ()
     found = [writer for one in pointers if (writer := last_writer(obj, *one.strip("/").split("/")))]
     if not found:
         return ""

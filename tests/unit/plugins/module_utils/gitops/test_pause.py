@@ -255,5 +255,6 @@ def test_our_claims_on_the_spec_are_given_back_and_no_others() -> None:
         ("kubectl-edit", "VirtualService shop/reviews was last written by field manager kubectl-edit"),
     ],
 )
-def test_the_last_writer_is_named(manager: str, sentence: str) -> None:
-    assert last_writers([route(manager=manager)]) == sentence
+def test_the_last_writer_of_shares_is_named(manager: str, sentence: str) -> None:
+    rule = {**route(manager="helm"), "kind": "DestinationRule"}
+    assert last_writers([route(manager=manager), rule]) == sentence
