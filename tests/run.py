@@ -48,7 +48,7 @@ class Tiers:
         with collection_copy(ROOT) as workspace:
             tiers = {
                 "lint": checks.lint_steps(ROOT, workspace, self.home),
-                "unit": [checks.pytest_step(ROOT, "unit", OUT)],
+                "unit": [checks.pytest_step(ROOT, "unit", OUT, seconds=1800)],
                 "property": [checks.property_step(ROOT, OUT, self._mode)],
             }
             steps = [step for tier in wanted for step in tiers[tier]]
