@@ -162,7 +162,8 @@ def _watched(
 class Reading(t.NamedTuple):
     """What one proxy has. missing: what it still lacks. without_effect: what it has and does not act by.
 
-    applies: whether it should have any of it. hidden: it does not see the service at all.
+    applies: whether it should have any of it. hidden: it is in the service's namespace and does not see the service;
+    there that is a mistake more often than elsewhere.
     """
 
     missing: list[str]
@@ -203,7 +204,7 @@ class _RouteCheck:
         known = known_clusters(clusters)
         seen = {subset for host, subset in known if host == self.service.fqdn}
         if not seen and proxy.is_sidecar:
-            return Reading([], applies=False, hidden=True)
+            return Reading([], applies=False, hidden=proxy.namespace == self.service.namespace)
         unknown = (self.subsets - seen) if seen else set()
         unknown |= {subset for host, subset in _hidden_subsets(destinations, known) if host == self.service.fqdn}
         past = sorted(subset or host.split(".")[0] for host, subset in passed_through(clusters) & destinations)
