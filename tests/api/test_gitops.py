@@ -15,7 +15,7 @@ import typing as t
 import pytest
 import yaml
 from ansible_collections.meshops.canary.plugins.module_utils.kube.http import Transport
-from support.direct import ISTIO, destination_rule, service, virtual_service
+from support.direct import AT_ONCE, ISTIO, destination_rule, service, virtual_service
 from support.kustomize_controller import GROUP, KustomizeStandIn
 from support.rollout_tasks import LEASES
 
@@ -27,15 +27,8 @@ if t.TYPE_CHECKING:
     from support.play import Player
 
 PLAN: dict[str, t.Any] = {
-    "state": "promoted",
-    "stable": "v1",
-    "canary": "v2",
+    **AT_ONCE,
     "steps": [10, 50],
-    "pause": 0,
-    "drain": 0,
-    "retire_after": 0,
-    "analysis": False,
-    "capacity": False,
     "force": ["CAPACITY_BELOW_SHARE", "SUBSET_NOT_READY"],
 }
 MARK = "canary.meshops.io/gitops-pause"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from support.direct import ISTIO, destination_rule, service, virtual_service
+from support.direct import AT_ONCE, ISTIO, destination_rule, service, virtual_service
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +25,8 @@ pytestmark = pytest.mark.alone  # elsewhere it is tested that no Application can
 ARGO = "argoproj.io/v1alpha1"
 CRD = "apiextensions.k8s.io/v1"
 PLAN: dict[str, t.Any] = {
-    "state": "promoted",
-    "stable": "v1",
-    "canary": "v2",
+    **AT_ONCE,
     "steps": [10],
-    "pause": 0,
-    "drain": 0,
-    "retire_after": 0,
-    "analysis": False,
-    "capacity": False,
     "force": ["CAPACITY_BELOW_SHARE", "SUBSET_NOT_READY"],
     "pause_gitops": "until_end",
 }

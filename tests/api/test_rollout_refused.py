@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 from support import finding_causes as causes
+from support.direct import AT_ONCE
 from support.pending_deployments import versioned
 
 if t.TYPE_CHECKING:
@@ -19,18 +20,7 @@ if t.TYPE_CHECKING:
     from support.simulated_service import SimulatedService
 
 LEASE = ("coordination.k8s.io/v1", "Lease", "canary-reviews")
-PLAN: dict[str, t.Any] = {
-    "state": "promoted",
-    "stable": "v1",
-    "canary": "v2",
-    "steps": [10],
-    "pause": 0,
-    "drain": 0,
-    "retire_after": 0,
-    "analysis": False,
-    "capacity": False,
-    "pods_ahead": False,
-}
+PLAN: dict[str, t.Any] = {**AT_ONCE, "steps": [10], "pods_ahead": False}
 
 
 @pytest.fixture

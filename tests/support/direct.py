@@ -16,6 +16,17 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 Result = dict[str, t.Any]
 Object = dict[str, t.Any]
 ISTIO = "networking.istio.io/v1"
+AT_ONCE: dict[str, t.Any] = {
+    "state": "promoted",
+    "stable": "v1",
+    "canary": "v2",
+    "pause": 0,
+    "drain": 0,
+    "retire_after": 0,
+    "analysis": False,
+    "capacity": False,
+}
+"""Options of a rollout that waits for nothing; with `steps` it is complete."""
 LOW_LEVEL_STATES = ("opened", "recorded", "aborted", "closed")
 """States of a rollout that support/session_steps.py has, and no module."""
 

@@ -17,6 +17,8 @@ from ansible_collections.meshops.canary.plugins.module_utils.gitops.appliers imp
 from ansible_collections.meshops.canary.plugins.module_utils.gitops.last_writers import last_writers
 
 if t.TYPE_CHECKING:
+    from ansible_collections.meshops.canary.plugins.module_utils.objects.change import Change
+
     Object = dict[str, t.Any]
 
 FLUX = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
@@ -37,6 +39,13 @@ def route(labels: Object | None = None, annotations: Object | None = None, manag
 def application(**spec: t.Any) -> Object:
     metadata = {"name": "shop", "namespace": "argocd", "resourceVersion": "1"}
     return {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": metadata, "spec": spec}
+
+
+def written(change: Change | None) -> Object:
+    """Return the object as the change leaves it: there must be one."""
+    assert change is not None
+    assert change.after is not None
+    return change.after
 
 
 @pytest.mark.parametrize(
@@ -63,15 +72,12 @@ def test_who_applies_it(obj: Object, tool: str | None, sign: str | None) -> None
 @pytest.mark.parametrize("annotations", [None, {"team": "reading"}])
 def test_flux_is_paused_by_an_annotation_of_the_object(labels: Object, key: str, annotations: Object | None) -> None:
     obj = route(labels, annotations)
-    change = pause.pause(obj, "shop/reviews")
-    assert change is not None
-    assert change.after is not None
-    assert change.after["metadata"]["annotations"][key] == "disabled"
-    assert pause.paused_for(change.after) == ("shop/reviews",)
-    assert pause.pause(change.after, "shop/reviews") is None
-    undone = pause.resume(change.after, "shop/reviews")
-    assert undone is not None
-    assert undone.after == obj
+    paused = written(pause.pause(obj, "shop/reviews"))
+    assert paused["metadata"]["annotations"][key] == "disabled"
+    assert pause.paused_for(paused) == ("shop/reviews",)
+    assert pause.pause(paused, "shop/reviews") is None
+    undone = written(pause.resume(paused, "shop/reviews"))
+    assert undone == obj
     assert pause.resume(obj, "shop/reviews") is None
     assert bool(pause.limits(obj)) == (labels is HELM)
 
@@ -79,28 +85,19 @@ def test_flux_is_paused_by_an_annotation_of_the_object(labels: Object, key: str,
 def test_the_last_of_two_services_resumes_it() -> None:
     obj = route(FLUX)
     for service in ("shop/reviews", "shop/ratings"):
-        change = pause.pause(obj, service)
-        assert change is not None
-        assert change.after is not None
-        obj = change.after
-    first = pause.resume(obj, "shop/reviews")
-    assert first is not None
-    assert first.after is not None
-    assert first.after["metadata"]["annotations"][RECONCILE] == "disabled"
-    last = pause.resume(first.after, "shop/ratings")
-    assert last is not None
-    assert last.after == route(FLUX)
+        obj = written(pause.pause(obj, service))
+    first = written(pause.resume(obj, "shop/reviews"))
+    assert first["metadata"]["annotations"][RECONCILE] == "disabled"
+    last = written(pause.resume(first, "shop/ratings"))
+    assert last == route(FLUX)
 
 
 def test_what_somebody_else_has_disabled_stays_disabled() -> None:
     assert pause.pause(route(FLUX, {RECONCILE: "disabled"}), "shop/reviews") is None
-    change = pause.pause(route(FLUX), "shop/reviews")
-    assert change is not None
-    assert change.after is not None
-    change.after["metadata"]["annotations"][RECONCILE] = "enabled"
-    undone = pause.resume(change.after, "shop/reviews")
-    assert undone is not None
-    assert undone.after == route(FLUX, {RECONCILE: "enabled"})
+    paused = written(pause.pause(route(FLUX), "shop/reviews"))
+    paused["metadata"]["annotations"][RECONCILE] = "enabled"
+    undone = written(pause.resume(paused, "shop/reviews"))
+    assert undone == route(FLUX, {RECONCILE: "enabled"})
 
 
 def test_a_value_of_the_source_would_override_the_pause() -> None:
@@ -128,10 +125,8 @@ def test_an_annotation_of_somebody_else_is_refused_and_no_pause(text: str) -> No
 )
 def test_argo_cd_ignores_the_written_fields_of_the_object(spec: Object) -> None:
     before, obj = application(**spec), route(annotations=TRACKED)
-    change = pause.pause_application(copy.deepcopy(before), obj)
-    assert change is not None
-    assert change.after is not None
-    added = change.after["spec"]["ignoreDifferences"][-1]
+    paused = written(pause.pause_application(copy.deepcopy(before), obj))
+    added = paused["spec"]["ignoreDifferences"][-1]
     assert (added["group"], added["kind"], added["namespace"], added["name"]) == (
         "networking.istio.io",
         "VirtualService",
@@ -139,13 +134,12 @@ def test_argo_cd_ignores_the_written_fields_of_the_object(spec: Object) -> None:
         "reviews",
     )
     assert "/spec/http" in added["jsonPointers"]
-    assert change.after["spec"]["syncPolicy"]["syncOptions"][-1] == "RespectIgnoreDifferences=true"
-    assert change.after["spec"]["syncPolicy"].get("automated") == spec.get("syncPolicy", {}).get("automated")
-    assert pause.pause_application(change.after, obj) is None
-    assert pause.objects_of(change.after) == ("VirtualService shop/reviews",)
-    undone = pause.resume_application(change.after, "VirtualService shop/reviews")
-    assert undone is not None
-    assert undone.after == before
+    assert paused["spec"]["syncPolicy"]["syncOptions"][-1] == "RespectIgnoreDifferences=true"
+    assert paused["spec"]["syncPolicy"].get("automated") == spec.get("syncPolicy", {}).get("automated")
+    assert pause.pause_application(paused, obj) is None
+    assert pause.objects_of(paused) == ("VirtualService shop/reviews",)
+    undone = written(pause.resume_application(paused, "VirtualService shop/reviews"))
+    assert undone == before
     assert pause.resume_application(before, "VirtualService shop/reviews") is None
 
 
@@ -154,26 +148,18 @@ def test_the_option_stays_until_the_last_object_is_resumed() -> None:
     second["metadata"]["name"] = "ratings"
     app = application()
     for obj in (first, second):
-        change = pause.pause_application(app, obj)
-        assert change is not None
-        assert change.after is not None
-        app = change.after
-    one = pause.resume_application(app, "VirtualService shop/reviews")
-    assert one is not None
-    assert one.after is not None
-    assert one.after["spec"]["syncPolicy"] == {"syncOptions": ["RespectIgnoreDifferences=true"]}
-    last = pause.resume_application(one.after, "VirtualService shop/ratings")
-    assert last is not None
-    assert last.after == application()
+        app = written(pause.pause_application(app, obj))
+    one = written(pause.resume_application(app, "VirtualService shop/reviews"))
+    assert one["spec"]["syncPolicy"] == {"syncOptions": ["RespectIgnoreDifferences=true"]}
+    last = written(pause.resume_application(one, "VirtualService shop/ratings"))
+    assert last == application()
 
 
 def test_the_object_names_its_application() -> None:
-    change = pause.pause(route(annotations=TRACKED), "shop/reviews")
-    assert change is not None
-    assert change.after is not None
-    mark = json.loads(change.after["metadata"]["annotations"][pause.PAUSE])
+    paused = written(pause.pause(route(annotations=TRACKED), "shop/reviews"))
+    mark = json.loads(paused["metadata"]["annotations"][pause.PAUSE])
     assert mark == {"tool": "Argo CD", "application": "shop", "services": ["shop/reviews"]}
-    assert pause.application_name(change.after) == "shop" == application_of(route(annotations=TRACKED))
+    assert pause.application_name(paused) == "shop" == application_of(route(annotations=TRACKED))
 
 
 @pytest.mark.parametrize(
@@ -236,12 +222,10 @@ def test_our_claims_on_the_spec_are_given_back_and_no_others() -> None:
         {**ours, "fieldsV1": {"f:spec": {"f:http": {}}, **notes}},
         {**ours, "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
     ]
-    change = field_owners.give_back(obj)
-    assert change is not None
-    assert change.after is not None
-    assert change.after["metadata"]["managedFields"] == [theirs, {**ours, "fieldsV1": notes}]
-    assert change.after["spec"] == obj["spec"]
-    assert field_owners.give_back(change.after) is None
+    given = written(field_owners.give_back(obj))
+    assert given["metadata"]["managedFields"] == [theirs, {**ours, "fieldsV1": notes}]
+    assert given["spec"] == obj["spec"]
+    assert field_owners.give_back(given) is None
 
 
 @pytest.mark.parametrize(
